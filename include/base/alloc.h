@@ -1,0 +1,23 @@
+/*
+ * Memory for rooms whose failure paths are tested: malloc and realloc with a countdown to a failure.
+ *
+ * The memory is plain malloc memory; release it with free(). Thread-safe. The countdown is for tests
+ * only and is process-wide.
+ */
+#ifndef BGPPEERD_BASE_ALLOC_H
+#define BGPPEERD_BASE_ALLOC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* As malloc, calloc and realloc; NULL when memory is out or the countdown says so. */
+void *base_malloc(size_t size);
+void *base_calloc(size_t count, size_t size);
+void *base_realloc(void *old, size_t size);
+
+/* Let `successes` more allocations succeed and the one after them fail, once. Negative: never fail. */
+void base_alloc_fail_after(long successes);
+/* Has the failure asked for happened? False when the code under test needed fewer allocations. */
+bool base_alloc_failed(void);
+
+#endif

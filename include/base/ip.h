@@ -1,0 +1,57 @@
+/*
+ * IP address text: strict parsing, canonical printing (RFC 5952), CIDR and address:port forms.
+ *
+ * What is accepted is what Calico's Go types accept: dotted quads without leading zeros, IPv6 with
+ * "::" and an embedded dotted quad, no zone. An IPv4-mapped IPv6 address (::ffff:a.b.c.d) is the
+ * IPv4 address. All functions are pure and thread-safe.
+ */
+#ifndef BGPPEERD_BASE_IP_H
+#define BGPPEERD_BASE_IP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define IP_TEXT_MAX      46 /* longest canonical text plus NUL */
+#define IP_CIDR_TEXT_MAX 50 /* plus "/128" */
+
+enum ip_family { IP_NONE = 0, IP_V4 = 4, IP_V6 = 6 };
+
+struct ip_addr {
+    uint8_t family;    /* enum ip_family */
+    uint8_t bytes[16]; /* network order; IPv4 uses the first four, the rest are 0 */
+};
+
+struct ip_cidr {
+    struct ip_addr addr; /* as written: host bits are kept */
+    uint8_t prefix;      /* 0–32 or 0–128 */
+};
+
+/* "IP", "IPv4:port" or "[IP]:port"; port is decimal, 1–65535, leading zeros allowed. */
+struct ip_endpoint {
+    struct ip_addr addr;
+    uint16_t port; /* 0 = none written */
+};
+
+/* `len` bytes, no surrounding space. false = not an address; *ret untouched. */
+bool ip_parse(const char *text, size_t len, struct ip_addr *ret);
+/*
+ * An address with "/prefix"; the prefix is required, decimal, without sign or leading zeros. That of an
+ * IPv4-mapped address counts IPv6 bits: ::ffff:10.0.0.1/120 is 10.0.0.1/24, and less than /96 is refused.
+ */
+bool ip_parse_cidr(const char *text, size_t len, struct ip_cidr *ret);
+/* A CIDR, or a bare address (whose prefix is then 32 or 128). */
+bool ip_parse_cidr_or_addr(const char *text, size_t len, struct ip_cidr *ret);
+bool ip_parse_endpoint(const char *text, size_t len, struct ip_endpoint *ret);
+
+/* Canonical text into `out` (IP_TEXT_MAX bytes); returns its length. */
+size_t ip_format(const struct ip_addr *addr, char out[IP_TEXT_MAX]);
+/* By family (IPv4 first), then numerically: <0, 0, >0. */
+int ip_compare(const struct ip_addr *a, const struct ip_addr *b);
+static inline bool ip_is_set(const struct ip_addr *a) {
+    return a->family != IP_NONE;
+}
+
+#endif

@@ -1,0 +1,25 @@
+/* Random identifiers and content digests (libsodium). Thread-safe after random_start. */
+#ifndef BGPPEERD_BASE_RANDOM_H
+#define BGPPEERD_BASE_RANDOM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define UUID_TEXT_MAX   37
+#define DIGEST_BYTES    16
+#define DIGEST_TEXT_MAX (DIGEST_BYTES * 2 + 1)
+
+/* Once, before any other use of libsodium in the process; may be called again. */
+int random_start(struct err *err) MUST_CHECK;
+/* A random (version 4) UUID, lower case, RFC 9562. */
+void uuid_new(char out[UUID_TEXT_MAX]);
+uint64_t random_u64(void);
+/* `len` lower-case letters and digits (Kubernetes' generateName alphabet: no vowels, no 0 1 3), then a NUL:
+ * `out` has len + 1 bytes. */
+void random_name_suffix(char *out, size_t len);
+/* BLAKE2b-128 of the bytes, as lower-case hex. For ETags; not a secret. */
+void digest_hex(const void *bytes, size_t len, char out[DIGEST_TEXT_MAX]);
+
+#endif

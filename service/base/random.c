@@ -1,0 +1,51 @@
+/* Random identifiers and digests: thin over libsodium, which does its own locking. */
+#include "base/random.h"
+
+#include <sodium.h>
+#include <string.h>
+
+int random_start(struct err *err) {
+    if (sodium_init() < 0) {
+        return err_set(err, ERR_INTERNAL,
+                       "libsodium found no source of randomness: is /dev/urandom there and readable?");
+    }
+    return 0;
+}
+
+void uuid_new(char out[UUID_TEXT_MAX]) {
+    unsigned char bytes[16];
+    randombytes_buf(bytes, sizeof bytes);
+    bytes[6] = (unsigned char)((bytes[6] & 0x0F) | 0x40); /* version 4 */
+    bytes[8] = (unsigned char)((bytes[8] & 0x3F) | 0x80); /* the variant of RFC 9562 */
+
+    static const char hex[] = "0123456789abcdef";
+    char *at = out;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *at++ = '-';
+        }
+        *at++ = hex[bytes[i] >> 4];
+        *at++ = hex[bytes[i] & 15];
+    }
+    *at = '\0';
+}
+
+uint64_t random_u64(void) {
+    uint64_t value;
+    randombytes_buf(&value, sizeof value);
+    return value;
+}
+
+void random_name_suffix(char *out, size_t len) {
+    static const char alphabet[] = "bcdfghjklmnpqrstvwxz2456789";
+    for (size_t i = 0; i < len; i++) {
+        out[i] = alphabet[randombytes_uniform(sizeof alphabet - 1)];
+    }
+    out[len] = '\0';
+}
+
+void digest_hex(const void *bytes, size_t len, char out[DIGEST_TEXT_MAX]) {
+    unsigned char digest[DIGEST_BYTES];
+    crypto_generichash(digest, sizeof digest, bytes, len, NULL, 0);
+    sodium_bin2hex(out, DIGEST_TEXT_MAX, digest, sizeof digest);
+}
