@@ -1,0 +1,115 @@
+/*
+ * Store: the durable truth. Opaque bodies by kind, name and revision; a change log; the vault's sealed
+ * values and wrapped keys; settings. An interface, so that a replicated store can stand behind it.
+ *
+ * Nothing here knows what a body means, and nothing above knows SQL.
+ *
+ * Threads: commit, compact and the key calls come from one thread at a time (the committer); load and
+ * read_changes may run concurrently with them.
+ */
+#ifndef BGPPEERD_STORE_H
+#define BGPPEERD_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct store;
+
+enum store_op { STORE_CREATE = 1, STORE_UPDATE = 2, STORE_DELETE = 3 };
+
+/* One object write with its change-log row. Texts are borrowed for the call. */
+struct store_change {
+    enum store_op op;
+    const char *kind;      /* "BGPPeer" */
+    const char *name;      /* "rack1-tor"; namespaced kinds: "namespace/name" */
+    uint64_t revision;     /* > every earlier revision; unique per change */
+    int64_t time_ms;       /* realtime */
+    const char *actor;     /* who; "" = unauthenticated */
+    const char *body;      /* JSON after the change; for STORE_DELETE: the last state */
+    size_t body_len;
+};
+
+/* A vault value: kept apart from bodies, written in the same transaction. Key (object, item). */
+struct store_sealed {
+    const char *object;    /* "namespace/name" of the Secret */
+    const char *item;      /* key inside the Secret */
+    uint64_t version;      /* of the value, ≥ 1 */
+    uint64_t key_id;       /* data key that sealed it */
+    const void *nonce;
+    size_t nonce_len;
+    const void *ciphertext; /* NULL: delete this item */
+    size_t ciphertext_len;
+};
+
+/* A setting or other small durable value by name ("vault/check", "vault/key/3"). */
+struct store_setting {
+    const char *name;
+    const void *value;     /* NULL: delete it */
+    size_t value_len;
+};
+
+/* Everything that one transaction writes. */
+struct store_batch {
+    const struct store_change *changes;
+    size_t change_count;
+    const struct store_sealed *sealed;
+    size_t sealed_count;
+    const struct store_setting *settings;
+    size_t setting_count;
+};
+
+/* Called for each row; texts are borrowed for the call. A negative answer stops with that failure:
+ * the callee fills `err`. */
+struct store_reader {
+    int (*object)(void *arg, const char *kind, const char *name, uint64_t revision, const char *body,
+                  size_t body_len, struct err *err);
+    int (*sealed)(void *arg, const struct store_sealed *sealed, struct err *err);
+    int (*setting)(void *arg, const struct store_setting *setting, struct err *err);
+    void *arg;
+};
+
+struct store_status {
+    uint64_t revision;          /* the newest; 0 = nothing was ever written */
+    uint64_t compacted;         /* changes with revision ≤ this one are gone from the log; 0 = none */
+    unsigned schema_version;    /* of the data, e.g. migrations applied */
+};
+
+struct store_options {
+    const char *dir;            /* data directory; created 0700 when missing */
+};
+
+/*
+ * Open the SQLite store in options->dir (file bgppeerd.db): take the directory's lock, refuse a newer,
+ * foreign or damaged database (ERR_CORRUPT / ERR_UNAVAILABLE, one sentence, file untouched), migrate.
+ */
+int store_open(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
+/* Checkpoint and close; accepts NULL. */
+void store_close(struct store *store);
+
+int store_status(struct store *store, struct store_status *ret, struct err *err) MUST_CHECK;
+/* All settings, then all sealed values, then all objects (kind, name order), in one read
+ * transaction. NULL callbacks skip. */
+int store_load(struct store *store, const struct store_reader *reader, struct err *err) MUST_CHECK;
+
+/* All or nothing, durable when it returns 0. Failure: ERR_STORAGE_FULL, ERR_UNAVAILABLE (I/O, busy),
+ * ERR_CORRUPT; nothing was changed, and a later call may succeed. */
+int store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
+
+/* Change-log rows with revision > after, ascending, at most `limit` (0 = all). The row's `op`, kind,
+ * name, revision, time, actor and body are passed on. ERR_EXPIRED when after < compacted. */
+int store_read_changes(struct store *store, uint64_t after, size_t limit,
+                       int (*row)(void *arg, const struct store_change *change, struct err *err),
+                       void *arg, struct err *err) MUST_CHECK;
+
+/* Drop change-log rows so that at most `keep` remain, a bounded number of rows per call.
+ * *ret_compacted is the new status.compacted. */
+int store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err)
+    MUST_CHECK;
+
+/* Online backup of the live store into a new file (0600, refused when it exists), verified by opening it. */
+int store_backup(struct store *store, const char *path, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,345 @@
+/*
+ * SQLite connections: how they are opened and configured, prepared statements with typed binds, and the
+ * translation of SQLite's result codes.
+ *
+ * A struct connection owns its handle and statements. No locks: each connection has one user at a time.
+ */
+#include "sqlite_connection.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The largest part of the header that must hold for every connection. cell_size_check and trusted_schema
+ * guard against a damaged or hostile file. secure_delete overwrites deleted sealed values and old bodies
+ * instead of leaving them in free pages. Sorting must not spill bodies to files in /tmp. */
+#define COMMON_PRAGMAS                                                                                       \
+    "PRAGMA trusted_schema = OFF;"                                                                           \
+    "PRAGMA cell_size_check = ON;"                                                                           \
+    "PRAGMA foreign_keys = ON;"                                                                              \
+    "PRAGMA secure_delete = ON;"                                                                             \
+    "PRAGMA temp_store = MEMORY;"                                                                            \
+    "PRAGMA mmap_size = 0;"                                                                                  \
+    "PRAGMA synchronous = FULL;"                                                                             \
+    "PRAGMA wal_autocheckpoint = 0;"
+
+/* After an exceptional growth (a long backup), the next restart of the log cuts it to this size. */
+#define WAL_KEEP_BYTES "33554432"
+
+static const char *const role_pragmas[] = {
+    [CONNECTION_WRITER] = COMMON_PRAGMAS "PRAGMA journal_size_limit = " WAL_KEEP_BYTES ";",
+    [CONNECTION_READER] = COMMON_PRAGMAS "PRAGMA query_only = ON;",
+    /* Exclusive locking before the first access keeps the log's index in memory instead of a -shm file. */
+    [CONNECTION_PROBE] = "PRAGMA locking_mode = EXCLUSIVE;" COMMON_PRAGMAS "PRAGMA query_only = ON;",
+    [CONNECTION_CREATOR] = COMMON_PRAGMAS,
+};
+
+static const char *const query_sql[QUERY_COUNT] = {
+    [QUERY_BEGIN_READ] = "BEGIN",
+    [QUERY_BEGIN_WRITE] = "BEGIN IMMEDIATE",
+    [QUERY_COMMIT] = "COMMIT",
+    [QUERY_ROLLBACK] = "ROLLBACK",
+    [QUERY_META] = "SELECT revision, compacted, change_rows FROM meta WHERE id = 1",
+    [QUERY_META_ADVANCE] = "UPDATE meta SET revision = ?1, change_rows = change_rows + ?2 WHERE id = 1",
+    [QUERY_META_COMPACT] = "UPDATE meta SET compacted = ?1, change_rows = change_rows - ?2 WHERE id = 1",
+    [QUERY_OBJECT_CREATE] = "INSERT INTO object (kind, name, revision, body) VALUES (?1, ?2, ?3, ?4)",
+    [QUERY_OBJECT_UPDATE] = "UPDATE object SET revision = ?3, body = ?4 WHERE kind = ?1 AND name = ?2",
+    [QUERY_OBJECT_DELETE] = "DELETE FROM object WHERE kind = ?1 AND name = ?2",
+    [QUERY_CHANGE_ADD] = "INSERT INTO change (revision, op, kind, name, time_ms, actor, body)"
+                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [QUERY_SEALED_PUT] =
+        "INSERT INTO sealed (object, item, version, key_id, nonce, ciphertext)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+        " ON CONFLICT (kind, object, item) DO UPDATE SET version = excluded.version,"
+        " key_id = excluded.key_id, nonce = excluded.nonce, ciphertext = excluded.ciphertext",
+    [QUERY_SEALED_DELETE] = "DELETE FROM sealed WHERE kind = 'Secret' AND object = ?1 AND item = ?2",
+    [QUERY_SETTING_PUT] = "INSERT INTO setting (name, value) VALUES (?1, ?2)"
+                          " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    [QUERY_SETTING_DELETE] = "DELETE FROM setting WHERE name = ?1",
+    [QUERY_SETTINGS] = "SELECT name, value FROM setting ORDER BY name",
+    [QUERY_SEALED] = "SELECT object, item, version, key_id, nonce, ciphertext FROM sealed"
+                     " ORDER BY kind, object, item",
+    [QUERY_OBJECTS] = "SELECT kind, name, revision, body FROM object ORDER BY kind, name",
+    [QUERY_CHANGES] = "SELECT revision, op, kind, name, time_ms, actor, body FROM change"
+                      " WHERE revision > ?1 ORDER BY revision LIMIT ?2",
+    [QUERY_CHANGE_NTH] = "SELECT revision FROM change ORDER BY revision LIMIT 1 OFFSET ?1",
+    [QUERY_CHANGE_DROP] = "DELETE FROM change WHERE revision <= ?1",
+};
+
+int connection_fail(struct connection *connection, int code, const char *action, struct err *err) {
+    const char *path = connection->path;
+    const char *what = sqlite3_errstr(code);
+    int system_error = connection->db != NULL ? sqlite3_system_errno(connection->db) : 0;
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        return err_set(err, ERR_STORAGE_FULL,
+                       "cannot %s: no space left for %s; nothing was changed; free some disk space", action,
+                       path);
+    case SQLITE_IOERR:
+        if (code == SQLITE_IOERR_NOMEM) {
+            return err_no_memory(err);
+        }
+        if (code == SQLITE_IOERR_CORRUPTFS || code == SQLITE_IOERR_DATA) {
+            break;
+        }
+        if (system_error == ENOSPC || system_error == EDQUOT || system_error == EFBIG) {
+            return err_set(
+                err, ERR_STORAGE_FULL,
+                "cannot %s: %s for %s; nothing was changed; free some disk space or raise the limit", action,
+                strerror(system_error), path);
+        }
+        return err_set(err, ERR_UNAVAILABLE,
+                       "cannot %s: input/output error on %s (SQLite %d%s%s); nothing was changed; check the "
+                       "disk and the kernel log",
+                       action, path, code, system_error != 0 ? ", " : "",
+                       system_error != 0 ? strerror(system_error) : "");
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return err_set(
+            err, ERR_UNAVAILABLE,
+            "cannot %s: another program holds a lock on %s; nothing was changed; close that program "
+            "and try again",
+            action, path);
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+    case SQLITE_CANTOPEN:
+        return err_set(
+            err, ERR_UNAVAILABLE,
+            "cannot %s: %s (%s%s%s); nothing was changed; check that the file, its -wal and -shm and "
+            "their directory belong to this user and are writable",
+            action, path, what, system_error != 0 ? ", " : "",
+            system_error != 0 ? strerror(system_error) : "");
+    case SQLITE_PROTOCOL:
+    case SQLITE_NOLFS:
+    case SQLITE_INTERRUPT:
+        return err_set(err, ERR_UNAVAILABLE, "cannot %s: %s (%s); nothing was changed", action, path, what);
+    case SQLITE_NOMEM:
+        return err_no_memory(err);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        break;
+    default:
+        return err_set(err, ERR_INTERNAL, "cannot %s: %s: %s (SQLite %d)", action, path,
+                       connection->db != NULL ? sqlite3_errmsg(connection->db) : what, code);
+    }
+    return err_set(
+        err, ERR_CORRUPT,
+        "cannot %s: the database %s is damaged (%s, SQLite %d); stop the service, keep a copy of the "
+        "file and restore the newest backup",
+        action, path, what, code);
+}
+
+int connection_open(struct connection *connection, const char *path, enum connection_role role,
+                    struct err *err) {
+    *connection = (struct connection){.path = path};
+    /* Never CREATE: files are made by us, with their mode, so a vanished database is not replaced by an empty
+     * one. */
+    int code = sqlite3_open_v2(path, &connection->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code == SQLITE_OK) {
+        (void)sqlite3_extended_result_codes(connection->db, 1);
+        (void)sqlite3_busy_timeout(connection->db, STORE_BUSY_MS);
+        code = sqlite3_db_config(connection->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    }
+    if (code == SQLITE_OK && role == CONNECTION_PROBE) {
+        /* Otherwise closing would move the log into the database and delete it. */
+        code = sqlite3_db_config(connection->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    }
+    if (code != SQLITE_OK) {
+        (void)connection_fail(connection, code, "open the database", err);
+        connection_close(connection);
+        return -1;
+    }
+    if (connection_exec(connection, role_pragmas[role], "configure the database", err) < 0) {
+        connection_close(connection);
+        return -1;
+    }
+    return 0;
+}
+
+void connection_close(struct connection *connection) {
+    for (size_t i = 0; i < QUERY_COUNT; i++) {
+        (void)sqlite3_finalize(connection->statements[i]);
+        connection->statements[i] = NULL;
+    }
+    /* close_v2 of a handle without statements is a plain close; it accepts NULL. */
+    (void)sqlite3_close_v2(connection->db);
+    connection->db = NULL;
+}
+
+int connection_exec(struct connection *connection, const char *sql, const char *action, struct err *err) {
+    int code = sqlite3_exec(connection->db, sql, NULL, NULL, NULL);
+    if (code != SQLITE_OK) {
+        return connection_fail(connection, code, action, err);
+    }
+    return 0;
+}
+
+int connection_number(struct connection *connection, const char *sql, int64_t *ret, struct err *err) {
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(connection->db, sql, -1, &statement, NULL);
+    int64_t number = 0;
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(statement);
+        number = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    }
+    (void)sqlite3_finalize(statement);
+    if (code == SQLITE_DONE) {
+        return err_set(err, ERR_CORRUPT, "%s: no answer to \"%s\"", connection->path, sql);
+    }
+    if (code != SQLITE_ROW) {
+        return connection_fail(connection, code, "read the database", err);
+    }
+    *ret = number;
+    return 0;
+}
+
+int connection_check(struct connection *connection, struct err *err) {
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(connection->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(statement);
+    }
+    int failed = 0;
+    if (code != SQLITE_ROW) {
+        failed = connection_fail(connection, code, "check the database", err);
+    } else {
+        const char *finding = (const char *)sqlite3_column_text(statement, 0);
+        if (finding == NULL) {
+            failed = err_no_memory(err);
+        } else if (strcmp(finding, "ok") != 0) {
+            /* Findings can be several lines; a message is one. */
+            failed =
+                err_set(err, ERR_CORRUPT,
+                        "the database %s is damaged (%.*s); nothing was changed; keep a copy of the file "
+                        "and restore the newest backup",
+                        connection->path, (int)strcspn(finding, "\n"), finding);
+        }
+    }
+    (void)sqlite3_finalize(statement);
+    return failed;
+}
+
+static int prepare(struct connection *connection, enum query_id id) {
+    if (connection->statements[id] != NULL) {
+        return SQLITE_OK;
+    }
+    return sqlite3_prepare_v3(connection->db, query_sql[id], -1, SQLITE_PREPARE_PERSISTENT,
+                              &connection->statements[id], NULL);
+}
+
+int connection_prepare_all(struct connection *connection, struct err *err) {
+    for (size_t i = 0; i < QUERY_COUNT; i++) {
+        int code = prepare(connection, (enum query_id)i);
+        if (code == SQLITE_ERROR) {
+            return err_set(err, ERR_CORRUPT,
+                           "the database %s lacks a table or column of its schema (%s); nothing was changed; "
+                           "restore the newest backup",
+                           connection->path, sqlite3_errmsg(connection->db));
+        }
+        if (code != SQLITE_OK) {
+            return connection_fail(connection, code, "read the schema", err);
+        }
+    }
+    return 0;
+}
+
+void query_begin(struct query *query, struct connection *connection, enum query_id id) {
+    query->connection = connection;
+    query->code = prepare(connection, id);
+    query->statement = connection->statements[id];
+}
+
+static void note(struct query *query, int code) {
+    if (query->code == SQLITE_OK) {
+        query->code = code;
+    }
+}
+
+void query_bind_text_len(struct query *query, int index, const char *text, size_t len) {
+    if (query->code == SQLITE_OK) {
+        note(query, sqlite3_bind_text64(query->statement, index, text != NULL ? text : "", len, SQLITE_STATIC,
+                                        SQLITE_UTF8));
+    }
+}
+
+void query_bind_text(struct query *query, int index, const char *text) {
+    query_bind_text_len(query, index, text, strlen(text));
+}
+
+void query_bind_blob(struct query *query, int index, const void *bytes, size_t len) {
+    if (query->code == SQLITE_OK) {
+        note(query, sqlite3_bind_blob64(query->statement, index, bytes, len, SQLITE_STATIC));
+    }
+}
+
+void query_bind_number(struct query *query, int index, int64_t number) {
+    if (query->code == SQLITE_OK) {
+        note(query, sqlite3_bind_int64(query->statement, index, number));
+    }
+}
+
+int query_step(struct query *query, const char *action, struct err *err) {
+    if (query->code == SQLITE_OK || query->code == SQLITE_ROW) {
+        query->code = sqlite3_step(query->statement);
+    }
+    switch (query->code) {
+    case SQLITE_ROW:
+        return 1;
+    case SQLITE_DONE:
+        return 0;
+    default:
+        return connection_fail(query->connection, query->code, action, err);
+    }
+}
+
+const char *query_text(struct query *query, int column, size_t *ret_len, struct err *err) {
+    const char *text = (const char *)sqlite3_column_text(query->statement, column);
+    if (text == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    if (ret_len != NULL) {
+        *ret_len = (size_t)sqlite3_column_bytes(query->statement, column);
+    }
+    return text;
+}
+
+const void *query_blob(struct query *query, int column, size_t *ret_len, struct err *err) {
+    const void *bytes = sqlite3_column_blob(query->statement, column);
+    size_t len = (size_t)sqlite3_column_bytes(query->statement, column);
+    if (bytes == NULL) {
+        /* SQLite answers NULL for an empty value as well. */
+        if (len > 0 || sqlite3_errcode(query->connection->db) == SQLITE_NOMEM) {
+            (void)err_no_memory(err);
+            return NULL;
+        }
+        bytes = "";
+    }
+    *ret_len = len;
+    return bytes;
+}
+
+int64_t query_number(struct query *query, int column) {
+    return sqlite3_column_int64(query->statement, column);
+}
+
+void query_end(struct query *query) {
+    if (query->statement != NULL) {
+        /* The step's failure was reported by the step. */
+        (void)sqlite3_reset(query->statement);
+        (void)sqlite3_clear_bindings(query->statement);
+    }
+    query->statement = NULL;
+}
+
+int query_run(struct query *query, const char *action, struct err *err) {
+    int stepped = query_step(query, action, err);
+    query_end(query);
+    return stepped < 0 ? -1 : 0;
+}
+
+int query_simple(struct connection *connection, enum query_id id, const char *action, struct err *err) {
+    struct query query;
+    query_begin(&query, connection, id);
+    return query_run(&query, action, err);
+}

@@ -1,0 +1,339 @@
+/*
+ * Opening and closing the SQLite store.
+ *
+ * A database is looked at before anything may alter it: its header by plain reading, then, without a
+ * shared index file and without moving the log, its schema and structure. Only a database that passes is
+ * opened for writing. A new one is built completely under another name and then renamed, so bgppeerd.db
+ * is never half made, and an empty or missing file next to a log is damage, not a fresh start.
+ *
+ * Single-threaded, under the data directory's lock.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "directory.h"
+#include "sqlite_migrate.h"
+#include "sqlite_store.h"
+#include "sqlite_wal.h"
+
+#define DATABASE_FILE "/bgppeerd.db"
+
+/* Of every SQLite file's first 100 bytes, what we look at; numbers are big-endian. */
+enum { HEADER_SIZE = 100, HEADER_VERSION = 60, HEADER_APPLICATION = 68 };
+static const char header_magic[16] = "SQLite format 3";
+
+static const struct store_ops sqlite_ops = {
+    .close = sqlite_store_close,
+    .status = sqlite_store_status,
+    .load = sqlite_store_load,
+    .commit = sqlite_store_commit,
+    .read_changes = sqlite_store_read_changes,
+    .compact = sqlite_store_compact,
+    .backup = sqlite_store_backup,
+};
+
+static uint32_t big_endian(const unsigned char *bytes) {
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Size of a file, -1 when there is none, -2 when that cannot be told (`err` is filled). */
+static int64_t file_size(const char *path, const char *suffix, struct err *err) {
+    char *name = path_join(path, suffix, err);
+    if (name == NULL) {
+        return -2;
+    }
+    struct stat status;
+    int64_t size = -1;
+    if (stat(name, &status) == 0) {
+        size = status.st_size;
+        if (!S_ISREG(status.st_mode)) {
+            size = -2;
+            (void)err_set(err, ERR_UNAVAILABLE, "%s is not a regular file; move it away", name);
+        }
+    } else if (errno != ENOENT) {
+        size = -2;
+        (void)err_set(err, ERR_UNAVAILABLE, "cannot look at %s: %s", name, strerror(errno));
+    }
+    free(name);
+    return size;
+}
+
+/* Missing is fine. */
+static int file_remove(const char *path, const char *suffix, struct err *err) {
+    char *name = path_join(path, suffix, err);
+    if (name == NULL) {
+        return -1;
+    }
+    int failed = 0;
+    if (unlink(name) < 0 && errno != ENOENT) {
+        failed = err_set(err, ERR_UNAVAILABLE, "cannot remove %s: %s", name, strerror(errno));
+    }
+    free(name);
+    return failed;
+}
+
+/* Take group's and others' rights from a file that, say, a restore by hand has left with them. */
+static int file_protect(const char *path, const char *suffix, struct err *err) {
+    char *name = path_join(path, suffix, err);
+    if (name == NULL) {
+        return -1;
+    }
+    int failed = 0;
+    if (chmod(name, 0600) < 0 && errno != ENOENT) {
+        failed =
+            err_set(err, ERR_UNAVAILABLE,
+                    "cannot set the mode of %s to 0600: %s; it must belong to the user that runs the service",
+                    name, strerror(errno));
+    }
+    free(name);
+    return failed;
+}
+
+/* Look at the file's header by plain reading, before SQLite may touch anything. */
+static int check_header(const char *path, struct err *err) {
+    /* The descriptor is closed before SQLite opens the file: closing one later would drop SQLite's locks. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return err_set(err, ERR_UNAVAILABLE, "cannot open the database %s: %s", path, strerror(errno));
+    }
+    unsigned char header[HEADER_SIZE] = {0};
+    ssize_t len = pread(fd, header, sizeof(header), 0);
+    int failure = errno;
+    (void)close(fd);
+    if (len < 0) {
+        return err_set(err, ERR_UNAVAILABLE, "cannot read the database %s: %s", path, strerror(failure));
+    }
+    if (len < HEADER_SIZE || memcmp(header, header_magic, sizeof(header_magic)) != 0) {
+        return err_set(
+            err, ERR_CORRUPT,
+            "%s is %s, not a database of bgppeerd; restore the newest backup, or move the file away to "
+            "start with an empty one; nothing was changed",
+            path, len == 0 ? "empty" : "damaged or something else");
+    }
+    uint32_t application = big_endian(header + HEADER_APPLICATION);
+    if (application != STORE_APPLICATION_ID) {
+        return err_set(
+            err, ERR_CORRUPT,
+            "%s is a database of another program (application_id 0x%08x instead of 0x%08x); choose "
+            "another data directory; nothing was changed",
+            path, application, (unsigned)STORE_APPLICATION_ID);
+    }
+    uint32_t version = big_endian(header + HEADER_VERSION);
+    return version > migration_count ? migrate_refuse_newer(path, version, err) : 0;
+}
+
+/* What the log holds counts as well, and only SQLite can read that. */
+static int check_content(struct connection *probe, unsigned *ret_applied, struct err *err) {
+    int64_t application = 0;
+    if (connection_number(probe, "PRAGMA application_id", &application, err) < 0) {
+        return -1;
+    }
+    if (application != STORE_APPLICATION_ID) {
+        return err_set(err, ERR_CORRUPT, "%s is not a database of bgppeerd; nothing was changed",
+                       probe->path);
+    }
+    unsigned applied = 0;
+    if (migrate_verify(probe, &applied, err) < 0 || connection_check(probe, err) < 0) {
+        return -1;
+    }
+    struct store_meta meta;
+    if (applied == migration_count &&
+        (connection_prepare_all(probe, err) < 0 || sqlite_read_meta(probe, &meta, err) < 0)) {
+        return -1;
+    }
+    *ret_applied = applied;
+    return 0;
+}
+
+static int check_database(const char *path, unsigned *ret_applied, struct err *err) {
+    if (check_header(path, err) < 0) {
+        return -1;
+    }
+    int64_t log_size = file_size(path, "-wal", err);
+    if (log_size == -2) {
+        return -1;
+    }
+    struct connection probe;
+    int failed = connection_open(&probe, path, CONNECTION_PROBE, err);
+    if (failed == 0) {
+        failed = check_content(&probe, ret_applied, err);
+    }
+    connection_close(&probe);
+    struct err ignored = ERR_INIT;
+    if (log_size == -1 && file_size(path, "-wal", &ignored) == 0) {
+        /* Reading makes SQLite create an empty log. */
+        (void)!file_remove(path, "-wal", &ignored);
+    }
+    return failed;
+}
+
+static int build_database(const char *path, struct err *err) {
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return err_set(err, errno == ENOSPC || errno == EDQUOT ? ERR_STORAGE_FULL : ERR_UNAVAILABLE,
+                       "cannot create the database %s: %s", path, strerror(errno));
+    }
+    (void)close(fd);
+    struct connection creator;
+    if (connection_open(&creator, path, CONNECTION_CREATOR, err) < 0) {
+        return -1;
+    }
+    int failed = migrate_run(&creator, 0, err);
+    connection_close(&creator);
+    return failed;
+}
+
+/* A new database in one step: complete and on disk, or not there. */
+static int create_database(const char *path, struct err *err) {
+    int64_t log_size = file_size(path, "-wal", err);
+    if (log_size == -2) {
+        return -1;
+    }
+    if (log_size > 0) {
+        return err_set(
+            err, ERR_CORRUPT,
+            "the database %s is missing but its log %s-wal is there; put the database back or restore "
+            "the newest backup (and remove the log) before starting; nothing was changed",
+            path, path);
+    }
+    char *temporary = path_join(path, ".new", err);
+    if (temporary == NULL) {
+        return -1;
+    }
+    int failed = 0;
+    /* Left by a first start that was cut short. */
+    if (file_remove(temporary, "", err) < 0 || file_remove(temporary, "-journal", err) < 0 ||
+        build_database(temporary, err) < 0) {
+        failed = -1;
+    } else if (rename(temporary, path) < 0) {
+        failed =
+            err_set(err, ERR_UNAVAILABLE, "cannot rename %s to %s: %s", temporary, path, strerror(errno));
+    } else {
+        failed = directory_sync_parent(path, err);
+    }
+    if (failed < 0) {
+        struct err ignored = ERR_INIT;
+        (void)!file_remove(temporary, "", &ignored);
+        (void)!file_remove(temporary, "-journal", &ignored);
+    }
+    free(temporary);
+    return failed;
+}
+
+static int use_log(struct connection *writer, struct err *err) {
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(writer->db, "PRAGMA journal_mode = WAL", -1, &statement, NULL);
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(statement);
+    }
+    int failed = 0;
+    if (code != SQLITE_ROW) {
+        failed = connection_fail(writer, code, "switch the database to a write-ahead log", err);
+    } else {
+        const char *mode = (const char *)sqlite3_column_text(statement, 0);
+        if (mode == NULL || strcmp(mode, "wal") != 0) {
+            failed =
+                err_set(err, ERR_UNAVAILABLE,
+                        "cannot switch the database %s to a write-ahead log (it stays in mode %s); the data "
+                        "directory must be on a local filesystem",
+                        writer->path, mode != NULL ? mode : "unknown");
+        }
+    }
+    (void)sqlite3_finalize(statement);
+    return failed;
+}
+
+/* SQLite tells after each commit how long the log has become. */
+static int committed(void *arg, sqlite3 *db, const char *name, int frames) {
+    (void)db;
+    (void)name;
+    struct sqlite_store *store = arg;
+    if (frames > 0) {
+        store->log_frames = (unsigned long)frames;
+    }
+    return SQLITE_OK;
+}
+
+static int open_database(struct sqlite_store *store, struct err *err) {
+    int64_t size = file_size(store->path, "", err);
+    if (size == -2 || (size == -1 && create_database(store->path, err) < 0)) {
+        return -1;
+    }
+    unsigned applied = 0;
+    if (check_database(store->path, &applied, err) < 0 || file_protect(store->path, "", err) < 0 ||
+        file_protect(store->path, "-wal", err) < 0 || file_protect(store->path, "-shm", err) < 0) {
+        return -1;
+    }
+    if (connection_open(&store->writer, store->path, CONNECTION_WRITER, err) < 0 ||
+        use_log(&store->writer, err) < 0 || migrate_run(&store->writer, applied, err) < 0 ||
+        connection_prepare_all(&store->writer, err) < 0) {
+        return -1;
+    }
+    (void)sqlite3_wal_hook(store->writer.db, committed, store);
+    store->schema_version = (unsigned)migration_count;
+    if (connection_open(&store->reader, store->path, CONNECTION_READER, err) < 0) {
+        return -1;
+    }
+    return checkpointer_start(&store->checkpointer, store->path, err);
+}
+
+static void destroy(struct sqlite_store *store) {
+    checkpointer_stop(&store->checkpointer);
+    connection_close(&store->reader);
+    connection_close(&store->writer);
+    if (store->reader_lock_ready) {
+        (void)pthread_mutex_destroy(&store->reader_lock);
+    }
+    if (store->lock_fd >= 0) {
+        (void)close(store->lock_fd);
+    }
+    free(store->path);
+    free(store);
+}
+
+int sqlite_store_open(const struct store_options *options, struct store **ret, struct err *err) {
+    struct sqlite_store *store = base_calloc(1, sizeof(*store));
+    if (store == NULL) {
+        return err_no_memory(err);
+    }
+    store->base.ops = &sqlite_ops;
+    store->lock_fd = -1;
+    if (pthread_mutex_init(&store->reader_lock, NULL) != 0) {
+        (void)err_no_memory(err);
+        goto fail;
+    }
+    store->reader_lock_ready = true;
+    store->path = path_join(options->dir, DATABASE_FILE, err);
+    if (store->path == NULL || directory_create(options->dir, err) < 0 ||
+        directory_lock(options->dir, &store->lock_fd, err) < 0 || open_database(store, err) < 0) {
+        goto fail;
+    }
+    *ret = &store->base;
+    return 0;
+fail:
+    destroy(store);
+    return -1;
+}
+
+void sqlite_store_close(struct store *base) {
+    struct sqlite_store *store = (struct sqlite_store *)base;
+    struct err err = ERR_INIT;
+    checkpointer_stop(&store->checkpointer);
+    connection_close(&store->reader);
+    if (store->tail_in_doubt && wal_discard_tail(&store->writer, &err) < 0) {
+        log_event(LOG_ERROR, "store-failed-write-in-log", LOG_STR("error", err.text));
+    }
+    err_clear(&err);
+    if (checkpoint_final(&store->writer, &err) < 0) {
+        log_event(LOG_WARN, "store-checkpoint-failed", LOG_STR("error", err.text),
+                  LOG_STR("consequence", "nothing is lost; the log is read at the next start"));
+    }
+    destroy(store);
+}

@@ -1,0 +1,211 @@
+/*
+ * The reading half of the SQLite store: status, load, the change log. Each call is one read transaction
+ * on the reader's connection, so it sees one state however many commits happen meanwhile.
+ *
+ * The reader's lock is held for the whole call, callbacks included: a callback must not read the same
+ * store. Commits are not held up.
+ */
+#include <inttypes.h>
+#include <limits.h>
+
+#include "sqlite_store.h"
+
+int sqlite_read_meta(struct connection *connection, struct store_meta *ret, struct err *err) {
+    struct query query;
+    query_begin(&query, connection, QUERY_META);
+    int stepped = query_step(&query, "read the newest revision", err);
+    struct store_meta meta = {0};
+    if (stepped == 1) {
+        meta.revision = (uint64_t)query_number(&query, 0);
+        meta.compacted = (uint64_t)query_number(&query, 1);
+        meta.change_rows = (uint64_t)query_number(&query, 2);
+    } else if (stepped == 0) {
+        stepped = err_set(err, ERR_CORRUPT,
+                          "the database %s lacks its record of the newest revision; stop the service, keep a "
+                          "copy of the file and restore the newest backup",
+                          connection->path);
+    }
+    query_end(&query);
+    if (stepped < 0) {
+        return -1;
+    }
+    *ret = meta;
+    return 0;
+}
+
+static struct sqlite_store *of(struct store *store) {
+    return (struct sqlite_store *)store;
+}
+
+static int read_begin(struct sqlite_store *store, struct err *err) {
+    (void)pthread_mutex_lock(&store->reader_lock);
+    if (query_simple(&store->reader, QUERY_BEGIN_READ, "begin reading", err) < 0) {
+        (void)pthread_mutex_unlock(&store->reader_lock);
+        return -1;
+    }
+    return 0;
+}
+
+static void read_end(struct sqlite_store *store) {
+    /* Ending a read changes nothing, so its failure has nothing to tell; a severe error may have ended the
+     * transaction already. */
+    if (sqlite3_get_autocommit(store->reader.db) == 0) {
+        struct err ignored = ERR_INIT;
+        (void)!query_simple(&store->reader, QUERY_ROLLBACK, "end reading", &ignored);
+    }
+    (void)pthread_mutex_unlock(&store->reader_lock);
+}
+
+int sqlite_store_status(struct store *base, struct store_status *ret, struct err *err) {
+    struct sqlite_store *store = of(base);
+    struct store_meta meta;
+    if (read_begin(store, err) < 0) {
+        return -1;
+    }
+    int failed = sqlite_read_meta(&store->reader, &meta, err);
+    read_end(store);
+    if (failed == 0) {
+        *ret = (struct store_status){
+            .revision = meta.revision, .compacted = meta.compacted, .schema_version = store->schema_version};
+    }
+    return failed;
+}
+
+static int load_setting(struct query *query, const struct store_reader *reader, struct err *err) {
+    struct store_setting setting = {.name = query_text(query, 0, NULL, err)};
+    if (setting.name == NULL) {
+        return -1;
+    }
+    setting.value = query_blob(query, 1, &setting.value_len, err);
+    if (setting.value == NULL) {
+        return -1;
+    }
+    return reader->setting(reader->arg, &setting, err);
+}
+
+static int load_sealed(struct query *query, const struct store_reader *reader, struct err *err) {
+    struct store_sealed sealed = {.object = query_text(query, 0, NULL, err)};
+    if (sealed.object == NULL) {
+        return -1;
+    }
+    sealed.item = query_text(query, 1, NULL, err);
+    if (sealed.item == NULL) {
+        return -1;
+    }
+    sealed.version = (uint64_t)query_number(query, 2);
+    sealed.key_id = (uint64_t)query_number(query, 3);
+    sealed.nonce = query_blob(query, 4, &sealed.nonce_len, err);
+    if (sealed.nonce == NULL) {
+        return -1;
+    }
+    sealed.ciphertext = query_blob(query, 5, &sealed.ciphertext_len, err);
+    if (sealed.ciphertext == NULL) {
+        return -1;
+    }
+    return reader->sealed(reader->arg, &sealed, err);
+}
+
+static int load_object(struct query *query, const struct store_reader *reader, struct err *err) {
+    size_t body_len = 0;
+    const char *kind = query_text(query, 0, NULL, err);
+    const char *name = kind != NULL ? query_text(query, 1, NULL, err) : NULL;
+    const char *body = name != NULL ? query_text(query, 3, &body_len, err) : NULL;
+    if (body == NULL) {
+        return -1;
+    }
+    return reader->object(reader->arg, kind, name, (uint64_t)query_number(query, 2), body, body_len, err);
+}
+
+/* Give each row of one query to `load`. */
+static int load_all(struct sqlite_store *store, enum query_id id, const char *action,
+                    int (*load)(struct query *query, const struct store_reader *reader, struct err *err),
+                    const struct store_reader *reader, struct err *err) {
+    struct query query;
+    query_begin(&query, &store->reader, id);
+    int stepped = query_step(&query, action, err);
+    while (stepped == 1) {
+        stepped = load(&query, reader, err) < 0 ? -1 : query_step(&query, action, err);
+    }
+    query_end(&query);
+    return stepped;
+}
+
+int sqlite_store_load(struct store *base, const struct store_reader *reader, struct err *err) {
+    struct sqlite_store *store = of(base);
+    if (read_begin(store, err) < 0) {
+        return -1;
+    }
+    int failed = 0;
+    if (reader->setting != NULL) {
+        failed = load_all(store, QUERY_SETTINGS, "read the settings", load_setting, reader, err);
+    }
+    if (failed == 0 && reader->sealed != NULL) {
+        failed = load_all(store, QUERY_SEALED, "read the sealed values", load_sealed, reader, err);
+    }
+    if (failed == 0 && reader->object != NULL) {
+        failed = load_all(store, QUERY_OBJECTS, "read the objects", load_object, reader, err);
+    }
+    /* The cache is full of pages that nobody needs again. */
+    (void)sqlite3_db_release_memory(store->reader.db);
+    read_end(store);
+    return failed;
+}
+
+static int pass_change(struct query *query,
+                       int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
+                       struct err *err) {
+    struct store_change change = {
+        .op = (enum store_op)query_number(query, 1),
+        .revision = (uint64_t)query_number(query, 0),
+        .time_ms = query_number(query, 4),
+    };
+    change.kind = query_text(query, 2, NULL, err);
+    change.name = change.kind != NULL ? query_text(query, 3, NULL, err) : NULL;
+    change.actor = change.name != NULL ? query_text(query, 5, NULL, err) : NULL;
+    change.body = change.actor != NULL ? query_text(query, 6, &change.body_len, err) : NULL;
+    if (change.body == NULL) {
+        return -1;
+    }
+    return row(arg, &change, err);
+}
+
+static int read_changes(struct sqlite_store *store, uint64_t after, size_t limit,
+                        int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
+                        struct err *err) {
+    const char *action = "read the change log";
+    struct store_meta meta;
+    if (sqlite_read_meta(&store->reader, &meta, err) < 0) {
+        return -1;
+    }
+    if (after < meta.compacted) {
+        return err_set(err, ERR_EXPIRED,
+                       "the changes after revision %" PRIu64 " are gone: the log was compacted up to %" PRIu64
+                       "; list again and continue from the list's resourceVersion",
+                       after, meta.compacted);
+    }
+    if (after >= meta.revision) {
+        return 0; /* also keeps `after` in SQLite's range */
+    }
+    struct query query;
+    query_begin(&query, &store->reader, QUERY_CHANGES);
+    query_bind_number(&query, 1, (int64_t)after);
+    query_bind_number(&query, 2, limit == 0 || limit > INT64_MAX ? -1 : (int64_t)limit);
+    int stepped = query_step(&query, action, err);
+    while (stepped == 1) {
+        stepped = pass_change(&query, row, arg, err) < 0 ? -1 : query_step(&query, action, err);
+    }
+    query_end(&query);
+    return stepped;
+}
+
+int sqlite_store_read_changes(struct store *base, uint64_t after, size_t limit,
+                              int (*row)(void *arg, const struct store_change *change, struct err *err),
+                              void *arg, struct err *err) {
+    struct sqlite_store *store = of(base);
+    if (read_begin(store, err) < 0) {
+        return -1;
+    }
+    int failed = read_changes(store, after, limit, row, arg, err);
+    read_end(store);
+    return failed;
+}

@@ -1,0 +1,61 @@
+/*
+ * The SQLite store's insides, shared by its files.
+ *
+ * Who uses what:
+ *   writer       the committing thread alone: commit, compact. No lock.
+ *   reader       status, load, read_changes from any thread, under reader_lock. Held during callbacks.
+ *   checkpointer its own thread and connection; see sqlite_checkpoint.c.
+ *   backup       opens connections of its own for each call, so it blocks none of the others.
+ * The locks are never held together.
+ */
+#ifndef BGPPEERD_STORE_SQLITE_STORE_H
+#define BGPPEERD_STORE_SQLITE_STORE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "sqlite_checkpoint.h"
+#include "sqlite_connection.h"
+#include "store_ops.h"
+
+struct sqlite_store {
+    struct store base;
+    char *path;  /* of the database */
+    int lock_fd; /* holds the data directory's lock */
+    unsigned schema_version;
+    struct connection writer;
+    unsigned long log_frames; /* the writer's: length of the log after the last commit */
+    bool tail_in_doubt; /* the writer's: a failed commit's frames may still be in the log; sqlite_wal.h */
+    pthread_mutex_t reader_lock;
+    bool reader_lock_ready;
+    struct connection reader;
+    struct checkpointer checkpointer;
+};
+
+/* The one row of table meta. */
+struct store_meta {
+    uint64_t revision;
+    uint64_t compacted;
+    uint64_t change_rows;
+};
+
+/* sqlite_open.c */
+void sqlite_store_close(struct store *store);
+
+/* sqlite_read.c */
+int sqlite_read_meta(struct connection *connection, struct store_meta *ret, struct err *err) MUST_CHECK;
+int sqlite_store_status(struct store *store, struct store_status *ret, struct err *err) MUST_CHECK;
+int sqlite_store_load(struct store *store, const struct store_reader *reader, struct err *err) MUST_CHECK;
+int sqlite_store_read_changes(struct store *store, uint64_t after, size_t limit,
+                              int (*row)(void *arg, const struct store_change *change, struct err *err),
+                              void *arg, struct err *err) MUST_CHECK;
+
+/* sqlite_write.c */
+int sqlite_store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
+int sqlite_store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted,
+                         struct err *err) MUST_CHECK;
+
+/* sqlite_backup.c */
+int sqlite_store_backup(struct store *store, const char *path, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,245 @@
+/*
+ * The writing half of the SQLite store: commit and compact, each one transaction and one sync.
+ *
+ * Runs on the committing thread alone, on the writer's connection; no lock. Whatever goes wrong, the
+ * transaction is rolled back before the call returns, so the next call starts clean.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "sqlite_store.h"
+#include "sqlite_wal.h"
+
+/* Rows that one store_compact drops: a few milliseconds. */
+#define COMPACT_ROWS_MAX 1000
+
+static const char *const commit_action = "write to the database";
+static const char *const compact_action = "compact the change log";
+
+/* Outside of a transaction, or -1: the connection is then tried again by the next call. */
+static int roll_back(struct sqlite_store *store, struct err *err) {
+    if (sqlite3_get_autocommit(store->writer.db) != 0) {
+        return 0; /* SQLite rolls back by itself after some errors */
+    }
+    return query_simple(&store->writer, QUERY_ROLLBACK, "take back a failed write", err);
+}
+
+/* After a failed transaction: back to the state before it, in memory and on disk. */
+static void undo(struct sqlite_store *store, bool committing) {
+    struct err err = ERR_INIT;
+    if (roll_back(store, &err) < 0) {
+        log_event(LOG_ERROR, "store-rollback-failed", LOG_STR("error", err.text));
+        store->tail_in_doubt = store->tail_in_doubt || committing;
+        return;
+    }
+    if (!committing) {
+        return;
+    }
+    err_clear(&err);
+    store->tail_in_doubt = wal_discard_tail(&store->writer, &err) < 0;
+    if (store->tail_in_doubt) {
+        /* The next successful commit overwrites it. */
+        log_event(LOG_ERROR, "store-failed-write-in-log", LOG_STR("error", err.text),
+                  LOG_STR("consequence", "if the process dies before the next successful write, the failed "
+                                         "write may appear after the restart"));
+    }
+}
+
+static int begin(struct sqlite_store *store, struct store_meta *ret_meta, struct err *err) {
+    if (roll_back(store, err) < 0) {
+        return -1;
+    }
+    if (query_simple(&store->writer, QUERY_BEGIN_WRITE, commit_action, err) < 0) {
+        return -1;
+    }
+    return sqlite_read_meta(&store->writer, ret_meta, err);
+}
+
+/* COMMIT, and what follows from success or failure. */
+static int finish(struct sqlite_store *store, const char *action, struct err *err) {
+    struct query query;
+    query_begin(&query, &store->writer, QUERY_COMMIT);
+    if (query_run(&query, action, err) < 0) {
+        /* A commit refused for a constraint wrote nothing; any other may have written frames. */
+        undo(store, (query.code & 0xff) != SQLITE_CONSTRAINT);
+        return -1;
+    }
+    store->tail_in_doubt = false;
+    checkpointer_note(&store->checkpointer, &store->writer, store->log_frames);
+    return 0;
+}
+
+static int disagree(const struct store_change *change, const char *finding, struct err *err) {
+    return err_set(err, ERR_INTERNAL,
+                   "state and store disagree: %s %s at revision %" PRIu64
+                   " %s; nothing was written; restart the service",
+                   change->kind, change->name, change->revision, finding);
+}
+
+static int write_object(struct connection *writer, const struct store_change *change, struct err *err) {
+    static const enum query_id ids[] = {
+        [STORE_CREATE] = QUERY_OBJECT_CREATE,
+        [STORE_UPDATE] = QUERY_OBJECT_UPDATE,
+        [STORE_DELETE] = QUERY_OBJECT_DELETE,
+    };
+    struct query query;
+    query_begin(&query, writer, ids[change->op]);
+    query_bind_text(&query, 1, change->kind);
+    query_bind_text(&query, 2, change->name);
+    if (change->op != STORE_DELETE) {
+        query_bind_number(&query, 3, (int64_t)change->revision);
+        query_bind_text_len(&query, 4, change->body, change->body_len);
+    }
+    int failed = query_run(&query, commit_action, err);
+    if (failed < 0 && change->op == STORE_CREATE && query.code == SQLITE_CONSTRAINT_UNIQUE) {
+        return disagree(change, "is to be created but exists", err);
+    }
+    if (failed == 0 && sqlite3_changes(writer->db) != 1) {
+        return disagree(change,
+                        change->op == STORE_UPDATE ? "is to be updated but does not exist"
+                                                   : "is to be deleted but does not exist",
+                        err);
+    }
+    return failed;
+}
+
+static int write_change(struct connection *writer, const struct store_change *change, struct err *err) {
+    if (write_object(writer, change, err) < 0) {
+        return -1;
+    }
+    struct query query;
+    query_begin(&query, writer, QUERY_CHANGE_ADD);
+    query_bind_number(&query, 1, (int64_t)change->revision);
+    query_bind_number(&query, 2, change->op);
+    query_bind_text(&query, 3, change->kind);
+    query_bind_text(&query, 4, change->name);
+    query_bind_number(&query, 5, change->time_ms);
+    query_bind_text(&query, 6, change->actor);
+    query_bind_text_len(&query, 7, change->body, change->body_len);
+    return query_run(&query, commit_action, err);
+}
+
+static int write_sealed(struct connection *writer, const struct store_sealed *sealed, struct err *err) {
+    struct query query;
+    query_begin(&query, writer, sealed->ciphertext != NULL ? QUERY_SEALED_PUT : QUERY_SEALED_DELETE);
+    query_bind_text(&query, 1, sealed->object);
+    query_bind_text(&query, 2, sealed->item);
+    if (sealed->ciphertext != NULL) {
+        query_bind_number(&query, 3, (int64_t)sealed->version);
+        query_bind_number(&query, 4, (int64_t)sealed->key_id);
+        query_bind_blob(&query, 5, sealed->nonce, sealed->nonce_len);
+        query_bind_blob(&query, 6, sealed->ciphertext, sealed->ciphertext_len);
+    }
+    return query_run(&query, commit_action, err);
+}
+
+static int write_setting(struct connection *writer, const struct store_setting *setting, struct err *err) {
+    struct query query;
+    query_begin(&query, writer, setting->value != NULL ? QUERY_SETTING_PUT : QUERY_SETTING_DELETE);
+    query_bind_text(&query, 1, setting->name);
+    if (setting->value != NULL) {
+        query_bind_blob(&query, 2, setting->value, setting->value_len);
+    }
+    return query_run(&query, commit_action, err);
+}
+
+static int write_batch(struct connection *writer, const struct store_batch *batch,
+                       const struct store_meta *meta, struct err *err) {
+    if (batch->change_count > 0 && batch->changes[0].revision <= meta->revision) {
+        return err_set(err, ERR_INTERNAL,
+                       "state and store disagree: revision %" PRIu64 " is to be written but %" PRIu64
+                       " is already stored; nothing was written; restart the service",
+                       batch->changes[0].revision, meta->revision);
+    }
+    for (size_t i = 0; i < batch->change_count; i++) {
+        if (write_change(writer, &batch->changes[i], err) < 0) {
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < batch->sealed_count; i++) {
+        if (write_sealed(writer, &batch->sealed[i], err) < 0) {
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < batch->setting_count; i++) {
+        if (write_setting(writer, &batch->settings[i], err) < 0) {
+            return -1;
+        }
+    }
+    if (batch->change_count == 0) {
+        return 0;
+    }
+    struct query query;
+    query_begin(&query, writer, QUERY_META_ADVANCE);
+    query_bind_number(&query, 1, (int64_t)batch->changes[batch->change_count - 1].revision);
+    query_bind_number(&query, 2, (int64_t)batch->change_count);
+    return query_run(&query, commit_action, err);
+}
+
+int sqlite_store_commit(struct store *base, const struct store_batch *batch, struct err *err) {
+    struct sqlite_store *store = (struct sqlite_store *)base;
+    struct store_meta meta;
+    if (begin(store, &meta, err) < 0 || write_batch(&store->writer, batch, &meta, err) < 0) {
+        undo(store, false);
+        return -1;
+    }
+    return finish(store, commit_action, err);
+}
+
+/* Drop the `rows` oldest changes; *ret_compacted is the last one's revision. */
+static int drop_oldest(struct connection *writer, uint64_t rows, uint64_t *ret_compacted, struct err *err) {
+    struct query query;
+    query_begin(&query, writer, QUERY_CHANGE_NTH);
+    query_bind_number(&query, 1, (int64_t)rows - 1);
+    int stepped = query_step(&query, compact_action, err);
+    int64_t last = stepped == 1 ? query_number(&query, 0) : 0;
+    query_end(&query);
+    if (stepped == 0) {
+        return err_set(err, ERR_CORRUPT,
+                       "cannot %s: %s has fewer changes than it has counted; restore the newest backup",
+                       compact_action, writer->path);
+    }
+    if (stepped < 0) {
+        return -1;
+    }
+    query_begin(&query, writer, QUERY_CHANGE_DROP);
+    query_bind_number(&query, 1, last);
+    if (query_run(&query, compact_action, err) < 0) {
+        return -1;
+    }
+    int64_t dropped = sqlite3_changes64(writer->db);
+    query_begin(&query, writer, QUERY_META_COMPACT);
+    query_bind_number(&query, 1, last);
+    query_bind_number(&query, 2, dropped);
+    if (query_run(&query, compact_action, err) < 0) {
+        return -1;
+    }
+    *ret_compacted = (uint64_t)last;
+    return 0;
+}
+
+int sqlite_store_compact(struct store *base, uint64_t keep, uint64_t *ret_compacted, struct err *err) {
+    struct sqlite_store *store = (struct sqlite_store *)base;
+    struct store_meta meta;
+    if (begin(store, &meta, err) < 0) {
+        undo(store, false);
+        return -1;
+    }
+    if (meta.change_rows <= keep) {
+        undo(store, false); /* nothing was written: the end of a read */
+        *ret_compacted = meta.compacted;
+        return 0;
+    }
+    uint64_t rows = meta.change_rows - keep;
+    uint64_t compacted = 0;
+    if (drop_oldest(&store->writer, rows < COMPACT_ROWS_MAX ? rows : COMPACT_ROWS_MAX, &compacted, err) < 0) {
+        undo(store, false);
+        return -1;
+    }
+    if (finish(store, compact_action, err) < 0) {
+        return -1;
+    }
+    *ret_compacted = compacted;
+    return 0;
+}

@@ -1,0 +1,95 @@
+/*
+ * The face of the store: checks every implementation would need, then the call through its table.
+ *
+ * No state and no locks of its own; the opened implementation owns everything.
+ */
+#include "store.h"
+
+#include <inttypes.h>
+
+#include "store_ops.h"
+
+int store_open(const struct store_options *options, struct store **ret, struct err *err) {
+    return sqlite_store_open(options, ret, err);
+}
+
+void store_close(struct store *store) {
+    if (store != NULL) {
+        store->ops->close(store);
+    }
+}
+
+int store_status(struct store *store, struct store_status *ret, struct err *err) {
+    return store->ops->status(store, ret, err);
+}
+
+int store_load(struct store *store, const struct store_reader *reader, struct err *err) {
+    return store->ops->load(store, reader, err);
+}
+
+/* The batch comes from our own code, so whatever is wrong with it is our bug. */
+static int check_batch(const struct store_batch *batch, struct err *err) {
+    uint64_t previous = 0;
+    for (size_t i = 0; i < batch->change_count; i++) {
+        const struct store_change *change = &batch->changes[i];
+        if (change->op < STORE_CREATE || change->op > STORE_DELETE) {
+            return err_set(err, ERR_INTERNAL, "change %zu of the batch has no valid operation (%d)", i,
+                           (int)change->op);
+        }
+        if (change->revision <= previous || change->revision > INT64_MAX) {
+            return err_set(err, ERR_INTERNAL,
+                           "change %zu of the batch has revision %" PRIu64 " after %" PRIu64
+                           "; revisions must grow and stay below 2^63",
+                           i, change->revision, previous);
+        }
+        if (change->kind == NULL || change->name == NULL || change->actor == NULL ||
+            (change->body == NULL && change->body_len > 0)) {
+            return err_set(err, ERR_INTERNAL, "change %zu of the batch is incomplete", i);
+        }
+        previous = change->revision;
+    }
+    for (size_t i = 0; i < batch->sealed_count; i++) {
+        const struct store_sealed *sealed = &batch->sealed[i];
+        if (sealed->object == NULL || sealed->item == NULL) {
+            return err_set(err, ERR_INTERNAL, "sealed value %zu of the batch is incomplete", i);
+        }
+        if (sealed->ciphertext == NULL) {
+            continue;
+        }
+        if (sealed->nonce == NULL || sealed->version == 0 || sealed->version > INT64_MAX ||
+            sealed->key_id > INT64_MAX) {
+            return err_set(err, ERR_INTERNAL, "sealed value %zu of the batch is incomplete or out of range",
+                           i);
+        }
+    }
+    for (size_t i = 0; i < batch->setting_count; i++) {
+        if (batch->settings[i].name == NULL) {
+            return err_set(err, ERR_INTERNAL, "setting %zu of the batch has no name", i);
+        }
+    }
+    return 0;
+}
+
+int store_commit(struct store *store, const struct store_batch *batch, struct err *err) {
+    if (check_batch(batch, err) < 0) {
+        return -1;
+    }
+    if (batch->change_count == 0 && batch->sealed_count == 0 && batch->setting_count == 0) {
+        return 0;
+    }
+    return store->ops->commit(store, batch, err);
+}
+
+int store_read_changes(struct store *store, uint64_t after, size_t limit,
+                       int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
+                       struct err *err) {
+    return store->ops->read_changes(store, after, limit, row, arg, err);
+}
+
+int store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err) {
+    return store->ops->compact(store, keep, ret_compacted, err);
+}
+
+int store_backup(struct store *store, const char *path, struct err *err) {
+    return store->ops->backup(store, path, err);
+}

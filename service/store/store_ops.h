@@ -1,0 +1,31 @@
+/*
+ * What an implementation of the store provides. store.c checks what every implementation would have
+ * to check and calls through this table; the meaning of each call is the one in store.h.
+ *
+ * An implementation's own struct begins with `struct store`.
+ */
+#ifndef BGPPEERD_STORE_OPS_H
+#define BGPPEERD_STORE_OPS_H
+
+#include "store.h"
+
+struct store_ops {
+    void (*close)(struct store *store);
+    int (*status)(struct store *store, struct store_status *ret, struct err *err);
+    int (*load)(struct store *store, const struct store_reader *reader, struct err *err);
+    int (*commit)(struct store *store, const struct store_batch *batch, struct err *err);
+    int (*read_changes)(struct store *store, uint64_t after, size_t limit,
+                        int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
+                        struct err *err);
+    int (*compact)(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err);
+    int (*backup)(struct store *store, const char *path, struct err *err);
+};
+
+struct store {
+    const struct store_ops *ops;
+};
+
+/* The SQLite implementation. */
+int sqlite_store_open(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
+
+#endif
