@@ -1,0 +1,103 @@
+/*
+ * Advice that several kinds share: AS numbers, names, times, addresses. Advice is for what is valid and
+ * yet probably not meant. No state, no locks.
+ */
+#include <string.h>
+
+#include "base/ip.h"
+#include "base/number.h"
+#include "tables.h"
+
+#define NS_PER_SECOND       INT64_C(1000000000)
+#define RESTART_SECONDS_MAX 4095 /* RFC 4724, 3: Restart Time has 12 bits */
+#define AS_TRANS            23456
+#define AS_LAST_16_BIT      65535
+#define AS_LAST_32_BIT      UINT32_C(4294967295)
+
+typedef void advise_kind(const struct object *object, struct advice *advice);
+
+static advise_kind *const advisers[KIND_COUNT] = {
+    [KIND_BGPPEER] = bgp_peer_advise,
+    [KIND_NODE] = node_advise,
+    [KIND_BGPCONFIGURATION] = bgp_configuration_advise,
+    [KIND_BGPFILTER] = bgp_filter_advise,
+    [KIND_SECRET] = secret_advise,
+};
+
+void object_advise(const struct object *object, struct advice *advice) {
+    meta_advise(&object->meta, advice);
+    advisers[object->kind](object, advice);
+}
+
+void advise_name(struct advice *advice, const char *field, const char *name) {
+    char text[SHOWN_MAX];
+    if (is_given(name) && !name_is_portable(name)) {
+        advice_add(
+            advice,
+            "%s: '%s' is not portable: Kubernetes takes only lower-case letters, digits, '-' and '.' in "
+            "names",
+            field, shown(name, text));
+    }
+}
+
+void advise_asn(struct advice *advice, const char *field, uint32_t asn) {
+    if (asn == 0) {
+        advice_add(advice, "%s: AS 0 is reserved and must not be used (RFC 7607)", field);
+    } else if (asn == AS_TRANS) {
+        advice_add(advice, "%s: AS 23456 is AS_TRANS and belongs to nobody (RFC 6793)", field);
+    } else if (asn == AS_LAST_16_BIT || asn == AS_LAST_32_BIT) {
+        advice_add(advice, "%s: AS %lu is reserved and must not be used (RFC 7300)", field,
+                   (unsigned long)asn);
+    } else if ((asn >= 64496 && asn <= 64511) || (asn >= 65536 && asn <= 65551)) {
+        advice_add(advice, "%s: AS %lu is set aside for documentation (RFC 5398)", field, (unsigned long)asn);
+    }
+}
+
+void advise_whole_seconds(struct advice *advice, const char *field, const struct duration *duration) {
+    if (duration->text != NULL && duration->ns % NS_PER_SECOND != 0) {
+        advice_add(advice, "%s: BGP daemons count whole seconds; %s becomes %llds", field, duration->text,
+                   (long long)duration_round_seconds(duration->ns));
+    }
+}
+
+void advise_restart_time(struct advice *advice, const char *field, const struct duration *duration) {
+    if (duration->text == NULL) {
+        return;
+    }
+    advise_whole_seconds(advice, field, duration);
+    if (duration_round_seconds(duration->ns) > RESTART_SECONDS_MAX) {
+        advice_add(advice, "%s: no BGP daemon accepts a restart time over %ds (RFC 4724 gives it 12 bits)",
+                   field, RESTART_SECONDS_MAX);
+    }
+}
+
+void advise_password(struct advice *advice, const char *field, const struct bgp_password *password) {
+    if (password != NULL && password->secret_key_ref == NULL) {
+        advice_add(advice, "%s: has no secretKeyRef, so the sessions have no password", field);
+    }
+}
+
+void advise_speaker_address(struct advice *advice, const char *field, const struct ip_addr *addr) {
+    static const struct ip_addr zero_v4 = {.family = IP_V4};
+    static const struct ip_addr zero_v6 = {.family = IP_V6};
+    static const struct ip_addr loopback_v6 = {.family = IP_V6, .bytes = {[15] = 1}};
+    bool v4 = addr->family == IP_V4;
+    const char *what = NULL;
+    if (ip_compare(addr, v4 ? &zero_v4 : &zero_v6) == 0) {
+        what = "the unspecified address";
+    } else if (v4 ? addr->bytes[0] == 127 : ip_compare(addr, &loopback_v6) == 0) {
+        what = "a loopback address";
+    } else if (v4 ? (addr->bytes[0] & 0xF0U) == 0xE0U : addr->bytes[0] == 0xFF) {
+        what = "a multicast address";
+    }
+    char text[IP_TEXT_MAX];
+    ip_format(addr, text);
+    if (what != NULL) {
+        advice_add(advice, "%s: %s is %s; no BGP session can use it", field, text, what);
+    } else if (!v4 && addr->bytes[0] == 0xFE && (addr->bytes[1] & 0xC0U) == 0x80U) {
+        advice_add(advice,
+                   "%s: %s is a link-local address; without an interface, which cannot be given here, "
+                   "daemons refuse it or guess",
+                   field, text);
+    }
+}

@@ -1,0 +1,203 @@
+/*
+ * Node: its tables, rule and advice. Source of the fields: Calico's Node (libcalico-go). The whole of it
+ * is accepted and kept; `spec.bgp` is what peerings are computed from. Static and immutable; no locks.
+ */
+#include <string.h>
+
+#include "base/ip.h"
+#include "tables.h"
+
+static const char *const address_types[] = {"CalicoNodeIP", "InternalIP", "ExternalIP", NULL};
+
+static const struct field bgp_fields[] = {
+    FIELD(node_bgp_spec, as_number, "asNumber", FIELD_ASN,
+          .description = "AS number of the node. Without it the node is in the default AS."),
+    FIELD(node_bgp_spec, ipv4_address, "ipv4Address", FIELD_STRING, .format = &format_host_cidr_v4,
+          .description = "IPv4 address of the node's BGP speaker, usually with its prefix length: "
+                         "10.0.0.1/24. Without it the node has no IPv4 sessions."),
+    FIELD(node_bgp_spec, ipv6_address, "ipv6Address", FIELD_STRING, .format = &format_host_cidr_v6,
+          .description = "IPv6 address of the node's BGP speaker, usually with its prefix length: "
+                         "fd00::1/64. Without it the node has no IPv6 sessions."),
+    FIELD(node_bgp_spec, ipv4_ipip_tunnel_addr, "ipv4IPIPTunnelAddr", FIELD_STRING, .format = &format_ipv4,
+          .description = "IPv4 address of the node's IP-in-IP tunnel. Kept, not used here."),
+    FIELD(node_bgp_spec, route_reflector_cluster_id, "routeReflectorClusterID", FIELD_STRING,
+          .format = &format_ipv4,
+          .description = "Makes the node a route reflector (RFC 4456) of the cluster with this ID, written "
+                         "like an IPv4 address: 244.0.0.1. Such a node takes no part in the mesh."),
+};
+
+static const struct schema bgp_schema = {
+    .name = "NodeBGPSpec",
+    .description = "The node as a BGP speaker.",
+    SCHEMA_OF(node_bgp_spec, bgp_fields),
+};
+
+static const struct field orch_ref_fields[] = {
+    FIELD(orch_ref, node_name, "nodeName", FIELD_STRING,
+          .description = "Name of the node in the orchestrator."),
+    FIELD(orch_ref, orchestrator, "orchestrator", FIELD_STRING,
+          .description = "The orchestrator, such as k8s."),
+};
+
+static const struct schema orch_ref_schema = {
+    .name = "OrchRef",
+    .description = "The same node as an orchestrator knows it.",
+    SCHEMA_OF(orch_ref, orch_ref_fields),
+};
+
+static const struct field wireguard_fields[] = {
+    FIELD(node_wireguard_spec, interface_ipv4_address, "interfaceIPv4Address", FIELD_STRING,
+          .format = &format_ipv4, .description = "Address of the interface for WireGuard over IPv4."),
+    FIELD(node_wireguard_spec, interface_ipv6_address, "interfaceIPv6Address", FIELD_STRING,
+          .format = &format_ipv6, .description = "Address of the interface for WireGuard over IPv6."),
+};
+
+static const struct schema wireguard_schema = {
+    .name = "NodeWireguardSpec",
+    .description = "WireGuard addresses of the node. Kept, not used here.",
+    SCHEMA_OF(node_wireguard_spec, wireguard_fields),
+};
+
+static const struct field address_fields[] = {
+    FIELD(node_address, address, "address", FIELD_STRING, .required = true, .format = &format_host_cidr,
+          .description = "The address, with or without its prefix length."),
+    FIELD(node_address, type, "type", FIELD_ENUM, .values = address_types, .allow_empty = true,
+          .description = "Where the address comes from."),
+};
+
+static const struct schema address_schema = {
+    .name = "NodeAddress",
+    .description = "An address at which the node can be reached.",
+    SCHEMA_OF(node_address, address_fields),
+};
+
+static const struct field interface_fields[] = {
+    FIELD(node_interface, name, "name", FIELD_STRING, .format = &format_interface,
+          .description = "Name of the interface."),
+    FIELD(node_interface, addresses, "addresses", FIELD_STRING_LIST, .format = &format_host_cidr,
+          .description = "Addresses of the interface, with or without prefix lengths."),
+};
+
+static const struct schema interface_schema = {
+    .name = "NodeInterface",
+    .description = "A network interface of the node.",
+    SCHEMA_OF(node_interface, interface_fields),
+};
+
+static const struct field spec_fields[] = {
+    FIELD(node_spec, bgp, "bgp", FIELD_OBJECT, .schema = &bgp_schema,
+          .description = "The node as a BGP speaker. Without it the node has no sessions, though selectors "
+                         "still match it."),
+    FIELD(node_spec, ipv4_vxlan_tunnel_addr, "ipv4VXLANTunnelAddr", FIELD_STRING, .format = &format_ipv4,
+          .description = "IPv4 address of the node's VXLAN tunnel. Kept, not used here."),
+    FIELD(node_spec, vxlan_tunnel_mac_addr, "vxlanTunnelMACAddr", FIELD_STRING, .format = &format_mac,
+          .description = "MAC address of the node's VXLAN tunnel. Kept, not used here."),
+    FIELD(node_spec, ipv6_vxlan_tunnel_addr, "ipv6VXLANTunnelAddr", FIELD_STRING, .format = &format_ipv6,
+          .description = "Address of the node's VXLAN tunnel over IPv6. Kept, not used here."),
+    FIELD(node_spec, vxlan_tunnel_mac_addr_v6, "vxlanTunnelMACAddrV6", FIELD_STRING, .format = &format_mac,
+          .description = "MAC address of the node's VXLAN tunnel over IPv6. Kept, not used here."),
+    FIELD(node_spec, orch_refs, "orchRefs", FIELD_OBJECT_LIST, .schema = &orch_ref_schema,
+          .description = "The same node as orchestrators know it."),
+    FIELD(node_spec, wireguard, "wireguard", FIELD_OBJECT, .schema = &wireguard_schema,
+          .description = "WireGuard addresses of the node. Kept, not used here."),
+    FIELD(node_spec, addresses, "addresses", FIELD_OBJECT_LIST, .schema = &address_schema,
+          .description = "Addresses at which the node can be reached. Sessions use bgp.ipv4Address and "
+                         "bgp.ipv6Address, not these."),
+    FIELD(node_spec, interfaces, "interfaces", FIELD_OBJECT_LIST, .schema = &interface_schema,
+          .description = "Network interfaces of the node. Kept, not used here."),
+};
+
+static void validate_spec(const void *object, const char *path, struct causes *causes) {
+    const struct node_bgp_spec *bgp = ((const struct node_spec *)object)->bgp;
+    if (bgp == NULL || bgp->as_number.set) {
+        return;
+    }
+    if (!is_given(bgp->ipv4_address) && !is_given(bgp->ipv6_address) &&
+        !is_given(bgp->ipv4_ipip_tunnel_addr) && !is_given(bgp->route_reflector_cluster_id)) {
+        cause_at(causes, CAUSE_INVALID, path, "bgp",
+                 "Invalid value: {}: must not be empty; give the node an address, or leave bgp out");
+    }
+}
+
+static const struct schema spec_schema = {
+    .name = "NodeSpec",
+    .description = "The node and how it takes part in BGP.",
+    SCHEMA_OF(node_spec, spec_fields),
+    .rule = validate_spec,
+};
+
+static const struct field status_fields[] = {
+    FIELD(node_status, wireguard_public_key, "wireguardPublicKey", FIELD_STRING,
+          .format = &format_wireguard_key, .description = "WireGuard public key of the node, over IPv4."),
+    FIELD(node_status, wireguard_public_key_v6, "wireguardPublicKeyV6", FIELD_STRING,
+          .format = &format_wireguard_key, .description = "WireGuard public key of the node, over IPv6."),
+    FIELD(node_status, pod_cidrs, "podCIDRs", FIELD_STRING_LIST, .format = &format_host_cidr,
+          .description = "The pod networks that Kubernetes gave the node."),
+};
+
+static const struct schema status_schema = {
+    .name = "NodeStatus",
+    .description = "What the node reports about itself. Kept, not used here.",
+    SCHEMA_OF(node_status, status_fields),
+};
+
+static const struct field body_fields[] = {
+    FIELD(node, spec, "spec", FIELD_OBJECT, .schema = &spec_schema,
+          .description = "The node and how it takes part in BGP."),
+    FIELD(node, status, "status", FIELD_OBJECT, .schema = &status_schema,
+          .description = "What the node reports about itself. Kept, not used here."),
+};
+
+static const struct schema body_schema = {
+    .name = "Node",
+    .description = "A host that runs a BGP daemon. Its labels are what selectors match; its peering list is "
+                   "what the daemon is configured from.",
+    SCHEMA_OF(node, body_fields),
+};
+
+static const struct printer_column columns[] = {
+    {"AS", "integer", "spec.bgp.asNumber", "AS number of the node", 0},
+    {"IPv4", "string", "spec.bgp.ipv4Address", "IPv4 address of its BGP speaker", 0},
+    {"IPv6", "string", "spec.bgp.ipv6Address", "IPv6 address of its BGP speaker", 0},
+    {"Cluster ID", "string", "spec.bgp.routeReflectorClusterID", "Set on route reflectors", 0},
+};
+
+const struct kind_info node_kind = {
+    .kind = KIND_NODE,
+    .name = "Node",
+    .list = "NodeList",
+    .plural = "nodes",
+    .singular = "node",
+    .group = "projectcalico.org",
+    .version = "v3",
+    .api_version = "projectcalico.org/v3",
+    .body = &body_schema,
+    .columns = columns,
+    .column_count = COUNT_OF(columns),
+};
+
+/* --- advice ------------------------------------------------------------------------------------ */
+
+static void advise_address(struct advice *advice, const char *field, const char *text) {
+    struct ip_cidr cidr;
+    if (is_given(text) && ip_parse_cidr_or_addr(text, strlen(text), &cidr)) {
+        advise_speaker_address(advice, field, &cidr.addr);
+    }
+}
+
+void node_advise(const struct object *object, struct advice *advice) {
+    const struct node_spec *spec = ((const struct node *)object->body)->spec;
+    const struct node_bgp_spec *bgp = spec != NULL ? spec->bgp : NULL;
+    if (bgp == NULL || (!is_given(bgp->ipv4_address) && !is_given(bgp->ipv6_address))) {
+        advice_add(advice,
+                   "spec.bgp: has no ipv4Address and no ipv6Address, so the node has no BGP sessions");
+    }
+    if (bgp == NULL) {
+        return;
+    }
+    if (bgp->as_number.set) {
+        advise_asn(advice, "spec.bgp.asNumber", bgp->as_number.value);
+    }
+    advise_address(advice, "spec.bgp.ipv4Address", bgp->ipv4_address);
+    advise_address(advice, "spec.bgp.ipv6Address", bgp->ipv6_address);
+}
