@@ -1,0 +1,110 @@
+/*
+ * Codec: bytes to model and back, by the kinds' field tables. The only room that knows jansson and
+ * libyaml.
+ *
+ * All functions are thread-safe (no shared state after codec_start). Input bytes are never trusted:
+ * size is bounded by the caller (1 MiB), nesting by CODEC_DEPTH_MAX.
+ */
+#ifndef BGPPEERD_CODEC_H
+#define BGPPEERD_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/causes.h"
+#include "base/err.h"
+#include "model/object.h"
+
+#define CODEC_DEPTH_MAX 32 /* nested objects and arrays of a body */
+
+enum codec_syntax { CODEC_JSON, CODEC_YAML, CODEC_PROTOBUF /* Kubernetes' envelope; Secret only */ };
+
+/* fieldValidation: what to do with unknown fields and duplicate keys. */
+enum codec_unknown { CODEC_STRICT, CODEC_WARN, CODEC_IGNORE };
+
+enum patch_type { PATCH_MERGE, PATCH_JSON, PATCH_STRATEGIC };
+
+struct codec_options {
+    enum codec_syntax syntax;
+    enum codec_unknown unknown;
+    enum kind kind;          /* the path's kind; a body's apiVersion/kind must agree or be absent */
+    const char *name;        /* the path's name (PUT, PATCH): metadata.name must agree or be absent; NULL: POST */
+    const char *name_space;  /* the path's namespace, filled in when absent; NULL for cluster kinds */
+};
+
+/* Once, before threads: sets jansson's (wiping) allocator and hash seed. */
+int codec_start(struct err *err) MUST_CHECK;
+
+/*
+ * One document into a new object in `arena`.
+ *
+ * -1 with ERR_BAD_REQUEST: not JSON/YAML, duplicate key, too deep, more than one YAML document, wrong
+ * kind, unknown field in strict mode (all of them in one message, each with a suggestion), wrong type.
+ * ERR_INVALID: `causes` holds every violated rule (object_validate has been called).
+ * `advice` receives warnings (unknown fields in CODEC_WARN mode, object_advise).
+ */
+int codec_decode(const struct codec_options *options, const char *bytes, size_t len,
+                 struct arena *arena, struct object **ret, struct causes *causes,
+                 struct advice *advice, struct err *err) MUST_CHECK;
+
+/* A body that we stored ourselves: lenient about fields it does not know, no validation. */
+int codec_decode_stored(enum kind kind, const char *json, size_t len, struct arena *arena,
+                        struct object **ret, struct err *err) MUST_CHECK;
+
+/* The document as stored and served: apiVersion, kind, metadata, spec, status; compact, fixed order,
+ * so equal objects give equal bytes. Check buf_failed afterwards. */
+void codec_encode(const struct object *object, struct buf *out);
+
+/*
+ * The body alone (everything besides apiVersion, kind, metadata): two objects have the same
+ * `generation` when these bytes are equal.
+ */
+void codec_encode_body(const struct object *object, struct buf *out);
+
+/*
+ * Apply a patch (RFC 7396, RFC 6902, strategic for Secret) to a document's JSON text; the result is
+ * JSON text for codec_decode. ERR_BAD_REQUEST malformed; ERR_INVALID: a JSON patch's `test` failed or
+ * its path does not exist; ERR_UNSUPPORTED_MEDIA_TYPE: strategic for a kind that has none.
+ */
+int codec_patch(enum patch_type type, enum kind kind, enum codec_syntax syntax, const char *document,
+                size_t document_len, const char *patch, size_t patch_len, struct buf *ret,
+                struct err *err) MUST_CHECK;
+
+/* metav1.DeleteOptions, from a body that may be empty. */
+struct delete_options {
+    const char *uid;           /* preconditions.uid, NULL = none */
+    uint64_t resource_version; /* preconditions.resourceVersion, 0 = none */
+    bool dry_run;              /* dryRun: ["All"] */
+};
+int codec_decode_delete_options(enum codec_syntax syntax, const char *bytes, size_t len,
+                                struct arena *arena, struct delete_options *ret, struct err *err)
+    MUST_CHECK;
+
+/*
+ * Split a body that holds several documents (multi-document YAML, a JSON array, or a List) into JSON
+ * texts; each then goes through codec_decode. At most `max` documents.
+ */
+struct codec_document {
+    const char *json;
+    size_t len;
+    enum kind kind;
+};
+int codec_split(enum codec_syntax syntax, const char *bytes, size_t len, size_t max,
+                struct arena *arena, struct codec_document **ret, size_t *ret_count, struct err *err)
+    MUST_CHECK;
+
+/* Values of a printer column, read from stored JSON: text into `out`, JSON-encoded (a string, number
+ * or null per path). For Tables. */
+int codec_columns(enum kind kind, const char *json, size_t len, struct buf *out, struct err *err)
+    MUST_CHECK;
+
+/* The table of metadata, for schemas and documents about the API. */
+const struct schema *codec_meta_schema(void);
+
+/* The JSON Schema (draft 2020-12 subset that OpenAPI 3.1 and 3.0 share) of a table, as JSON. */
+void codec_schema(const struct schema *schema, struct buf *out);
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * What decoding finds fault with, collected: unknown and duplicate fields, wrong types (together one 400)
+ * and broken values (causes, 422). A struct decoding belongs to one call; its texts are in its buffers.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "codec_internal.h"
+
+#define SHOWN_MAX         16  /* findings of one sort that a message spells out */
+#define FINDINGS_TEXT_MAX 640 /* and their bytes: the whole has to fit ERR_TEXT_MAX */
+
+void decoding_init(struct decoding *d, struct arena *arena, const struct kind_info *info) {
+    *d = (struct decoding){.arena = arena, .info = info, .unknown = CODEC_STRICT};
+    buf_init(&d->strict.text);
+    buf_init(&d->types.text);
+}
+
+void decoding_done(struct decoding *d) {
+    buf_done(&d->strict.text);
+    buf_done(&d->types.text);
+}
+
+/* Append one finding; those beyond the limits are only counted. */
+static void add_finding(struct findings *findings, const char *separator, const char *text) {
+    findings->count++;
+    if (findings->shown == SHOWN_MAX || findings->text.len + strlen(text) > FINDINGS_TEXT_MAX) {
+        return;
+    }
+    if (findings->shown > 0) {
+        buf_add_str(&findings->text, separator);
+    }
+    buf_add_str(&findings->text, text);
+    findings->shown++;
+}
+
+static void strict_finding(struct decoding *d, const char *text) {
+    if (d->unknown == CODEC_STRICT) {
+        add_finding(&d->strict, ", ", text);
+    } else if (d->unknown == CODEC_WARN && d->advice) {
+        advice_add(d->advice, "%s", text);
+    }
+}
+
+/* Where a field that is unknown at the top of a document belongs, if some object below has its name. */
+static const char *suggest_below(const struct schema *schema, const char *name, char *out, size_t out_len) {
+    for (size_t i = 0; i < schema->field_count; i++) {
+        const struct field *field = &schema->fields[i];
+        const char *below = field->type == FIELD_OBJECT ? suggest_field(field->schema, name) : NULL;
+
+        if (below) {
+            snprintf(out, out_len, "%s.%s", field->name, below);
+            return out;
+        }
+    }
+    return NULL;
+}
+
+void decoding_unknown_field(struct decoding *d, const struct schema *schema, const struct path *path) {
+    char where[PATH_TEXT_MAX], owner[PATH_TEXT_MAX], text[3 * PATH_TEXT_MAX], below[160];
+    const char *meant;
+
+    if (d->stored) {
+        return;
+    }
+    path_format(path, where);
+    path_format(path->parent, owner);
+    meant = suggest_field(schema, path->name);
+    if (!meant && !path->parent) {
+        meant = suggest_below(schema, path->name, below, sizeof below);
+    }
+    if (meant && d->unknown == CODEC_STRICT) {
+        snprintf(text, sizeof text, "unknown field \"%s\", did you mean \"%s%s%s\"?", where, owner,
+                 owner[0] ? "." : "", meant);
+    } else {
+        snprintf(text, sizeof text, "unknown field \"%s\"", where);
+    }
+    strict_finding(d, text);
+}
+
+void decoding_duplicate_field(struct decoding *d, const struct path *path) {
+    char where[PATH_TEXT_MAX], text[PATH_TEXT_MAX + 32];
+
+    snprintf(text, sizeof text, "duplicate field \"%s\"", path_format(path, where));
+    strict_finding(d, text);
+}
+
+void decoding_wrong_type(struct decoding *d, const struct path *path, const char *expected,
+                         const json_t *got) {
+    decoding_malformed(d, path, "%s, got %s", expected, tree_type_name(got));
+}
+
+void decoding_malformed(struct decoding *d, const struct path *path, const char *fmt, ...) {
+    char where[PATH_TEXT_MAX], what[256], text[PATH_TEXT_MAX + 260];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(what, sizeof what, fmt, args);
+    va_end(args);
+    path_format(path, where);
+    snprintf(text, sizeof text, "%s%s%s", where, where[0] ? ": " : "", what);
+    add_finding(&d->types, "; ", text);
+}
+
+void decoding_invalid(struct decoding *d, const struct path *path, const char *fmt, ...) {
+    char where[PATH_TEXT_MAX], what[256];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(what, sizeof what, fmt, args);
+    va_end(args);
+    if (d->causes) {
+        causes_add(d->causes, CAUSE_INVALID, path_format(path, where), "%s", what);
+    } else {
+        decoding_malformed(d, path, "%s", what);
+    }
+}
+
+/* The findings as one text: "a, b and 3 more". */
+static void write_findings(const struct findings *findings, const char *intro, char *out, size_t out_len) {
+    char more[40] = "";
+
+    if (findings->count > findings->shown) {
+        snprintf(more, sizeof more, " and %zu more", findings->count - findings->shown);
+    }
+    snprintf(out, out_len, "%s%s%s", intro, findings->shown ? findings->text.data : "", more);
+}
+
+int decoding_finish(const struct decoding *d, struct err *err) {
+    char strict[FINDINGS_TEXT_MAX + 128] = "", types[FINDINGS_TEXT_MAX + 64] = "";
+    const char *name = d->info->name;
+
+    if (d->no_memory || d->arena->failed || buf_failed(&d->strict.text) || buf_failed(&d->types.text)) {
+        return err_no_memory(err);
+    }
+    if (d->strict.count == 0 && d->types.count == 0) {
+        return 0;
+    }
+    if (d->types.count > 0) {
+        write_findings(&d->types, d->strict.count > 0 ? "; " : "", types, sizeof types);
+    }
+    if (d->stored) {
+        return err_set(err, ERR_CORRUPT, "the stored %s cannot be read: %s", name, types);
+    }
+    if (d->strict.count > 0) {
+        write_findings(&d->strict, "strict decoding error: ", strict, sizeof strict);
+    }
+    return err_set(err, ERR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s: %s%s", name,
+                   d->info->version, name, strict, types);
+}

@@ -1,0 +1,68 @@
+/*
+ * JSON text to a tree, by jansson, after the checks of text.c. Trees are the caller's; no locks.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "codec_internal.h"
+
+/* jansson's message ends in "near '<piece of the body>'", which may be a password: cut it off. */
+static int refuse_syntax(const json_error_t *error, const char *bytes, size_t len, struct err *err) {
+    const char *near = strstr(error->text, " near ");
+    int shown = (int)(near ? (size_t)(near - error->text) : strlen(error->text));
+    size_t offset = error->position > 0 ? (size_t)error->position - 1 : 0;
+
+    if (wipe_out_of_memory()) {
+        return err_no_memory(err);
+    }
+    if (json_error_code(error) == json_error_premature_end_of_input) {
+        return text_refuse(err, bytes, len, len, "the JSON text ends too early: %.*s", shown, error->text);
+    }
+    return text_refuse(err, bytes, len, offset < len ? offset : len, "not JSON: %.*s", shown, error->text);
+}
+
+static int refuse_duplicate(const json_error_t *error, const char *bytes, size_t len, struct err *err) {
+    size_t offset = error->position > 0 ? (size_t)error->position - 1 : 0;
+
+    return text_refuse(err, bytes, len, offset < len ? offset : len,
+                       "this key occurs twice in its object; remove one of them");
+}
+
+int json_read(const char *bytes, size_t len, struct decoding *d, json_t **ret, struct err *err) {
+    json_error_t error;
+    json_t *tree;
+
+    if (!(d && d->stored) && text_check_json(bytes, len, err) < 0) {
+        return -1;
+    }
+    (void)wipe_out_of_memory();
+    tree = json_loadb(bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (!tree && json_error_code(&error) == json_error_duplicate_key) {
+        if (!d) {
+            return refuse_duplicate(&error, bytes, len, err);
+        }
+        tree = json_loadb(bytes, len, JSON_DECODE_ANY, &error);
+        if (tree && !d->stored && d->unknown != CODEC_IGNORE) {
+            json_find_duplicates(bytes, len, d);
+        }
+    }
+    if (!tree) {
+        return refuse_syntax(&error, bytes, len, err);
+    }
+    *ret = tree;
+    return 0;
+}
+
+int syntax_read(enum codec_syntax syntax, const char *bytes, size_t len, struct decoding *d, json_t **ret,
+                struct err *err) {
+    switch (syntax) {
+    case CODEC_JSON:
+        return json_read(bytes, len, d, ret, err);
+    case CODEC_YAML:
+        return yaml_read(bytes, len, d, ret, err);
+    case CODEC_PROTOBUF:
+        break;
+    }
+    return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE,
+                   "application/vnd.kubernetes.protobuf is read for Secrets only; send application/json");
+}

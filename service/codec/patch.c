@@ -1,0 +1,130 @@
+/*
+ * Patches: a document's JSON text and what a client wants changed, to the changed text. What the result
+ * means is not looked at here: it goes through codec_decode like any body. No locks; trees live as long
+ * as one call.
+ */
+#include <string.h>
+
+#include "patch_internal.h"
+
+/* RFC 7396, section 2. Depth is that of the patch. */
+static int merge(json_t *target, json_t *patch) {
+    const char *key;
+    json_t *change;
+
+    json_object_foreach(patch, key, change) {
+        json_t *old = json_object_get(target, key);
+
+        if (json_is_null(change)) {
+            json_object_del(target, key); /* what is not there is removed already */
+            continue;
+        }
+        if (!json_is_object(change)) {
+            if (json_object_set_nocheck(target, key, change) < 0) {
+                return -1;
+            }
+            continue;
+        }
+        if (!json_is_object(old)) {
+            old = json_object();
+            if (json_object_set_new_nocheck(target, key, old) < 0) {
+                return -1;
+            }
+        }
+        if (merge(old, change) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int apply_merge(json_t *document, json_t *patch, struct err *err) {
+    if (!json_is_object(patch)) {
+        return err_set(err, ERR_BAD_REQUEST,
+                       "a merge patch must be an object with the members to change, got %s",
+                       tree_type_name(patch));
+    }
+    return merge(document, patch) < 0 ? err_no_memory(err) : 0;
+}
+
+static bool is_order_hint(const char *key) {
+    return strncmp(key, "$setElementOrder/", strlen("$setElementOrder/")) == 0 ||
+           strcmp(key, "$retainKeys") == 0;
+}
+
+/*
+ * A strategic merge patch differs from a merge patch by directives in keys that begin with '$'. A
+ * Secret has no list that is merged by key, so hints about order mean nothing, and the rest is refused.
+ */
+static int drop_directives(json_t *patch, struct err *err) {
+    const char *key;
+    json_t *value;
+    void *next;
+    size_t i;
+    char shown[SHOWN_TEXT_MAX];
+
+    if (json_is_array(patch)) {
+        json_array_foreach(patch, i, value) {
+            if (drop_directives(value, err) < 0) {
+                return -1;
+            }
+        }
+        return 0;
+    }
+    json_object_foreach_safe(patch, next, key, value) {
+        if (key[0] != '$') {
+            if (drop_directives(value, err) < 0) {
+                return -1;
+            }
+        } else if (is_order_hint(key)) {
+            json_object_del(patch, key);
+        } else {
+            return err_set(err, ERR_INVALID,
+                           "the strategic merge directive \"%s\" is not supported; send "
+                           "application/merge-patch+json or application/json-patch+json",
+                           text_shown(key, shown));
+        }
+    }
+    return 0;
+}
+
+static int apply(enum patch_type type, json_t **document, json_t *patch, struct err *err) {
+    switch (type) {
+    case PATCH_MERGE:
+        return apply_merge(*document, patch, err);
+    case PATCH_STRATEGIC:
+        return drop_directives(patch, err) < 0 ? -1 : apply_merge(*document, patch, err);
+    case PATCH_JSON:
+        return json_patch_apply(document, patch, err);
+    }
+    return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE, "this patch type is not known here");
+}
+
+int codec_patch(enum patch_type type, enum kind kind, enum codec_syntax syntax, const char *document,
+                size_t document_len, const char *patch, size_t patch_len, struct buf *ret, struct err *err) {
+    json_auto_t *target = NULL;
+    json_auto_t *changes = NULL;
+
+    if (type == PATCH_STRATEGIC && kind != KIND_SECRET) {
+        return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE,
+                       "%s has no strategic merge patch; send application/merge-patch+json (kubectl patch "
+                       "--type=merge) or application/json-patch+json",
+                       kind_info(kind)->name);
+    }
+    (void)wipe_out_of_memory();
+    target = json_loadb(document, document_len, 0, NULL);
+    if (!target && wipe_out_of_memory()) {
+        return err_no_memory(err);
+    }
+    if (!json_is_object(target)) {
+        return err_set(err, ERR_CORRUPT, "the stored %s cannot be read", kind_info(kind)->name);
+    }
+    if (syntax_read(syntax, patch, patch_len, NULL, &changes, err) < 0) {
+        return err_wrap(err, "the patch cannot be read");
+    }
+    if (apply(type, &target, changes, err) < 0) {
+        return -1;
+    }
+    ret->wipe = ret->wipe || kind == KIND_SECRET;
+    return tree_write(target, ret) < 0 ? err_no_memory(err) : 0;
+}
