@@ -1,0 +1,155 @@
+/*
+ * Peering: which BGP sessions a node has, with which settings, and why (design: peerings). A pure
+ * function of a snapshot: no I/O, no locks, no clock. Equal state gives byte-equal answers.
+ *
+ * The index is derived from a snapshot, immutable, reference counted and persistent like it: selectors
+ * are interned and their matching nodes kept as sets, addresses map to their owners, so one change
+ * costs what it affects.
+ */
+#ifndef BGPPEERD_PEERING_H
+#define BGPPEERD_PEERING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/ip.h"
+#include "snapshot.h"
+
+#define PEERING_DEFAULT_AS 64512u
+#define PEERING_BGP_PORT 179
+
+enum peering_scope { SCOPE_GLOBAL, SCOPE_NODE, SCOPE_NODE_SELECTOR, SCOPE_MESH };
+
+struct peering_origin {
+    const char *bgp_peer; /* NULL for mesh */
+    enum peering_scope scope;
+    bool reverse;
+    const char *remote_node; /* NULL: not one of ours */
+};
+
+/* How the session's password stands. */
+enum peering_password {
+    PASSWORD_NONE,     /* none wanted, or optional and missing */
+    PASSWORD_VALUE,    /* `secret` is the value to unseal */
+    PASSWORD_WITHHELD, /* wanted, but not to be had: agents must not open the session */
+};
+
+struct peering_entry {
+    struct ip_addr address;
+    char address_text[IP_TEXT_MAX]; /* canonical */
+    uint16_t port;                  /* 0 = absent (the daemon's 179) */
+    uint32_t as_number;
+    uint32_t local_as_number;
+    bool external;
+    const char *source_address; /* NULL: none configured */
+    uint8_t ttl_security;       /* hops, 0 = off */
+    int64_t max_restart_time_s; /* -1 = absent */
+    int64_t keepalive_time_s;   /* -1 = absent */
+    const char *next_hop;       /* "Self", "Keep" or NULL */
+    const char *route_reflector_cluster_id; /* NULL = absent */
+    uint32_t num_allowed_local_as_numbers;  /* 0 = absent */
+    bool passive;
+    size_t filter_count;
+    const char *const *filters;
+    const char *reachable_by; /* canonical, NULL = absent */
+    enum peering_password password;
+    const char *secret_key;            /* "namespace/name" of the Secret when PASSWORD_VALUE */
+    const struct secret_value *secret; /* borrowed from the snapshot when PASSWORD_VALUE */
+    struct peering_origin origin;
+};
+
+struct peering_suppressed {
+    struct ip_addr address;
+    char address_text[IP_TEXT_MAX];
+    uint16_t port;
+    struct peering_origin origin;
+    struct peering_origin by;
+    const char *reason; /* GlobalPeeringExists, NodePeeringExists, ReversePeeringExists … */
+};
+
+struct peering_problem {
+    const char *reason;   /* SecretNotFound, NoLocalAddress, FilterNotFound, … */
+    const char *bgp_peer; /* NULL: none (mesh, node) */
+    const char *peer_ip;  /* NULL: none */
+    const char *message;
+};
+
+/* A node's list. Lives in the caller's arena; borrows from the snapshot, which must outlive it. */
+struct peering_list {
+    const char *node;
+    struct {
+        uint32_t as_number;
+        const char *ipv4_address; /* canonical, without prefix; NULL = none */
+        const char *ipv6_address;
+        uint16_t listen_port; /* 0 = absent */
+        const char *route_reflector_cluster_id;
+    } local;
+    size_t entry_count;
+    struct peering_entry *entries; /* by family, address, port */
+    size_t suppressed_count;
+    struct peering_suppressed *suppressed;
+    size_t problem_count;
+    struct peering_problem *problems;
+    uint64_t newest_revision; /* the newest revision among the objects the list was made from */
+};
+
+/* ---- index ---- */
+
+struct peering_index;
+
+/* From scratch. `secret_namespace`: where secretKeyRef resolves (kept by the index, copied). */
+int peering_index_new(const struct snapshot *snapshot, const char *secret_namespace,
+                      struct peering_index **ret, struct err *err) MUST_CHECK;
+/*
+ * The index of `next`, which is `prev`'s snapshot with `changes` applied. `ret_affected` (a new set,
+ * the caller's) receives every node whose list may differ: never too few, seldom too many.
+ */
+struct node_set;
+int peering_index_next(const struct peering_index *prev, const struct snapshot *next,
+                       const struct snapshot_change *changes, size_t count,
+                       struct peering_index **ret, struct node_set **ret_affected, struct err *err)
+    MUST_CHECK;
+struct peering_index *peering_index_ref(const struct peering_index *index);
+void peering_index_unref(const struct peering_index *index); /* accepts NULL */
+const struct snapshot *peering_index_snapshot(const struct peering_index *index); /* borrowed */
+
+/* Every node has a slot, a small number that stays its own as long as the node exists and may be
+ * used again after its deletion. -1: no such node. */
+int64_t peering_index_slot(const struct peering_index *index, const char *node);
+/* Upper bound (exclusive) of all slots in use. */
+uint32_t peering_index_slots(const struct peering_index *index);
+
+/* Set of slots. */
+void node_set_free(struct node_set *set); /* accepts NULL */
+bool node_set_has(const struct node_set *set, uint32_t slot);
+size_t node_set_count(const struct node_set *set);
+/* Calls visit for each slot, ascending. */
+void node_set_each(const struct node_set *set, void (*visit)(void *arg, uint32_t slot), void *arg);
+
+/* ---- the list ---- */
+
+/* ERR_NOT_FOUND when there is no such node. */
+int peering_compute(const struct peering_index *index, const char *node, struct arena *arena,
+                    struct peering_list *ret, struct err *err) MUST_CHECK;
+
+/* Reads a password in clear; called only for entries with PASSWORD_VALUE. Appends to `out` (which
+ * wipes). -1: it cannot be had now; the entry is then written as withheld, with problem VaultError. */
+struct peering_reveal {
+    int (*password)(void *arg, const struct peering_entry *entry, struct buf *out, struct err *err);
+    void *arg;
+};
+
+/*
+ * The PeeringList document (design: api, "The peering list"). `reveal` NULL: passwordFingerprint only.
+ * `resource_version` is what metadata.resourceVersion shows.
+ */
+void peering_encode(const struct peering_list *list, uint64_t resource_version,
+                    const struct peering_reveal *reveal, struct buf *out);
+/* What the ETag is a digest of: the document without metadata.resourceVersion. */
+void peering_encode_content(const struct peering_list *list, struct buf *out);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * Inside the peering room: the steps from the index to one node's list.
+ *
+ *   gather.c    which entries the BGPPeers and the mesh propose (candidates)
+ *   compute.c   which of them win, and with which settings
+ *   issues.c    the problems met on the way
+ */
+#ifndef BGPPEERD_PEERING_COMPUTE_H
+#define BGPPEERD_PEERING_COMPUTE_H
+
+#include "fleet.h"
+
+/* The order of precedence. */
+enum step { STEP_GLOBAL, STEP_NODE, STEP_REVERSE, STEP_MESH };
+
+/* A rule's part in one list: settings that its entries share, worked out for the first of them. */
+struct part {
+    const struct rule *rule; /* NULL: the mesh */
+    bool resolved;
+    size_t filter_count;
+    const char **filters; /* those that exist */
+    size_t missing_count;
+    const char **missing; /* those that do not */
+    enum peering_password password;
+    const char *password_reason; /* when withheld */
+    const char *secret_key;
+    const struct secret_value *secret;
+};
+
+/* An entry that a rule or the mesh proposes. */
+struct candidate {
+    uint64_t high; /* the address as two numbers, for sorting */
+    uint64_t low;
+    const struct part *part;
+    const struct node_facts *remote; /* NULL: not one of ours */
+    const char *address_text;        /* canonical; of the node or the rule */
+    uint32_t as_number;
+    uint16_t port;     /* 0: absent */
+    uint16_t port_key; /* 179 when absent */
+    uint8_t family;    /* V4, V6 */
+    uint8_t step;
+};
+
+/* Something to report, before equal ones are put together. */
+struct issue {
+    const char *reason;
+    const struct rule *rule; /* NULL: the mesh, or the node itself */
+    const char *detail;      /* names what is wrong (a filter, a Secret, a family); part of the identity */
+    const char *peer_ip;     /* NULL: none */
+    const char *other;       /* a second name for the message; NULL: none */
+    size_t others;           /* how many more besides `other` */
+};
+
+struct compute {
+    const struct peering_index *index;
+    const struct snapshot *snapshot;
+    const struct node_facts *node;
+    uint32_t slot;
+    struct arena *arena; /* the list's */
+    struct err *err;
+    uint64_t newest_revision;
+    struct candidate *candidates; /* malloc'ed */
+    size_t candidate_count;
+    size_t candidate_cap;
+    struct issue *issues; /* malloc'ed */
+    size_t issue_count;
+    size_t issue_cap;
+};
+
+int compute_gather(struct compute *compute) MUST_CHECK;
+int compute_report(struct compute *compute, const struct issue *issue) MUST_CHECK;
+/* Problems of addresses that the node shares with others, or does not have. */
+int compute_check_node(struct compute *compute) MUST_CHECK;
+/* Put the issues into the list, equal ones together, in an order that depends on content only. */
+int compute_write_problems(struct compute *compute, struct peering_list *list) MUST_CHECK;
+
+static inline void compute_note_revision(struct compute *compute, const struct record *record) {
+    if (record != NULL && record->revision > compute->newest_revision) {
+        compute->newest_revision = record->revision;
+    }
+}
+static inline const struct bgp_peer_spec *part_spec(const struct part *part) {
+    return part->rule == NULL ? NULL : part->rule->spec;
+}
+
+#endif

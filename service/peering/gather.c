@@ -1,0 +1,237 @@
+/*
+ * Gathering: every entry that BGPPeers and the mesh propose for one node, in no particular order.
+ *
+ * Only rules that concern the node are touched: the global ones, those naming it, those whose selectors'
+ * sets hold it, and those whose peerIP it owns. Candidates are malloc'ed and belong to the computation.
+ */
+#include <endian.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "compute.h"
+
+static int candidate_push(struct compute *compute, const struct candidate *candidate) {
+    if (compute->candidate_count == compute->candidate_cap) {
+        size_t cap = compute->candidate_cap == 0 ? 32 : compute->candidate_cap * 2;
+        struct candidate *candidates = base_realloc(compute->candidates, cap * sizeof(*candidates));
+        if (candidates == NULL) {
+            return err_no_memory(compute->err);
+        }
+        compute->candidates = candidates;
+        compute->candidate_cap = cap;
+    }
+    compute->candidates[compute->candidate_count++] = *candidate;
+    return 0;
+}
+
+/* Add a candidate for `addr`, unless it is the node's own address or of a family that the node lacks. */
+static int propose(struct compute *compute, struct candidate *candidate, const struct ip_addr *addr) {
+    int family = family_of(addr);
+    const struct address *own = &compute->node->addresses[family];
+    if (!ip_is_set(&own->addr)) {
+        if (candidate->step == STEP_MESH) {
+            return 0;
+        }
+        struct issue issue = {.reason = "NoLocalAddress",
+                              .rule = candidate->part->rule,
+                              .detail = family == V4 ? "IPv4" : "IPv6",
+                              .peer_ip = candidate->address_text};
+        return compute_report(compute, &issue);
+    }
+    if (memcmp(&own->addr, addr, sizeof(*addr)) == 0) {
+        return 0;
+    }
+    memcpy(&candidate->high, addr->bytes, sizeof(candidate->high));
+    memcpy(&candidate->low, addr->bytes + sizeof(candidate->high), sizeof(candidate->low));
+    candidate->high = be64toh(candidate->high);
+    candidate->low = be64toh(candidate->low);
+    candidate->family = (uint8_t)family;
+    candidate->port_key = candidate->port != 0 ? candidate->port : PEERING_BGP_PORT;
+    return candidate_push(compute, candidate);
+}
+
+/* Another node as the peer, in both families or in one (`family` < 0: both). */
+static int propose_node(struct compute *compute, enum step step, const struct part *part,
+                        const struct node_facts *remote, int only_family) {
+    if (remote == compute->node) {
+        return 0; /* each of its addresses is its own */
+    }
+    compute_note_revision(compute, remote->record);
+    for (int family = 0; family < FAMILIES; family++) {
+        const struct address *address = &remote->addresses[family];
+        if (!ip_is_set(&address->addr) || (only_family >= 0 && family != only_family)) {
+            continue;
+        }
+        struct candidate candidate = {.part = part,
+                                      .remote = remote,
+                                      .address_text = address->text,
+                                      .as_number = node_as(compute->index, remote),
+                                      .port = node_port(compute->index, remote),
+                                      .step = (uint8_t)step};
+        if (propose(compute, &candidate, &address->addr) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int propose_nodes(struct compute *compute, enum step step, const struct part *part,
+                         const struct node_set *set, int only_family) {
+    SET_EACH(slot, set) {
+        if (propose_node(compute, step, part, index_node(compute->index, slot), only_family) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* A rule's peerIP as the peer. */
+static int propose_address(struct compute *compute, enum step step, const struct part *part) {
+    const struct rule *rule = part->rule;
+    const struct ip_addr *addr = &rule->peer.addr;
+    struct candidate candidate = {.part = part,
+                                  .remote = index_owner(compute->index, addr, 0),
+                                  .address_text = rule->peer_text,
+                                  .as_number = rule_as(compute->index, rule),
+                                  .port = rule->peer.port,
+                                  .step = (uint8_t)step};
+    if (candidate.remote != NULL) {
+        compute_note_revision(compute, candidate.remote->record);
+    }
+    if (candidate.port == 0) {
+        const struct node_facts *meant = index_owner(compute->index, addr, candidate.as_number);
+        candidate.port = meant == NULL ? 0 : node_port(compute->index, meant);
+    }
+    return propose(compute, &candidate, addr);
+}
+
+static int part_new(struct compute *compute, const struct rule *rule, struct part **ret) {
+    struct part *part = arena_alloc(compute->arena, sizeof(*part));
+    if (part == NULL) {
+        return err_no_memory(compute->err);
+    }
+    part->rule = rule;
+    *ret = part;
+    return 0;
+}
+
+/* Steps 1 and 2: a rule that applies to the node. */
+static int gather_forward(struct compute *compute, enum step step, uint32_t id) {
+    const struct rule *rule = index_rule(compute->index, id);
+    struct issue issue = {.rule = rule};
+    struct part *part = NULL;
+    compute_note_revision(compute, rule->record);
+    switch (rule->target) {
+    case TARGET_ADDRESS:
+        return part_new(compute, rule, &part) < 0 ? -1 : propose_address(compute, step, part);
+    case TARGET_SELECTOR: {
+        const struct matcher *matcher = index_matcher(compute->index, rule->peer_matcher);
+        return part_new(compute, rule, &part) < 0 ? -1
+                                                  : propose_nodes(compute, step, part, matcher->matches, -1);
+    }
+    case TARGET_NOTHING:
+        issue.reason = "NothingToPeerWith";
+        break;
+    case TARGET_WORKLOADS:
+        issue.reason = "LocalWorkloadsUnsupported";
+        break;
+    case TARGET_UNREADABLE:
+        issue.reason = "BGPPeerUnreadable";
+        issue.detail = rule->unreadable;
+        break;
+    }
+    return compute_report(compute, &issue);
+}
+
+/* Step 3: a rule whose peerIP or peerSelector means the node. */
+static int gather_reverse(struct compute *compute, uint32_t id) {
+    const struct peering_index *index = compute->index;
+    const struct rule *rule = index_rule(index, id);
+    if (rule->manual || !rule_reaches(index, rule, compute->slot, compute->node)) {
+        return 0;
+    }
+    struct part *part = NULL;
+    if (part_new(compute, rule, &part) < 0) {
+        return -1;
+    }
+    compute_note_revision(compute, rule->record);
+    int only_family = rule->target == TARGET_ADDRESS ? family_of(&rule->peer.addr) : -1;
+    if (rule->scope == SCOPE_GLOBAL) {
+        return propose_nodes(compute, STEP_REVERSE, part, index->slots, only_family);
+    }
+    if (rule->scope == SCOPE_NODE) {
+        uint32_t slot = index_slot(index, rule->spec->node);
+        return slot == NO_ID
+                   ? 0
+                   : propose_node(compute, STEP_REVERSE, part, index_node(index, slot), only_family);
+    }
+    if (rule->node_matcher == NO_ID) {
+        return 0;
+    }
+    const struct matcher *matcher = index_matcher(index, rule->node_matcher);
+    return propose_nodes(compute, STEP_REVERSE, part, matcher->matches, only_family);
+}
+
+static int gather_forward_list(struct compute *compute, const struct id_list *rules) {
+    ID_EACH(i, rules) {
+        if (gather_forward(compute, STEP_NODE, rules->ids[i]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int gather_reverse_list(struct compute *compute, const struct id_list *rules) {
+    ID_EACH(i, rules) {
+        if (gather_reverse(compute, rules->ids[i]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int gather_selected(struct compute *compute) {
+    const struct peering_index *index = compute->index;
+    SET_EACH(id, index->matcher_ids) {
+        const struct matcher *matcher = index_matcher(index, id);
+        if (set_has(matcher->matches, compute->slot) &&
+            (gather_forward_list(compute, matcher->node_rules) < 0 ||
+             gather_reverse_list(compute, matcher->peer_rules) < 0)) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int gather_mesh(struct compute *compute) {
+    const struct peering_index *index = compute->index;
+    if (!index->defaults.mesh || !set_has(index->mesh_members, compute->slot)) {
+        return 0;
+    }
+    struct part *part = NULL;
+    if (part_new(compute, NULL, &part) < 0) {
+        return -1;
+    }
+    return propose_nodes(compute, STEP_MESH, part, index->mesh_members, -1);
+}
+
+int compute_gather(struct compute *compute) {
+    const struct peering_index *index = compute->index;
+    SET_EACH(id, index->global_rules) {
+        if (gather_forward(compute, STEP_GLOBAL, id) < 0) {
+            return -1;
+        }
+    }
+    if (gather_forward_list(compute, index_get(index->rules_by_node, compute->node->name)) < 0 ||
+        gather_selected(compute) < 0) {
+        return -1;
+    }
+    for (int family = 0; family < FAMILIES; family++) {
+        const struct ip_addr *addr = &compute->node->addresses[family].addr;
+        if (ip_is_set(addr) &&
+            gather_reverse_list(compute, map_get(index->rules_by_address, addr, sizeof(*addr))) < 0) {
+            return -1;
+        }
+    }
+    return gather_mesh(compute);
+}

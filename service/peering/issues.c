@@ -1,0 +1,237 @@
+/*
+ * Problems: what keeps a node from the sessions that its BGPPeers ask for.
+ *
+ * A rule that selects a thousand peers would report the same thing a thousand times, so equal issues
+ * (reason, rule, detail) become one problem; it names the address when there is just one, and says how many
+ * there are otherwise. Texts live in the list's arena.
+ */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "compute.h"
+
+int compute_report(struct compute *compute, const struct issue *issue) {
+    if (compute->issue_count == compute->issue_cap) {
+        size_t cap = compute->issue_cap == 0 ? 16 : compute->issue_cap * 2;
+        struct issue *issues = base_realloc(compute->issues, cap * sizeof(*issues));
+        if (issues == NULL) {
+            return err_no_memory(compute->err);
+        }
+        compute->issues = issues;
+        compute->issue_cap = cap;
+    }
+    compute->issues[compute->issue_count++] = *issue;
+    return 0;
+}
+
+/* The owners of one of the node's addresses, of which the node is one: who is first, and who else. */
+static int check_owners(struct compute *compute, const struct address *address) {
+    const struct id_list *owners = index_owners(compute->index, &address->addr);
+    if (owners == NULL || owners->count < 2) {
+        return 0;
+    }
+    const struct node_facts *first = index_owner(compute->index, &address->addr, 0);
+    const struct node_facts *other = NULL; /* the first by name of the others */
+    ID_EACH(i, owners) {
+        const struct node_facts *owner = index_node(compute->index, owners->ids[i]);
+        if (owner != compute->node && (other == NULL || strcmp(owner->name, other->name) < 0)) {
+            other = owner;
+        }
+    }
+    struct issue issue = {.reason = "DuplicateNodeAddress",
+                          .detail = first->name,
+                          .peer_ip = address->text,
+                          .other = other->name,
+                          .others = owners->count - 2};
+    return compute_report(compute, &issue);
+}
+
+int compute_check_node(struct compute *compute) {
+    const struct node_facts *node = compute->node;
+    if (!node_has_address(node)) {
+        struct issue issue = {.reason = "NoLocalAddress"};
+        return compute_report(compute, &issue);
+    }
+    for (int family = 0; family < FAMILIES; family++) {
+        if (ip_is_set(&node->addresses[family].addr) && check_owners(compute, &node->addresses[family]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- putting them together ---- */
+
+static int text_compare(const char *a, const char *b) {
+    if (a == NULL || b == NULL) {
+        return (a != NULL) - (b != NULL);
+    }
+    return strcmp(a, b);
+}
+
+static int kind_compare(const struct issue *a, const struct issue *b) {
+    int order = text_compare(a->rule == NULL ? NULL : a->rule->name, b->rule == NULL ? NULL : b->rule->name);
+    if (order == 0) {
+        order = strcmp(a->reason, b->reason);
+    }
+    return order != 0 ? order : text_compare(a->detail, b->detail);
+}
+
+static int issue_compare(const void *x, const void *y) {
+    const struct issue *a = x;
+    const struct issue *b = y;
+    int order = kind_compare(a, b);
+    if (order == 0) {
+        order = text_compare(a->peer_ip, b->peer_ip);
+    }
+    return order != 0 ? order : text_compare(a->other, b->other);
+}
+
+/* Some problems are about an address as such: each address is one of its own. */
+static bool same_problem(const struct issue *a, const struct issue *b) {
+    bool by_address =
+        strcmp(a->reason, "SameAddressTwice") == 0 || strcmp(a->reason, "DuplicateNodeAddress") == 0;
+    return kind_compare(a, b) == 0 && (!by_address || (text_compare(a->peer_ip, b->peer_ip) == 0 &&
+                                                       text_compare(a->other, b->other) == 0));
+}
+
+/* ---- messages ---- */
+
+/* "BGPPeer a", or "the node-to-node mesh". */
+static const char *who(struct arena *arena, const struct rule *rule) {
+    return rule == NULL ? "the node-to-node mesh" : arena_printf(arena, "BGPPeer \"%s\"", rule->name);
+}
+
+/* "its session with 10.0.0.1", or "its 12 sessions". */
+static const char *which(struct arena *arena, const struct issue *issue, size_t addresses) {
+    return addresses == 1 ? arena_printf(arena, "its session with %s", issue->peer_ip)
+                          : arena_printf(arena, "its %zu sessions", addresses);
+}
+
+static const char *write_address_message(struct compute *compute, const struct issue *issue,
+                                         size_t addresses) {
+    struct arena *arena = compute->arena;
+    const char *node = compute->node->name;
+    if (strcmp(issue->reason, "DuplicateNodeAddress") == 0) {
+        const char *more = issue->others == 0 ? "" : arena_printf(arena, " and of %zu more", issue->others);
+        return arena_printf(arena,
+                            "%s is an address of node \"%s\" and of node \"%s\"%s; peers take it for node "
+                            "\"%s\", the first by name. Give each Node its own address.",
+                            issue->peer_ip, node, issue->other, more == NULL ? "" : more, issue->detail);
+    }
+    if (strcmp(issue->reason, "SameAddressTwice") == 0) {
+        return arena_printf(arena,
+                            "%s is peered with %s. Both sessions are in the list; remove one of them unless "
+                            "two routing daemons run at that address.",
+                            issue->peer_ip, issue->other);
+    }
+    if (issue->rule == NULL) {
+        return arena_printf(arena,
+                            "node \"%s\" has no BGP address, so it has no sessions. Set spec.bgp.ipv4Address "
+                            "or spec.bgp.ipv6Address of the Node.",
+                            node);
+    }
+    const char *field = issue->detail[3] == '4' ? "ipv4Address" : "ipv6Address";
+    const char *more = addresses == 1 ? "" : arena_printf(arena, " and %zu more", addresses - 1);
+    return arena_printf(arena,
+                        "BGPPeer \"%s\" asks for %s sessions (with %s%s), but node \"%s\" has no %s address. "
+                        "Set spec.bgp.%s of the Node, or leave the node out of the BGPPeer.",
+                        issue->rule->name, issue->detail, issue->peer_ip, more == NULL ? "" : more, node,
+                        issue->detail, field);
+}
+
+static const char *write_rule_message(struct arena *arena, const struct issue *issue) {
+    const char *name = issue->rule->name;
+    if (strcmp(issue->reason, "NothingToPeerWith") == 0) {
+        return arena_printf(arena,
+                            "BGPPeer \"%s\" has neither peerIP nor peerSelector, so it creates no session. "
+                            "Set one of them, or delete the BGPPeer.",
+                            name);
+    }
+    if (strcmp(issue->reason, "LocalWorkloadsUnsupported") == 0) {
+        return arena_printf(arena,
+                            "BGPPeer \"%s\" has a localWorkloadSelector; workloads are not known here, so it "
+                            "creates no session. Use peerIP or peerSelector.",
+                            name);
+    }
+    return arena_printf(arena,
+                        "spec.%s of BGPPeer \"%s\" cannot be read, so it creates no session. Write it anew.",
+                        issue->detail, name);
+}
+
+static const char *write_password_message(struct arena *arena, const struct issue *issue, size_t addresses) {
+    static const struct {
+        const char *reason;
+        const char *text;
+    } causes[] = {
+        {"SecretNotFound", "does not exist. Create the Secret"},
+        {"SecretKeyNotFound", "does not exist in that Secret. Add the key"},
+        {"PasswordEmpty", "is empty. Store a password of 1 to 80 bytes"},
+        {"PasswordTooLong", "is longer than the 80 bytes that TCP MD5 allows. Store a shorter one"},
+        {"PasswordUnusable", "holds a NUL, a newline or a double quote, which routing daemons cannot read. "
+                             "Store a password without them"},
+        {"VaultError", "cannot be decrypted. Store it again, or restore the vault's key"},
+    };
+    const char *text = "cannot be used. Store it again";
+    for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
+        if (strcmp(issue->reason, causes[i].reason) == 0) {
+            text = causes[i].text;
+        }
+    }
+    const char *by = who(arena, issue->rule);
+    const char *sessions = which(arena, issue, addresses);
+    if (by == NULL || sessions == NULL) {
+        return NULL;
+    }
+    return arena_printf(arena, "the password of %s (%s) %s; until then %s %s withheld.", by, issue->detail,
+                        text, sessions, addresses == 1 ? "is" : "are");
+}
+
+/* NULL: out of memory. */
+static const char *write_message(struct compute *compute, const struct issue *issue, size_t addresses) {
+    struct arena *arena = compute->arena;
+    if (strcmp(issue->reason, "FilterNotFound") == 0) {
+        const char *sessions = which(arena, issue, addresses);
+        return sessions == NULL
+                   ? NULL
+                   : arena_printf(arena,
+                                  "BGPFilter \"%s\" of BGPPeer \"%s\" does not exist, so it is left "
+                                  "out of %s. Create it, or remove its name from spec.filters.",
+                                  issue->detail, issue->rule->name, sessions);
+    }
+    if (strcmp(issue->reason, "NoLocalAddress") == 0 || strcmp(issue->reason, "SameAddressTwice") == 0 ||
+        strcmp(issue->reason, "DuplicateNodeAddress") == 0) {
+        return write_address_message(compute, issue, addresses);
+    }
+    if (issue->rule != NULL && issue->peer_ip == NULL) {
+        return write_rule_message(arena, issue);
+    }
+    return write_password_message(arena, issue, addresses);
+}
+
+int compute_write_problems(struct compute *compute, struct peering_list *list) {
+    if (compute->issue_count == 0) {
+        return 0;
+    }
+    struct issue *issues = compute->issues;
+    qsort(issues, compute->issue_count, sizeof(issues[0]), issue_compare);
+    struct peering_problem *problems = arena_array(compute->arena, compute->issue_count, sizeof(problems[0]));
+    size_t count = 0;
+    for (size_t i = 0, end; problems != NULL && i < compute->issue_count; i = end) {
+        size_t addresses = 1;
+        for (end = i + 1; end < compute->issue_count && same_problem(&issues[i], &issues[end]); end++) {
+            addresses += text_compare(issues[end].peer_ip, issues[end - 1].peer_ip) != 0;
+        }
+        struct peering_problem *problem = &problems[count++];
+        problem->reason = issues[i].reason;
+        problem->bgp_peer = issues[i].rule == NULL ? NULL : issues[i].rule->name;
+        problem->peer_ip = addresses == 1 ? issues[i].peer_ip : NULL;
+        problem->message = write_message(compute, &issues[i], addresses);
+    }
+    if (compute->arena->failed) {
+        return err_no_memory(compute->err);
+    }
+    list->problems = problems;
+    list->problem_count = count;
+    return 0;
+}
