@@ -1,0 +1,229 @@
+/*
+ * State: the running service's one mutable thing. Loads at boot, owns the committer thread, publishes
+ * pictures, keeps the cached lists and the recent history, and says who must be woken.
+ *
+ * All functions may be called from any thread. Callbacks (done, wake) run on the committer's or the
+ * notifier's thread: they must not block and must not call back into state.
+ */
+#ifndef BGPPEERD_STATE_H
+#define BGPPEERD_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/causes.h"
+#include "base/err.h"
+#include "base/random.h"
+#include "codec.h"
+#include "model/object.h"
+#include "peering.h"
+#include "snapshot.h"
+#include "store.h"
+#include "vault.h"
+
+#define STATE_KEEP_CHANGES_MIN     1000
+#define STATE_KEEP_CHANGES_DEFAULT 10000
+#define STATE_QUEUE_MAX            8192 /* writes waiting for the committer; beyond: 503 */
+#define STATE_BATCH_MAX            256  /* writes that share one transaction */
+
+struct state;
+
+struct state_options {
+    struct vault *vault;          /* open, outlives the state; NULL: Secrets are refused */
+    const char *secret_namespace; /* where secretKeyRef resolves; copied */
+    uint64_t keep_changes;        /* change-log rows kept, on disk and in memory; 0 = default */
+};
+
+/* Load everything from the store and start the threads. The store stays the caller's, and must outlive
+ * the state. ERR_CORRUPT: the store holds an object that cannot be read (names it). */
+int state_open(struct store *store, const struct state_options *options, struct state **ret,
+               struct err *err) MUST_CHECK;
+/* Finish the queued changes, stop the threads, free. Nobody may use the state any more. Accepts NULL. */
+void state_close(struct state *state);
+
+/* ---- reading ---- */
+
+/* A snapshot and its index, published together. Immutable, reference counted. */
+struct picture {
+    const struct snapshot *snapshot;
+    const struct peering_index *index;
+};
+/* The newest; one reference, given back with picture_unref. Never fails. */
+struct picture *state_picture(struct state *state);
+struct picture *picture_ref(struct picture *picture);
+void picture_unref(struct picture *picture); /* accepts NULL */
+
+/* Is the store taking writes? For /readyz: 0, or -1 with the last commit's failure. */
+int state_writable(struct state *state, struct err *err) MUST_CHECK;
+
+/* ---- writing ---- */
+
+enum write_op { WRITE_CREATE, WRITE_REPLACE, WRITE_PATCH, WRITE_DELETE, WRITE_KEYS /* state's own */ };
+
+/*
+ * One change on its way. The submitter fills the first part. The write, its `arena` and everything the
+ * first part points to must live until `done` is called.
+ */
+struct write {
+    enum write_op op;
+    enum kind kind;
+    const char *key;            /* target; CREATE: NULL, it is taken from the object */
+    struct object *object;      /* CREATE, REPLACE: decoded and validated */
+    struct arena *object_arena; /* holds `object` and nothing else; taken over, empty afterwards */
+    uint64_t if_version;        /* resourceVersion precondition, 0 = none; 409. For REPLACE and PATCH the
+                                 * document's own resourceVersion and uid are preconditions as well */
+    const char *if_uid;         /* uid precondition, NULL = none; 409 */
+    const char *if_match;       /* If-Match: the object's ETag without quotes (its resourceVersion), or
+                                 * "*"; NULL = none; 412 */
+    bool upsert;                /* REPLACE, PATCH-free apply: create what does not exist */
+    bool dry_run;               /* everything but storing */
+    const char *actor;          /* who, for the change log; NULL = "" */
+    /* PATCH: applied to the object as it is then, so it cannot race. */
+    enum patch_type patch_type;
+    enum codec_syntax syntax;
+    enum codec_unknown unknown;
+    const char *patch;
+    size_t patch_len;
+
+    struct write *also;                /* further writes of one all-or-nothing change, NULL = none; `done` is
+                                        * called for the first only, whose `err` is that of the failed one */
+    struct arena *arena;               /* for what the outcome says */
+    void (*done)(struct write *write); /* once, on the committer's thread */
+    void *arg;                         /* the submitter's */
+
+    /* The outcome. */
+    struct err err;              /* ERR_NONE = success */
+    struct causes causes;        /* when ERR_INVALID; initialised by state */
+    struct advice advice;        /* warnings; initialised by state */
+    const struct record *record; /* the object afterwards (deleted: its last state); the submitter unrefs */
+    bool created;                /* answer 201 */
+    bool unchanged;              /* nothing needed to be written */
+
+    struct write *next;                                                     /* state's own: queue */
+    int (*keys)(struct state *state, struct write *write, struct err *err); /* WRITE_KEYS */
+};
+
+/* Queue a change. -1 (ERR_UNAVAILABLE): shutting down or too many waiting; `done` is not called. */
+int state_submit(struct state *state, struct write *write, struct err *err) MUST_CHECK;
+
+/*
+ * What the picture would be after `write` (and its `also`), without storing anything: for previews.
+ * Outcomes are filled in as by a commit; `done` is not called. Runs on the caller's thread.
+ * Success: *ret_before and *ret_after (one reference each) and the nodes whose lists may differ.
+ */
+int state_preview(struct state *state, struct write *write, struct picture **ret_before,
+                  struct picture **ret_after, struct node_set **ret_affected, struct err *err) MUST_CHECK;
+
+/*
+ * Advice about an object that needs the rest of the fleet: nodes, filters, secrets that do not exist,
+ * selectors that match no node, a Secret that sessions still need. For after a write.
+ */
+void state_advise(struct state *state, const struct picture *picture, const struct object *object,
+                  bool deleted, struct advice *advice);
+
+/* ---- peering lists ---- */
+
+/* A computed list, immutable, reference counted. */
+struct node_list {
+    char node[256];
+    char etag[DIGEST_TEXT_MAX]; /* without quotes: a function of the content */
+    uint64_t resource_version;  /* when this list last changed, as far as this process knows; otherwise
+                                 * the newest revision of what it was made from */
+    const char *json;           /* the document without passwords */
+    size_t json_len;
+    bool has_passwords; /* some entry has a password: the node's own answer differs */
+};
+struct node_list *node_list_ref(struct node_list *list);
+void node_list_unref(struct node_list *list); /* accepts NULL */
+
+/* The node's current list, computed when stale. ERR_NOT_FOUND: no such node. One reference. */
+int state_node_list(struct state *state, const char *node, struct node_list **ret,
+                    struct err *err) MUST_CHECK;
+
+/*
+ * The node's document with its passwords in clear, for the node itself. Appends to `out`, which is made a
+ * wiping buffer. `ret_etag` is that of the list it was made from.
+ */
+int state_reveal_list(struct state *state, const char *node, struct buf *out, char ret_etag[DIGEST_TEXT_MAX],
+                      struct err *err) MUST_CHECK;
+
+/* A parked poll. Memory is the caller's and must stay until `wake` was called or state_unpark said true. */
+struct parked {
+    char etag[DIGEST_TEXT_MAX];          /* what the poller has */
+    void (*wake)(struct parked *parked); /* once: the list no longer has `etag`, or the node is gone */
+    void *arg;
+    /* state's own */
+    struct parked *prev, *next;
+    uint32_t slot;
+    bool linked;
+};
+/* *ret_changed true: the list already differs and nothing was parked. -1: ERR_NOT_FOUND and others. */
+int state_park(struct state *state, const char *node, struct parked *parked, bool *ret_changed,
+               struct err *err) MUST_CHECK;
+/* true: taken out, wake will not be called. false: wake has been or is just being called. */
+bool state_unpark(struct state *state, struct parked *parked);
+
+/* ---- history, for watches ---- */
+
+/* One committed change. `before` may be NULL for an update that happened before this process started. */
+struct state_event {
+    enum store_op op;
+    enum kind kind;
+    uint64_t revision;
+    const struct record *before;
+    const struct record *after; /* deleted: the last state, carrying the deletion's resourceVersion */
+};
+
+/*
+ * Up to `max` events of `kind` with revision > after, oldest first; each with references that the caller
+ * gives back (record_unref; before may be NULL). *ret_upto: everything of this kind up to that revision
+ * has been reported (≥ after). ERR_EXPIRED: `after` is older than the kept history.
+ */
+int state_events(struct state *state, enum kind kind, uint64_t after, struct state_event *events, size_t max,
+                 size_t *ret_count, uint64_t *ret_upto, struct err *err) MUST_CHECK;
+
+/* Tells a watch that there is something new of its kind. Memory is the caller's. */
+struct watcher {
+    enum kind kind;
+    void (*wake)(struct watcher *watcher); /* once per arming */
+    void *arg;
+    /* state's own */
+    struct watcher *prev, *next;
+    bool linked;
+};
+/* *ret_ready true: there are events with revision > after (or they expired); nothing was armed. */
+void state_watch_arm(struct state *state, struct watcher *watcher, uint64_t after, bool *ret_ready);
+/* true: disarmed, wake will not be called. false: it was not armed, or wake has been or is being called. */
+bool state_watch_disarm(struct state *state, struct watcher *watcher);
+
+/* ---- the vault's keys ---- */
+
+/* Open the vault over what the store holds, and store what a first start or a finished change of the root
+ * key brings. Before state_open. The vault is the caller's. Errors as vault_open and store_commit. */
+int state_open_vault(struct store *store, struct vault_options *options, struct vault **ret,
+                     struct err *err) MUST_CHECK;
+
+/* How far a rotation is; called on the rotating thread. */
+struct key_progress {
+    void (*step)(void *arg, size_t done, size_t total);
+    void *arg;
+};
+
+/*
+ * These block until done or failed, while the service goes on; one at a time (ERR_CONFLICT), never from a
+ * callback. A crash anywhere leaves every value readable; calling again goes on where it stopped.
+ */
+/* A new data key; every value is sealed again with it; old keys are dropped when nothing needs them. */
+int state_rotate_data_key(struct state *state, const struct key_progress *progress,
+                          struct err *err) MUST_CHECK;
+/* Another root key (vault.h, vault_prepare_root_change). `*ret_restart`: the operator must now restart the
+ * service with the new key as its source. */
+int state_change_root_key(struct state *state, const struct vault_new_root *new_root, bool *ret_restart,
+                          struct err *err) MUST_CHECK;
+/* Keys with their ages and the number of values under each. ERR_UNAVAILABLE: there is no vault. */
+int state_vault_status(struct state *state, struct vault_status *ret, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,303 @@
+/*
+ * Committer: the one thread that changes anything. It takes all waiting writes, applies them to a draft,
+ * stores the batch in one transaction with one fsync, publishes the next picture, and only then tells
+ * the writers. Everything that can fail (memory, the next snapshot and index) is done before the
+ * commit, so nothing can fail between commit and publish. queue.lock guards the queue only.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "state_internal.h"
+
+#define PROBE_INTERVAL_MS     2000 /* how often a failed store is tried while nobody writes */
+#define COMPACT_EVERY_CHANGES 1000
+
+struct batch {
+    struct write *writes; /* chained by `next`, in order of arrival */
+    struct draft draft;
+    struct picture *base;
+    struct picture *picture; /* the next one; NULL: nothing to store */
+    struct node_set *affected;
+    struct store_change *changes;
+    struct state_event *events;
+};
+
+int state_submit(struct state *state, struct write *write, struct err *err) {
+    struct queue *queue = &state->queue;
+    int rc = 0;
+
+    write->next = NULL;
+    pthread_mutex_lock(&queue->lock);
+    if (queue->stopping) {
+        rc = err_set(err, ERR_UNAVAILABLE, "the service is shutting down; try again in a moment");
+    } else if (queue->count >= STATE_QUEUE_MAX) {
+        rc = err_set(err, ERR_UNAVAILABLE, "%d writes are waiting already; try again in a moment",
+                     STATE_QUEUE_MAX);
+    } else {
+        if (queue->tail == NULL) {
+            queue->head = write;
+            pthread_cond_signal(&queue->cond);
+        } else {
+            queue->tail->next = write;
+        }
+        queue->tail = write;
+        queue->count++;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return rc;
+}
+
+/* Wait for writes; NULL when stopping and nothing is left, or (with `probe`) when none came in time. */
+static struct write *queue_take(struct queue *queue, bool probe, bool *ret_stop) {
+    struct write *head, *last;
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += PROBE_INTERVAL_MS / 1000;
+    pthread_mutex_lock(&queue->lock);
+    while (queue->head == NULL && !queue->stopping) {
+        if (!probe) {
+            pthread_cond_wait(&queue->cond, &queue->lock);
+        } else if (pthread_cond_timedwait(&queue->cond, &queue->lock, &until) == ETIMEDOUT) {
+            break;
+        }
+    }
+    *ret_stop = queue->head == NULL && queue->stopping;
+    head = last = queue->head;
+    for (size_t n = 1; last != NULL; n++) {
+        queue->count--;
+        if (n == STATE_BATCH_MAX || last->next == NULL || last->op == WRITE_KEYS ||
+            last->next->op == WRITE_KEYS) {
+            queue->head = last->next;
+            last->next = NULL;
+            break;
+        }
+        last = last->next;
+    }
+    if (queue->head == NULL) {
+        queue->tail = NULL;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return head;
+}
+
+/* Everything the commit and what follows it need, so that nothing has to be allocated later. */
+static int batch_prepare(struct state *state, struct batch *batch, struct err *err) {
+    const struct draft *draft = &batch->draft;
+
+    batch->changes = calloc(draft->count, sizeof *batch->changes);
+    batch->events = calloc(draft->count, sizeof *batch->events);
+    if (batch->changes == NULL || batch->events == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < draft->count; i++) {
+        const struct draft_change *change = &draft->changes[i];
+
+        batch->changes[i] = (struct store_change){
+            .op = change->op,
+            .kind = kind_info(change->change.kind)->name,
+            .name = change->key,
+            .revision = change->revision,
+            .time_ms = draft->now_ms,
+            .actor = change->actor,
+            .body = change->change.after->json,
+            .body_len = change->change.after->json_len,
+        };
+        batch->events[i] = (struct state_event){
+            .op = change->op,
+            .kind = change->change.kind,
+            .revision = change->revision,
+            .before = change->change.before,
+            .after = change->change.after,
+        };
+    }
+    if (draft_picture(draft, batch->base, &batch->picture, &batch->affected, err) < 0) {
+        return -1;
+    }
+    return lists_grow(&state->lists, peering_index_slots(batch->picture->index), err);
+}
+
+static void batch_fail(struct batch *batch, const struct err *err) {
+    for (struct write *write = batch->writes; write != NULL; write = write->next) {
+        if (write->err.code != ERR_NONE) {
+            continue;
+        }
+        for (struct write *w = write; w != NULL; w = w->also) {
+            record_unref(w->record);
+            w->record = NULL;
+        }
+        write->err = *err;
+    }
+}
+
+static void batch_publish(struct state *state, struct batch *batch) {
+    uint64_t revision = batch->draft.revision;
+    unsigned kinds = 0;
+
+    for (size_t i = 0; i < batch->draft.count; i++) {
+        kinds |= 1u << batch->events[i].kind;
+    }
+    state_publish(state, batch->picture);
+    batch->picture = NULL;
+    history_add(&state->history, batch->events, batch->draft.count, revision);
+    lists_mark(&state->lists, batch->affected, revision);
+    history_wake(&state->history, kinds);
+}
+
+static void batch_commit(struct state *state, struct batch *batch) {
+    struct store_batch transaction;
+    struct err err = ERR_INIT;
+
+    if (batch->draft.count == 0) {
+        return;
+    }
+    if (batch_prepare(state, batch, &err) < 0) {
+        log_event(LOG_ERROR, "write-failed", LOG_STR("error", err.text));
+        batch_fail(batch, &err);
+        return;
+    }
+    transaction = (struct store_batch){
+        .changes = batch->changes,
+        .change_count = batch->draft.count,
+        .sealed = batch->draft.sealed,
+        .sealed_count = batch->draft.sealed_count,
+    };
+    if (store_commit(state->store, &transaction, &err) < 0) {
+        log_event(LOG_ERROR, "commit-failed", LOG_INT("changes", batch->draft.count),
+                  LOG_STR("error", err.text));
+        state_set_failure(state, &err);
+        batch_fail(batch, &err);
+        return;
+    }
+    state_set_failure(state, NULL);
+    batch_publish(state, batch);
+}
+
+static void batch_done(struct batch *batch) {
+    struct write *next;
+
+    for (struct write *write = batch->writes; write != NULL; write = next) {
+        next = write->next; /* the write may be gone after the call */
+        write->done(write);
+    }
+    picture_unref(batch->picture);
+    picture_unref(batch->base);
+    node_set_free(batch->affected);
+    free(batch->changes);
+    free(batch->events);
+    draft_done(&batch->draft);
+}
+
+/* Returns the number of changes. */
+static size_t run_batch(struct state *state, struct write *writes) {
+    struct batch batch = {.writes = writes, .base = state_picture(state)};
+    size_t changes;
+
+    draft_init(&batch.draft, state, batch.base->snapshot);
+    for (struct write *write = writes; write != NULL; write = write->next) {
+        if (draft_apply(&batch.draft, write) < 0) {
+            continue; /* its outcome says why */
+        }
+    }
+    batch_commit(state, &batch);
+    changes = batch.draft.count;
+    batch_done(&batch);
+    return changes;
+}
+
+/* A step of a key change: it commits for itself. */
+static void run_keys(struct state *state, struct write *write) {
+    err_clear(&write->err);
+    if (write->keys(state, write, &write->err) == 0) {
+        err_clear(&write->err);
+    }
+    write->done(write);
+}
+
+/* A write of our own, so that a store that works again is noticed although nobody writes. */
+static void probe_store(struct state *state) {
+    const struct store_setting setting = {.name = "state/probe", .value = "1", .value_len = 1};
+    const struct store_batch transaction = {.settings = &setting, .setting_count = 1};
+    struct err err = ERR_INIT;
+
+    if (store_commit(state->store, &transaction, &err) == 0) {
+        log_event(LOG_INFO, "store-recovered");
+        state_set_failure(state, NULL);
+    } else {
+        state_set_failure(state, &err);
+    }
+}
+
+static void compact(struct state *state) {
+    struct err err = ERR_INIT;
+    uint64_t compacted;
+
+    if (store_compact(state->store, state->keep_changes, &compacted, &err) < 0) {
+        log_event(LOG_WARN, "compaction-failed", LOG_STR("error", err.text));
+    }
+}
+
+static void *committer_main(void *arg) {
+    struct state *state = arg;
+    size_t since_compaction = 0;
+    bool stop = false;
+
+    while (!stop) {
+        struct err err = ERR_INIT;
+        bool failed = state_writable(state, &err) < 0;
+        struct write *writes = queue_take(&state->queue, failed, &stop);
+
+        if (writes != NULL && writes->op == WRITE_KEYS) {
+            run_keys(state, writes);
+        } else if (writes != NULL) {
+            since_compaction += run_batch(state, writes);
+        } else if (failed && !stop) {
+            probe_store(state);
+        }
+        if (since_compaction >= COMPACT_EVERY_CHANGES) {
+            since_compaction = 0;
+            compact(state);
+        }
+    }
+    return NULL;
+}
+
+int committer_init(struct state *state, struct err *err) {
+    pthread_condattr_t attributes;
+
+    pthread_mutex_init(&state->queue.lock, NULL);
+    if (pthread_condattr_init(&attributes) != 0) {
+        return err_no_memory(err);
+    }
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&state->queue.cond, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return 0;
+}
+
+int committer_start(struct state *state, struct err *err) {
+    if (pthread_create(&state->queue.thread, NULL, committer_main, state) != 0) {
+        return err_set(err, ERR_UNAVAILABLE,
+                       "cannot start the committer thread: the system is out of threads");
+    }
+    state->queue.runs = true;
+    return 0;
+}
+
+void committer_stop(struct state *state) {
+    struct queue *queue = &state->queue;
+
+    if (!queue->runs) {
+        return;
+    }
+    pthread_mutex_lock(&queue->lock);
+    queue->stopping = true;
+    pthread_cond_signal(&queue->cond);
+    pthread_mutex_unlock(&queue->lock);
+    pthread_join(queue->thread, NULL);
+    queue->runs = false;
+}

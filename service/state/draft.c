@@ -1,0 +1,443 @@
+/*
+ * Draft: one write after the other applied to the state that is being built. The committer builds its
+ * batches with it and previews use it as it is, so both come to the same result. Owns references to the
+ * records it made; nothing here is shared between threads.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "state_internal.h"
+
+#define GENERATE_NAME_SUFFIX 5 /* characters, as Kubernetes */
+#define GENERATE_NAME_TRIES  8
+#define NAME_MAX_LENGTH      253
+
+struct outcome {
+    const struct record *record;
+    bool created;
+    bool unchanged;
+};
+
+void draft_init(struct draft *draft, const struct state *state, const struct snapshot *base) {
+    *draft = (struct draft){.base = base,
+                            .vault = state->vault,
+                            .secret_namespace = state->secret_namespace,
+                            .revision = snapshot_revision(base),
+                            .now_ms = clock_realtime_ms()};
+    buf_init(&draft->json);
+    buf_init(&draft->other);
+}
+
+/* Back to an earlier state of the draft. */
+struct mark {
+    size_t count;
+    size_t sealed_count;
+    uint64_t revision;
+};
+
+static void draft_truncate(struct draft *draft, const struct mark *mark) {
+    while (draft->count > mark->count) {
+        struct draft_change *change = &draft->changes[--draft->count];
+        record_unref(change->change.before);
+        record_unref(change->change.after);
+    }
+    draft->sealed_count = mark->sealed_count;
+    draft->revision = mark->revision;
+}
+
+void draft_done(struct draft *draft) {
+    draft_truncate(draft, &(struct mark){0});
+    free(draft->changes);
+    free(draft->sealed);
+    buf_done(&draft->json);
+    buf_done(&draft->other);
+}
+
+/* FNV-1a: only to skip most string comparisons when looking for an earlier change of the same object. */
+static uint64_t key_hash(enum kind kind, const char *key) {
+    uint64_t hash = 14695981039346656037u ^ (uint64_t)kind;
+
+    for (; *key != '\0'; key++) {
+        hash = (hash ^ (uint8_t)*key) * 1099511628211u;
+    }
+    return hash;
+}
+
+const struct record *draft_get(const struct draft *draft, enum kind kind, const char *key) {
+    uint64_t hash = key_hash(kind, key);
+
+    for (size_t i = draft->count; i-- > 0;) {
+        const struct draft_change *change = &draft->changes[i];
+
+        if (change->key_hash == hash && change->change.kind == kind && strcmp(change->key, key) == 0) {
+            return change->op == STORE_DELETE ? NULL : change->change.after;
+        }
+    }
+    return snapshot_get(draft->base, kind, key);
+}
+
+int draft_add(struct draft *draft, enum store_op op, enum kind kind, const struct record *before,
+              const struct record *after, const char *actor, struct err *err) {
+    if (draft->count == draft->cap) {
+        size_t cap = draft->cap == 0 ? 16 : draft->cap * 2;
+        struct draft_change *changes = realloc(draft->changes, cap * sizeof *changes);
+
+        if (changes == NULL) {
+            return err_no_memory(err);
+        }
+        draft->changes = changes;
+        draft->cap = cap;
+    }
+    draft->changes[draft->count++] = (struct draft_change){
+        .change = {.kind = kind,
+                   .before = before == NULL ? NULL : record_ref(before),
+                   .after = record_ref(after)},
+        .op = op,
+        .key_hash = key_hash(kind, after->key),
+        .revision = after->revision,
+        .key = after->key,
+        .actor = actor == NULL ? "" : actor,
+    };
+    if (kind == KIND_SECRET) {
+        return secret_add_rows(draft, before, op == STORE_DELETE ? NULL : after, err);
+    }
+    return 0;
+}
+
+/* Encode `object` into an exact copy in its arena and make a record of both. */
+static int make_record(struct draft *draft, struct arena *arena, const struct object *object,
+                       const struct record **ret, struct err *err) {
+    struct record *record;
+    const char *key = object_key(object, arena);
+    char *json;
+
+    buf_clear(&draft->json);
+    codec_encode(object, &draft->json);
+    if (key == NULL || buf_failed(&draft->json)) {
+        return err_no_memory(err);
+    }
+    json = arena_strndup(arena, draft->json.data, draft->json.len);
+    if (json == NULL) {
+        return err_no_memory(err);
+    }
+    if (record_new(arena, object, key, json, draft->json.len, &record, err) < 0) {
+        return -1;
+    }
+    *ret = record;
+    return 0;
+}
+
+static int err_missing(enum kind kind, const char *key, struct err *err) {
+    const struct kind_info *info = kind_info(kind);
+    const char *name = info->namespaced && strchr(key, '/') != NULL ? strchr(key, '/') + 1 : key;
+
+    return err_set(err, ERR_NOT_FOUND, "%s%s%s \"%s\" not found", info->plural,
+                   info->group[0] == '\0' ? "" : ".", info->group, name);
+}
+
+static int err_conflict(const struct record *current, struct err *err, enum err_code code, const char *what) {
+    const struct kind_info *info = kind_info(current->object->kind);
+
+    return err_set(err, code,
+                   "Operation cannot be fulfilled on %s%s%s \"%s\": %s; read the object again and apply "
+                   "your changes to its latest version",
+                   info->plural, info->group[0] == '\0' ? "" : ".", info->group, current->object->meta.name,
+                   what);
+}
+
+/* `meta` is the new document's, NULL for a deletion. */
+static int check_preconditions(const struct write *write, const struct meta *meta,
+                               const struct record *current, struct err *err) {
+    const struct meta *now = &current->object->meta;
+    char version[24];
+
+    snprintf(version, sizeof version, "%llu", (unsigned long long)now->resource_version);
+    if (write->if_match != NULL && strcmp(write->if_match, "*") != 0 &&
+        strcmp(write->if_match, version) != 0) {
+        return err_conflict(current, err, ERR_PRECONDITION_FAILED,
+                            "If-Match names another version than the current one");
+    }
+    if ((write->if_version != 0 && write->if_version != now->resource_version) ||
+        (meta != NULL && meta->resource_version != 0 && meta->resource_version != now->resource_version)) {
+        return err_conflict(current, err, ERR_CONFLICT, "the object has been modified");
+    }
+    if ((write->if_uid != NULL && strcmp(write->if_uid, now->uid) != 0) ||
+        (meta != NULL && meta->uid != NULL && strcmp(meta->uid, now->uid) != 0)) {
+        return err_conflict(current, err, ERR_CONFLICT,
+                            "the uid is that of another object, which had this name before");
+    }
+    return 0;
+}
+
+static int generate_name(const struct draft *draft, struct object *object, struct arena *arena,
+                         struct err *err) {
+    const char *prefix = object->meta.generate_name;
+    size_t prefix_len = strnlen(prefix, NAME_MAX_LENGTH - GENERATE_NAME_SUFFIX);
+
+    for (int i = 0; i < GENERATE_NAME_TRIES; i++) {
+        char suffix[GENERATE_NAME_SUFFIX + 1] = "";
+        const char *key;
+
+        random_name_suffix(suffix, GENERATE_NAME_SUFFIX);
+        object->meta.name =
+            arena_printf(arena, "%.*s%.*s", (int)prefix_len, prefix, GENERATE_NAME_SUFFIX, suffix);
+        key = object->meta.name == NULL ? NULL : object_key(object, arena);
+        if (key == NULL) {
+            return err_no_memory(err);
+        }
+        if (draft_get(draft, object->kind, key) == NULL) {
+            return 0;
+        }
+    }
+    return err_set(
+        err, ERR_ALREADY_EXISTS,
+        "no free name was found for generateName \"%s\" in %d tries; try again or use another prefix", prefix,
+        GENERATE_NAME_TRIES);
+}
+
+static int apply_create(struct draft *draft, struct write *write, struct object *object, struct arena *arena,
+                        struct outcome *ret, struct err *err) {
+    const struct kind_info *info = kind_info(object->kind);
+    char uid[UUID_TEXT_MAX];
+    const char *key;
+
+    if (object->meta.name == NULL && object->meta.generate_name != NULL &&
+        generate_name(draft, object, arena, err) < 0) {
+        return -1;
+    }
+    key = object_key(object, arena);
+    if (key == NULL) {
+        return err_no_memory(err);
+    }
+    if (draft_get(draft, object->kind, key) != NULL) {
+        return err_set(err, ERR_ALREADY_EXISTS, "%s%s%s \"%s\" already exists", info->plural,
+                       info->group[0] == '\0' ? "" : ".", info->group, object->meta.name);
+    }
+    if (object->kind == KIND_SECRET && secret_seal(draft, write, NULL, object, arena, err) < 0) {
+        return -1;
+    }
+    uuid_new(uid);
+    object->meta.uid = arena_strdup(arena, uid);
+    object->meta.creation_ms = draft->now_ms;
+    object->meta.generation = 1;
+    object->meta.resource_version = draft->dry ? 0 : draft->revision + 1;
+    if (object->meta.uid == NULL) {
+        return err_no_memory(err);
+    }
+    if (make_record(draft, arena, object, &ret->record, err) < 0) {
+        return -1;
+    }
+    ret->created = true;
+    draft->revision++;
+    return draft_add(draft, STORE_CREATE, object->kind, NULL, ret->record, write->actor, err);
+}
+
+/* Did the part besides metadata change? Decides about metadata.generation. */
+static int body_differs(struct draft *draft, const struct object *a, const struct object *b, bool *ret,
+                        struct err *err) {
+    buf_clear(&draft->json);
+    buf_clear(&draft->other);
+    codec_encode_body(a, &draft->json);
+    codec_encode_body(b, &draft->other);
+    if (buf_failed(&draft->json) || buf_failed(&draft->other)) {
+        return err_no_memory(err);
+    }
+    *ret = draft->json.len != draft->other.len ||
+           memcmp(draft->json.data, draft->other.data, draft->json.len) != 0;
+    return 0;
+}
+
+static int apply_replace(struct draft *draft, struct write *write, const struct record *current,
+                         struct object *object, struct arena *arena, struct outcome *ret, struct err *err) {
+    const struct meta *now = &current->object->meta;
+    bool differs = false;
+
+    if (check_preconditions(write, &object->meta, current, err) < 0 ||
+        (object->kind == KIND_SECRET && secret_seal(draft, write, current, object, arena, err) < 0) ||
+        body_differs(draft, current->object, object, &differs, err) < 0) {
+        return -1;
+    }
+    object->meta.uid = arena_strdup(arena, now->uid);
+    object->meta.creation_ms = now->creation_ms;
+    object->meta.generation = now->generation + (differs ? 1 : 0);
+    object->meta.generate_name = now->generate_name == NULL ? NULL : arena_strdup(arena, now->generate_name);
+    object->meta.resource_version = now->resource_version;
+    if (object->meta.uid == NULL || arena->failed) {
+        return err_no_memory(err);
+    }
+    buf_clear(&draft->json);
+    codec_encode(object, &draft->json);
+    if (buf_failed(&draft->json)) {
+        return err_no_memory(err);
+    }
+    if (draft->json.len == current->json_len &&
+        memcmp(draft->json.data, current->json, current->json_len) == 0) {
+        ret->record = record_ref(current);
+        ret->unchanged = true;
+        return 0;
+    }
+    object->meta.resource_version = draft->dry ? now->resource_version : draft->revision + 1;
+    if (make_record(draft, arena, object, &ret->record, err) < 0) {
+        return -1;
+    }
+    draft->revision++;
+    return draft_add(draft, STORE_UPDATE, object->kind, current, ret->record, write->actor, err);
+}
+
+/* The patched document goes through the same decoding and rules as a PUT of it would. */
+static int apply_patch(struct draft *draft, struct write *write, const struct record *current,
+                       struct outcome *ret, struct err *err) {
+    struct codec_options options = {
+        .syntax = CODEC_JSON,
+        .unknown = write->unknown,
+        .kind = write->kind,
+        .name = current->object->meta.name,
+        .name_space = current->object->meta.name_space,
+    };
+    struct arena arena;
+    struct buf patched = BUF_INIT;
+    struct object *object;
+    int rc = -1;
+
+    patched.wipe = write->kind == KIND_SECRET;
+    arena_init(&arena, 0);
+    arena.wipe = write->kind == KIND_SECRET;
+    if (codec_patch(write->patch_type, write->kind, write->syntax, current->json, current->json_len,
+                    write->patch, write->patch_len, &patched, err) == 0 &&
+        codec_decode(&options, patched.data, patched.len, &arena, &object, &write->causes, &write->advice,
+                     err) == 0) {
+        rc = apply_replace(draft, write, current, object, &arena, ret, err);
+    }
+    arena_done(&arena);
+    buf_done(&patched);
+    return rc;
+}
+
+/* The last state, carrying the deletion's resourceVersion, as a watch reports it. */
+static int apply_delete(struct draft *draft, const struct write *write, const struct record *current,
+                        struct outcome *ret, struct err *err) {
+    struct object last = *current->object;
+    struct object *object;
+    struct arena arena;
+
+    if (check_preconditions(write, NULL, current, err) < 0) {
+        return -1;
+    }
+    last.meta.resource_version = draft->revision + 1;
+    buf_clear(&draft->other);
+    codec_encode(&last, &draft->other);
+    if (buf_failed(&draft->other)) {
+        return err_no_memory(err);
+    }
+    arena_init(&arena, 0);
+    if (codec_decode_stored(write->kind, draft->other.data, draft->other.len, &arena, &object, err) < 0 ||
+        make_record(draft, &arena, object, &ret->record, err) < 0) {
+        arena_done(&arena);
+        return -1;
+    }
+    draft->revision++;
+    return draft_add(draft, STORE_DELETE, write->kind, current, ret->record, write->actor, err);
+}
+
+static int apply_one(struct draft *draft, struct write *write, struct outcome *ret, struct err *err) {
+    const char *key = write->key;
+    const struct record *current;
+
+    if (write->op == WRITE_CREATE) {
+        return apply_create(draft, write, write->object, write->object_arena, ret, err);
+    }
+    current = draft_get(draft, write->kind, key);
+    if (current == NULL && write->op == WRITE_REPLACE && write->upsert && write->if_match == NULL) {
+        return apply_create(draft, write, write->object, write->object_arena, ret, err);
+    }
+    if (current == NULL) {
+        return err_missing(write->kind, key, err);
+    }
+    switch (write->op) {
+    case WRITE_REPLACE:
+        return apply_replace(draft, write, current, write->object, write->object_arena, ret, err);
+    case WRITE_PATCH:
+        return apply_patch(draft, write, current, ret, err);
+    case WRITE_DELETE:
+        return apply_delete(draft, write, current, ret, err);
+    case WRITE_CREATE:
+    case WRITE_KEYS:
+        break;
+    }
+    return err_set(err, ERR_INTERNAL, "unknown write operation %d", (int)write->op);
+}
+
+int draft_apply(struct draft *draft, struct write *write) {
+    const struct mark mark = {draft->count, draft->sealed_count, draft->revision};
+
+    draft->dry = write->dry_run || draft->preview;
+    for (struct write *w = write; w != NULL; w = w->also) {
+        err_clear(&w->err);
+        causes_init(&w->causes, w->arena);
+        advice_init(&w->advice, w->arena);
+        w->record = NULL;
+        w->created = w->unchanged = false;
+    }
+    for (struct write *w = write; w != NULL; w = w->also) {
+        struct outcome outcome = {0};
+
+        if (apply_one(draft, w, &outcome, &w->err) < 0) {
+            record_unref(outcome.record);
+            for (struct write *earlier = write; earlier != w; earlier = earlier->also) {
+                record_unref(earlier->record);
+                earlier->record = NULL;
+            }
+            if (w != write) {
+                write->err = w->err;
+            }
+            draft_truncate(draft, &mark);
+            return -1;
+        }
+        w->record = outcome.record;
+        w->created = outcome.created;
+        w->unchanged = outcome.unchanged;
+    }
+    if (write->dry_run && !draft->preview) {
+        draft_truncate(draft, &mark);
+    }
+    return 0;
+}
+
+int draft_picture(const struct draft *draft, const struct picture *base, struct picture **ret,
+                  struct node_set **ret_affected, struct err *err) {
+    struct snapshot_change *changes;
+    struct node_set *affected = NULL;
+    struct snapshot *snapshot;
+    struct peering_index *index;
+    int rc;
+
+    changes = calloc(draft->count == 0 ? 1 : draft->count, sizeof *changes);
+    if (changes == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < draft->count; i++) {
+        changes[i] = draft->changes[i].change;
+        if (draft->changes[i].op == STORE_DELETE) {
+            changes[i].after = NULL;
+        }
+    }
+    if (snapshot_next(base->snapshot, changes, draft->count, draft->revision, &snapshot, err) < 0) {
+        free(changes);
+        return -1;
+    }
+    rc = peering_index_next(base->index, snapshot, changes, draft->count, &index, &affected, err);
+    free(changes);
+    if (rc < 0) {
+        snapshot_unref(snapshot);
+        return -1;
+    }
+    if (picture_new(snapshot, index, ret, err) < 0) {
+        node_set_free(affected);
+        return -1;
+    }
+    *ret_affected = affected;
+    return 0;
+}

@@ -1,0 +1,207 @@
+/*
+ * Inside the state room: the parts of struct state and what they offer each other.
+ *
+ * Locks, each held briefly and never two at once:
+ *   picture_lock   the `picture` pointer (load-and-count)
+ *   failure_lock   `failure`
+ *   queue.lock     the committer's queue
+ *   history.lock   the ring of events and the armed watchers
+ *   lists.locks[]  a stripe of cells: their cached list and their parked polls
+ *   lists.wake_lock  slots waiting for the notifier
+ *   keys.lock      one change of keys at a time; held for long, taken before every other
+ */
+#ifndef BGPPEERD_STATE_INTERNAL_H
+#define BGPPEERD_STATE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "state.h"
+
+/* ---- draft.c: the state that is being built ---- */
+
+struct draft_change {
+    struct snapshot_change change; /* references held by the draft */
+    enum store_op op;
+    uint64_t key_hash;
+    uint64_t revision;
+    const char *key;   /* borrowed from the records */
+    const char *actor; /* borrowed from the write */
+};
+
+/* A base snapshot plus the changes made so far. One thread. */
+struct draft {
+    const struct snapshot *base; /* borrowed */
+    struct vault *vault;         /* borrowed; NULL: Secrets are refused */
+    const char *secret_namespace;
+    uint64_t revision; /* newest used */
+    int64_t now_ms;
+    bool preview; /* nothing will be stored: dry runs stay in the draft, for its picture */
+    bool dry;     /* the write at hand is not for storing: objects get no new resourceVersion */
+    struct draft_change *changes;
+    size_t count;
+    size_t cap;
+    struct store_sealed *sealed; /* borrow from the records in `changes` */
+    size_t sealed_count;
+    size_t sealed_cap;
+    struct buf json;  /* scratch */
+    struct buf other; /* scratch */
+};
+
+void draft_init(struct draft *draft, const struct state *state, const struct snapshot *base);
+void draft_done(struct draft *draft);
+/* Add a finished change; takes its own references. For a deletion `after` is the last state, as history wants
+ * it. */
+int draft_add(struct draft *draft, enum store_op op, enum kind kind, const struct record *before,
+              const struct record *after, const char *actor, struct err *err) MUST_CHECK;
+/* Apply a write and its `also`: all or none. Outcomes are in the writes; -1 when the first one's `err` is
+ * set. With `dry_run` the draft stays as it was, unless it is a preview's. */
+int draft_apply(struct draft *draft, struct write *write) MUST_CHECK;
+/* The picture after the draft. */
+int draft_picture(const struct draft *draft, const struct picture *base, struct picture **ret,
+                  struct node_set **ret_affected, struct err *err) MUST_CHECK;
+
+/* The object as it is after the changes so far; NULL: there is none. Borrowed. */
+const struct record *draft_get(const struct draft *draft, enum kind kind, const char *key);
+
+/* ---- secrets.c ---- */
+
+/*
+ * Turn what a client wrote (data, stringData) into sealed values: kept where the redaction marker stands or
+ * the value is the same, sealed anew otherwise. `current` is NULL for a new Secret.
+ */
+int secret_seal(struct draft *draft, struct write *write, const struct record *current, struct object *object,
+                struct arena *arena, struct err *err) MUST_CHECK;
+/* The sealed rows that go with the change from `before` to `after` (NULL: deleted) into the draft. */
+int secret_add_rows(struct draft *draft, const struct record *before, const struct record *after,
+                    struct err *err) MUST_CHECK;
+
+/* Sealed rows while loading, in the store's order. */
+struct sealed_rows {
+    struct arena arena;
+    struct store_sealed *items;
+    size_t count;
+    size_t cap;
+};
+int sealed_rows_add(struct sealed_rows *rows, const struct store_sealed *row, struct err *err) MUST_CHECK;
+void sealed_rows_done(struct sealed_rows *rows);
+/* The Secret with all values under the active data key: a record like `record` in all that is served. NULL in
+ * *ret: nothing to do. Values that do not decrypt stay as they are. */
+int secret_reseal(struct vault *vault, const struct record *record, struct record **ret,
+                  struct err *err) MUST_CHECK;
+/* Give a loaded Secret its sealed values; those that are missing, altered or do not decrypt become
+ * SECRET_UNREADABLE, logged once. */
+int secret_load(struct vault *vault, const struct sealed_rows *rows, struct object *object,
+                struct arena *arena, struct err *err) MUST_CHECK;
+
+/* Takes over one reference of each, also on failure. */
+int picture_new(struct snapshot *snapshot, struct peering_index *index, struct picture **ret,
+                struct err *err) MUST_CHECK;
+
+/* ---- history.c ---- */
+
+struct history {
+    pthread_mutex_t lock;
+    struct state_event *ring; /* `cap` places; event i of `count` is at (first + i) % cap */
+    size_t cap;
+    size_t first;
+    size_t count;
+    uint64_t compacted; /* events with revision ≤ this one are gone */
+    uint64_t upto;      /* newest revision that has been added */
+    struct watcher *armed[KIND_COUNT];
+};
+
+int history_init(struct history *history, size_t cap, struct err *err) MUST_CHECK;
+void history_done(struct history *history);
+/* Append; takes its own references. Cannot fail. */
+void history_add(struct history *history, const struct state_event *events, size_t count, uint64_t upto);
+/* Call the watchers that were armed for these kinds (bit per enum kind). */
+void history_wake(struct history *history, unsigned kinds);
+
+/* ---- lists.c ---- */
+
+#define LISTS_CHUNK      1024 /* cells in a chunk */
+#define LISTS_CHUNKS_MAX 4096 /* so at most 4 Mi nodes */
+#define LISTS_STRIPES    64
+
+struct cell {
+    struct node_list *list;        /* stripe lock */
+    uint64_t computed_at;          /* stripe lock: revision of the picture `list` was computed from */
+    struct parked *parked;         /* stripe lock */
+    _Atomic uint64_t mark;         /* revision of the newest change that may affect the list */
+    _Atomic uint32_t parked_count; /* so that the committer need not lock to see that nobody waits */
+    _Atomic bool queued;           /* stands in lists.wake_slots */
+};
+
+struct lists {
+    _Atomic(struct cell *) chunks[LISTS_CHUNKS_MAX]; /* grown by the committer only */
+    pthread_mutex_t locks[LISTS_STRIPES];
+
+    pthread_mutex_t wake_lock;
+    pthread_cond_t wake_cond;
+    uint32_t *wake_slots; /* wake_lock: [wake_first, wake_end) wait, each slot at most once */
+    size_t wake_first;
+    size_t wake_end;
+    size_t wake_cap; /* ≥ number of slots */
+    bool stopping;
+    pthread_t notifier;
+    bool notifier_runs;
+};
+
+int lists_init(struct lists *lists, struct err *err) MUST_CHECK;
+int lists_start(struct state *state, struct err *err) MUST_CHECK;
+void lists_stop(struct state *state);
+void lists_done(struct lists *lists);
+/* Cells for slots < count exist afterwards. Committer only. */
+int lists_grow(struct lists *lists, uint32_t count, struct err *err) MUST_CHECK;
+/* Mark every affected list and have its parked polls looked at. Cannot fail. Committer only. */
+void lists_mark(struct lists *lists, const struct node_set *affected, uint64_t revision);
+
+/* ---- committer.c ---- */
+
+struct queue {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    struct write *head;
+    struct write *tail;
+    size_t count;
+    bool stopping;
+    pthread_t thread;
+    bool runs;
+};
+
+int committer_init(struct state *state, struct err *err) MUST_CHECK;
+int committer_start(struct state *state, struct err *err) MUST_CHECK;
+void committer_stop(struct state *state);
+
+/* ---- keys.c ---- */
+
+struct keys {
+    pthread_mutex_t lock; /* held while a key change runs, over all its steps */
+};
+
+/* ---- state.c ---- */
+
+struct state {
+    struct store *store;
+    struct vault *vault; /* may be NULL */
+    char *secret_namespace;
+    uint64_t keep_changes;
+    pthread_mutex_t picture_lock;
+    struct picture *picture;
+    pthread_mutex_t failure_lock;
+    struct err failure; /* of the newest commit; ERR_NONE = it went well */
+    struct queue queue;
+    struct history history;
+    struct lists lists;
+    struct keys keys;
+};
+
+/* A record of a stored body; `rows` and `vault` for a Secret's values (both may be empty). */
+int state_load_record(struct vault *vault, const struct sealed_rows *rows, const char *kind, const char *name,
+                      const char *body, size_t body_len, struct record **ret, struct err *err) MUST_CHECK;
+/* Swap in the next picture; takes over its reference. */
+void state_publish(struct state *state, struct picture *next);
+void state_set_failure(struct state *state, const struct err *err); /* NULL: all is well */
+
+#endif

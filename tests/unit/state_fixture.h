@@ -1,0 +1,59 @@
+/*
+ * What the tests of state share: a state over a store in a temporary directory, and writes that can be
+ * waited for.
+ */
+#ifndef BGPPEERD_TESTS_STATE_FIXTURE_H
+#define BGPPEERD_TESTS_STATE_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+
+#include "state.h"
+
+struct fixture {
+    char dir[64];
+    struct store *store;
+    struct vault *vault;
+    struct state *state;
+};
+
+/* A write that can be waited for. */
+struct call {
+    struct write write;
+    struct arena arena;
+    struct arena object_arena;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+};
+
+/* Open everything in fixture->dir; fixture_stop closes it and leaves the directory. */
+void fixture_start(struct fixture *fixture, uint64_t keep_changes);
+void fixture_stop(struct fixture *fixture);
+/* For cmocka: a fresh fixture in *ptr, and its end. */
+int fixture_setup(void **ptr);
+int fixture_teardown(void **ptr);
+
+void call_init(struct call *call, enum write_op op, enum kind kind, const char *key);
+/* Decode the body of a create or replace; the test fails when that is refused. */
+void call_body(struct call *call, const char *json);
+void call_run(struct fixture *fixture, struct call *call);
+void call_end(struct call *call);
+
+/* One write from start to end; returns its error code and, on success, the object's revision. `json` is the
+ * body, or the merge patch. */
+enum err_code put(struct fixture *fixture, enum write_op op, enum kind kind, const char *key,
+                  const char *json, uint64_t *ret_revision);
+
+struct node_list *get_list(struct fixture *fixture, const char *node);
+
+/* Starts libsodium and codec; for main. */
+int fixture_libraries(void);
+
+#endif

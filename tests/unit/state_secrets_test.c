@@ -1,0 +1,292 @@
+/*
+ * Secrets through state: sealed on the way in, marked on the way out, revealed only in a node's own list,
+ * kept over restarts and rotations.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state_fixture.h"
+
+#define SECRET(data) "{\"metadata\":{\"name\":\"bgp\"},\"stringData\":{" data "}}"
+#define MARKER       "KipyZWRhY3RlZCoq"
+
+static const char *const fleet[][2] = {
+    {"Node", "{\"metadata\":{\"name\":\"n1\"},\"spec\":{\"bgp\":{\"ipv4Address\":\"10.0.0.1/24\"}}}"},
+    {"Node", "{\"metadata\":{\"name\":\"n2\"},\"spec\":{\"bgp\":{\"ipv4Address\":\"10.0.0.2/24\"}}}"},
+    {"BGPConfiguration", "{\"metadata\":{\"name\":\"default\"},\"spec\":{\"nodeToNodeMeshEnabled\":false}}"},
+    {"BGPPeer",
+     "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"node\":\"n1\",\"peerIP\":\"192.0.2.1\",\"asNumber\":65001,"
+     "\"password\":{\"secretKeyRef\":{\"name\":\"bgp\",\"key\":\"a\"}}}}"},
+};
+
+static void make_fleet(struct fixture *fixture) {
+    for (size_t i = 0; i < sizeof fleet / sizeof fleet[0]; i++) {
+        assert_int_equal(put(fixture, WRITE_CREATE, kind_by_name(fleet[i][0])->kind, NULL, fleet[i][1], NULL),
+                         ERR_NONE);
+    }
+}
+
+/* The node's own answer, as text that the caller frees. */
+static char *reveal(struct fixture *fixture, const char *node) {
+    char etag[DIGEST_TEXT_MAX];
+    struct buf out = BUF_INIT;
+    struct err err = ERR_INIT;
+    char *copy;
+
+    if (state_reveal_list(fixture->state, node, &out, etag, &err) < 0) {
+        fail_msg("reveal: %s", err.text);
+    }
+    assert_true(out.wipe);
+    copy = strdup(out.data);
+    buf_done(&out);
+    return copy;
+}
+
+static void assert_password(struct fixture *fixture, const char *password) {
+    char *json = reveal(fixture, "n1");
+    char expected[128];
+
+    snprintf(expected, sizeof expected, "\"password\":\"%s\"", password);
+    if (strstr(json, expected) == NULL) {
+        fail_msg("%s is not in %s", expected, json);
+    }
+    free(json);
+}
+
+static void assert_list_has(struct fixture *fixture, const char *text, bool has) {
+    struct node_list *list = get_list(fixture, "n1");
+
+    if ((strstr(list->json, text) != NULL) != has) {
+        fail_msg("%s is %s in %s", text, has ? "not" : "still", list->json);
+    }
+    node_list_unref(list);
+}
+
+static void assert_object_has(struct fixture *fixture, const char *text, bool has) {
+    struct picture *picture = state_picture(fixture->state);
+    const struct record *record = snapshot_get(picture->snapshot, KIND_SECRET, "default/bgp");
+
+    assert_non_null(record);
+    if ((strstr(record->json, text) != NULL) != has) {
+        fail_msg("%s is %s in %s", text, has ? "not" : "still", record->json);
+    }
+    picture_unref(picture);
+}
+
+static void test_password_reaches_its_node_only(void **ptr) {
+    struct fixture *fixture = *ptr;
+    char *json;
+
+    make_fleet(fixture);
+    assert_list_has(fixture, "SecretNotFound", true);
+    assert_list_has(fixture, "\"withheld\":true", true);
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL,
+                         SECRET("\"a\":\"s3same-opener\",\"b\":\"other-one\""), NULL),
+                     ERR_NONE);
+    assert_password(fixture, "s3same-opener");
+    assert_list_has(fixture, "withheld", false);
+    assert_list_has(fixture, "passwordFingerprint", true);
+    assert_list_has(fixture, "s3same-opener", false);
+    assert_object_has(fixture, MARKER, true);
+    assert_object_has(fixture, "s3same-opener", false);
+    json = reveal(fixture, "n2");
+    assert_null(strstr(json, "s3same-opener"));
+    free(json);
+    assert_int_equal(put(fixture, WRITE_DELETE, KIND_SECRET, "default/bgp", NULL, NULL), ERR_NONE);
+    assert_list_has(fixture, "SecretNotFound", true);
+}
+
+static void test_marker_keeps_a_value(void **ptr) {
+    struct fixture *fixture = *ptr;
+    uint64_t first, second, third;
+
+    make_fleet(fixture);
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL, SECRET("\"a\":\"one\""), &first),
+                     ERR_NONE);
+    assert_int_equal(put(fixture, WRITE_REPLACE, KIND_SECRET, "default/bgp",
+                         "{\"metadata\":{\"name\":\"bgp\"},\"data\":{\"a\":\"" MARKER "\"}}", &second),
+                     ERR_NONE);
+    assert_int_equal(second, first); /* nothing changed */
+    assert_int_equal(
+        put(fixture, WRITE_PATCH, KIND_SECRET, "default/bgp", "{\"stringData\":{\"b\":\"two\"}}", &third),
+        ERR_NONE);
+    assert_true(third > first);
+    assert_password(fixture, "one");
+    assert_int_equal(put(fixture, WRITE_REPLACE, KIND_SECRET, "default/bgp",
+                         "{\"metadata\":{\"name\":\"bgp\"},\"data\":{\"nosuch\":\"" MARKER "\"}}", NULL),
+                     ERR_INVALID);
+    assert_int_equal(put(fixture, WRITE_PATCH, KIND_SECRET, "default/bgp", "{\"data\":{\"a\":null}}", NULL),
+                     ERR_NONE);
+    assert_list_has(fixture, "SecretKeyNotFound", true);
+}
+
+static void test_a_new_value_moves_the_etag(void **ptr) {
+    struct fixture *fixture = *ptr;
+    struct node_list *before, *after, *elsewhere, *still;
+
+    make_fleet(fixture);
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL, SECRET("\"a\":\"one\""), NULL), ERR_NONE);
+    before = get_list(fixture, "n1");
+    elsewhere = get_list(fixture, "n2");
+    assert_int_equal(
+        put(fixture, WRITE_PATCH, KIND_SECRET, "default/bgp", "{\"stringData\":{\"a\":\"two\"}}", NULL),
+        ERR_NONE);
+    after = get_list(fixture, "n1");
+    still = get_list(fixture, "n2");
+    assert_string_not_equal(before->etag, after->etag);
+    assert_ptr_equal(elsewhere, still);
+    assert_password(fixture, "two");
+    node_list_unref(before);
+    node_list_unref(after);
+    node_list_unref(elsewhere);
+    node_list_unref(still);
+}
+
+static void test_unusable_values(void **ptr) {
+    struct fixture *fixture = *ptr;
+
+    make_fleet(fixture);
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL, SECRET("\"a\":\"new\\nline\""), NULL),
+                     ERR_INVALID);
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL, SECRET("\"a\":\"\""), NULL), ERR_INVALID);
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL, SECRET("\"b\":\"new\\nline\""), NULL),
+                     ERR_NONE);
+    assert_int_equal(put(fixture, WRITE_PATCH, KIND_BGPPEER, "p",
+                         "{\"spec\":{\"password\":{\"secretKeyRef\":{\"key\":\"b\"}}}}", NULL),
+                     ERR_NONE);
+    assert_list_has(fixture, "PasswordUnusable", true);
+    assert_list_has(fixture, "\"withheld\":true", true);
+}
+
+static void test_immutable(void **ptr) {
+    struct fixture *fixture = *ptr;
+
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL,
+                         "{\"metadata\":{\"name\":\"bgp\"},\"immutable\":true,\"stringData\":{\"a\":\"x\"}}",
+                         NULL),
+                     ERR_NONE);
+    assert_int_equal(
+        put(fixture, WRITE_PATCH, KIND_SECRET, "default/bgp", "{\"stringData\":{\"a\":\"y\"}}", NULL),
+        ERR_INVALID);
+    assert_int_equal(put(fixture, WRITE_PATCH, KIND_SECRET, "default/bgp", "{\"immutable\":false}", NULL),
+                     ERR_INVALID);
+    assert_int_equal(put(fixture, WRITE_PATCH, KIND_SECRET, "default/bgp",
+                         "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}", NULL),
+                     ERR_NONE);
+}
+
+static void test_restart_and_rotations(void **ptr) {
+    struct fixture *fixture = *ptr;
+    const struct vault_new_root in_place = {0};
+    struct vault_status status;
+    struct err err = ERR_INIT;
+    struct node_list *before, *after;
+    uint64_t revision;
+    bool restart = true;
+
+    make_fleet(fixture);
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL, SECRET("\"a\":\"keep-me\""), &revision),
+                     ERR_NONE);
+    before = get_list(fixture, "n1");
+    for (int i = 0; i < 3; i++) {
+        if (state_rotate_data_key(fixture->state, NULL, &err) < 0) {
+            fail_msg("rotate: %s", err.text);
+        }
+        assert_password(fixture, "keep-me");
+    }
+    if (state_change_root_key(fixture->state, &in_place, &restart, &err) < 0) {
+        fail_msg("root: %s", err.text);
+    }
+    assert_false(restart);
+    assert_password(fixture, "keep-me");
+    fixture_stop(fixture);
+    fixture_start(fixture, 0);
+    assert_password(fixture, "keep-me");
+    after = get_list(fixture, "n1");
+    assert_string_equal(before->etag, after->etag);
+    assert_int_equal(state_vault_status(fixture->state, &status, &err), 0);
+    assert_int_equal(status.key_count, 1);
+    assert_int_equal(status.keys[0].id, 4);
+    assert_int_equal(status.keys[0].values, 1);
+    node_list_unref(before);
+    node_list_unref(after);
+}
+
+static bool file_holds(const char *path, const char *text) {
+    FILE *file = fopen(path, "rb");
+    size_t len = strlen(text), size;
+    char *bytes;
+    bool found;
+
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    size = (size_t)ftell(file);
+    rewind(file);
+    bytes = malloc(size + 1);
+    assert_non_null(bytes);
+    assert_int_equal(fread(bytes, 1, size, file), size);
+    fclose(file);
+    found = memmem(bytes, size, text, len) != NULL;
+    free(bytes);
+    return found;
+}
+
+/* Neither the value nor its base64 is in any file, whatever way it came in. */
+static void test_no_plaintext_on_disk(void **ptr) {
+    static const char applied[] =
+        "{\"metadata\":{\"name\":\"bgp\",\"annotations\":{\"kubectl.kubernetes.io/"
+        "last-applied-configuration\":"
+        "\"{\\\"apiVersion\\\":\\\"v1\\\",\\\"kind\\\":\\\"Secret\\\",\\\"metadata\\\":{\\\"name\\\":"
+        "\\\"bgp\\\"},"
+        "\\\"stringData\\\":{\\\"a\\\":\\\"plain-text-41\\\"},\\\"data\\\":{\\\"b\\\":\\\"cGxhaW4tdGV4dC00Mg="
+        "=\\\"}}\"}},"
+        "\"stringData\":{\"a\":\"plain-text-41\"},\"data\":{\"b\":\"cGxhaW4tdGV4dC00Mg==\"}}";
+    static const char *const traces[] = {"plain-text-41", "plain-text-42", "cGxhaW4tdGV4dC00Mg",
+                                         "cGxhaW4tdGV4dC00MQ"};
+    struct fixture *fixture = *ptr;
+    struct dirent *entry;
+    int files = 0;
+    DIR *dir;
+
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL, applied, NULL), ERR_NONE);
+    assert_object_has(fixture, "last-applied-configuration", true);
+    assert_object_has(fixture, "plain-text", false);
+    assert_object_has(fixture, "cGxhaW4tdGV4dC00Mg", false);
+    dir = opendir(fixture->dir);
+    assert_non_null(dir);
+    while ((entry = readdir(dir)) != NULL) {
+        char path[512];
+
+        if (entry->d_type != DT_REG) {
+            continue;
+        }
+        snprintf(path, sizeof path, "%s/%s", fixture->dir, entry->d_name);
+        files++;
+        for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++) {
+            if (file_holds(path, traces[i])) {
+                fail_msg("\"%s\" is in %s", traces[i], path);
+            }
+        }
+    }
+    closedir(dir);
+    assert_true(files >= 3);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_password_reaches_its_node_only, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_marker_keeps_a_value, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_new_value_moves_the_etag, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_unusable_values, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_immutable, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_restart_and_rotations, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_no_plaintext_on_disk, fixture_setup, fixture_teardown),
+    };
+
+    if (fixture_libraries() < 0) {
+        return 1;
+    }
+    return cmocka_run_group_tests_name("state_secrets", tests, NULL, NULL);
+}
