@@ -1,0 +1,33 @@
+/*
+ * The handlers of the route table. Each runs on its connection's thread with the whole body read;
+ * 0: answered or suspended; -1: the server answers with the error.
+ */
+#ifndef BGPPEERD_HTTP_HANDLERS_H
+#define BGPPEERD_HTTP_HANDLERS_H
+
+#include "base/err.h"
+
+struct request;
+
+/* resource_read.c */
+int handle_get(struct request *request, struct err *err) MUST_CHECK;
+int handle_list(struct request *request, struct err *err) MUST_CHECK;
+/* resource_write.c */
+int handle_create(struct request *request, struct err *err) MUST_CHECK;
+int handle_replace(struct request *request, struct err *err) MUST_CHECK;
+int handle_patch(struct request *request, struct err *err) MUST_CHECK;
+int handle_delete(struct request *request, struct err *err) MUST_CHECK;
+/* resource_delete_collection.c */
+int handle_delete_collection(struct request *request, struct err *err) MUST_CHECK;
+/* peering_handlers.c */
+int handle_peerings(struct request *request, struct err *err) MUST_CHECK;
+/* discovery.c */
+int handle_discovery(struct request *request, struct err *err) MUST_CHECK;
+int handle_openapi(struct request *request, struct err *err) MUST_CHECK;
+int handle_openapi_v2(struct request *request, struct err *err) MUST_CHECK;
+int handle_openapi_v3(struct request *request, struct err *err) MUST_CHECK;
+/* health.c */
+int handle_livez(struct request *request, struct err *err) MUST_CHECK;
+int handle_readyz(struct request *request, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,126 @@
+/*
+ * Reply: turns a result into a libmicrohttpd response and queues it.
+ *
+ * The response belongs to this file until it is queued; libmicrohttpd frees it after sending. Bodies
+ * are handed over, never copied: a buffer's memory, or a reference to the immutable record.
+ */
+#include "reply.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server.h"
+#include "warning.h"
+
+int reply_header(struct MHD_Response *response, const char *name, const char *value, struct err *err) {
+    if (response == NULL || MHD_add_response_header(response, name, value) != MHD_YES) {
+        return err_no_memory(err);
+    }
+    return 0;
+}
+
+static int add_warnings(const struct request *request, struct MHD_Response *response, struct err *err) {
+    const struct advice *advice = request->advice;
+    size_t used = 0;
+    for (size_t i = 0; advice != NULL && i < advice->count; i++) {
+        char value[WARNING_VALUE_MAX];
+        size_t len = warning_format(advice->items[i], value);
+        if (used + len > REPLY_WARNINGS_MAX) {
+            char rest[64];
+            snprintf(rest, sizeof(rest), "299 - \"and %zu more warnings\"", advice->count - i);
+            return reply_header(response, "Warning", rest, err);
+        }
+        used += len;
+        if (reply_header(response, "Warning", value, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int reply_send(struct request *request, unsigned status, struct MHD_Response *response, struct err *err) {
+    if (response == NULL) {
+        return err_no_memory(err);
+    }
+    if (reply_header(response, "X-Request-Id", request->id, err) != 0 ||
+        (request->advice != NULL && add_warnings(request, response, err) != 0) ||
+        (atomic_load_explicit(&request->http->stopping, memory_order_relaxed) &&
+         reply_header(response, MHD_HTTP_HEADER_CONNECTION, "close", err) != 0)) {
+        MHD_destroy_response(response);
+        return -1;
+    }
+    enum MHD_Result queued = MHD_queue_response(request->connection, status, response);
+    MHD_destroy_response(response);
+    if (queued != MHD_YES) {
+        return err_set(err, ERR_INTERNAL, "libmicrohttpd did not take the answer (status %u)", status);
+    }
+    request->status = status;
+    request->phase = REQUEST_ANSWERED;
+    return 0;
+}
+
+static int add_type_and_send(struct request *request, unsigned status, const char *type,
+                             struct MHD_Response *response, struct err *err) {
+    if (reply_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type, err) != 0) {
+        if (response != NULL) {
+            MHD_destroy_response(response);
+        }
+        return -1;
+    }
+    return reply_send(request, status, response, err);
+}
+
+int reply_buffer(struct request *request, unsigned status, const char *type, struct buf *body, struct err *err) {
+    if (buf_failed(body)) {
+        return err_no_memory(err);
+    }
+    size_t len = 0;
+    char *bytes = buf_steal(body, &len);
+    struct MHD_Response *response =
+        bytes != NULL ? MHD_create_response_from_buffer_with_free_callback(len, bytes, free)
+                      : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (response == NULL) {
+        free(bytes);
+        return err_no_memory(err);
+    }
+    request->reply_bytes = len;
+    return add_type_and_send(request, status, type, response, err);
+}
+
+int reply_static(struct request *request, unsigned status, const char *type, const char *bytes, size_t len,
+                 struct err *err) {
+    /* libmicrohttpd only reads a persistent buffer. */
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(len, (void *)(uintptr_t)bytes, MHD_RESPMEM_PERSISTENT);
+    request->reply_bytes = len;
+    return add_type_and_send(request, status, type, response, err);
+}
+
+void object_etag(const struct record *record, char out[OBJECT_ETAG_MAX]) {
+    snprintf(out, OBJECT_ETAG_MAX, "\"%llu\"", (unsigned long long)record->revision);
+}
+
+static void unref_record(void *record) { record_unref(record); }
+
+int reply_record(struct request *request, unsigned status, const struct record *record, struct err *err) {
+    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
+        record->json_len, (void *)(uintptr_t)record->json, unref_record, record_ref(record));
+    if (response == NULL) {
+        record_unref(record);
+        return err_no_memory(err);
+    }
+    request->reply_bytes = status == MHD_HTTP_NOT_MODIFIED ? 0 : record->json_len;
+    char etag[OBJECT_ETAG_MAX];
+    object_etag(record, etag);
+    if (reply_header(response, MHD_HTTP_HEADER_ETAG, etag, err) != 0 ||
+        reply_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "private, no-cache", err) != 0 ||
+        reply_header(response, MHD_HTTP_HEADER_VARY, "Authorization, Accept", err) != 0) {
+        MHD_destroy_response(response);
+        return -1;
+    }
+    if (status == MHD_HTTP_NOT_MODIFIED) {
+        return reply_send(request, status, response, err);
+    }
+    return add_type_and_send(request, status, TYPE_JSON, response, err);
+}

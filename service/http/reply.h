@@ -1,0 +1,49 @@
+/*
+ * Replies: bodies, headers, Status objects. Each function ends the request (0), or fails (-1) with
+ * nothing queued. All run on the connection's thread.
+ */
+#ifndef BGPPEERD_HTTP_REPLY_H
+#define BGPPEERD_HTTP_REPLY_H
+
+#include <microhttpd.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "request.h"
+#include "snapshot.h"
+
+#define TYPE_JSON "application/json"
+#define TYPE_TEXT "text/plain; charset=utf-8"
+
+/* Bytes that the Warning headers of one answer may take; the rest is counted in the last of them. */
+#define REPLY_WARNINGS_MAX 4096
+
+/* Add a header. Values are ours: without line breaks. */
+int reply_header(struct MHD_Response *response, const char *name, const char *value, struct err *err) MUST_CHECK;
+/* Queue with X-Request-Id and the request's warnings; takes the response over, also on failure.
+ * `response` NULL is a failure (out of memory). */
+int reply_send(struct request *request, unsigned status, struct MHD_Response *response, struct err *err) MUST_CHECK;
+
+/* The buffer's content is taken over when it is sent; a failed buffer is a failure. */
+int reply_buffer(struct request *request, unsigned status, const char *type, struct buf *body,
+                 struct err *err) MUST_CHECK;
+/* Bytes that outlive the server. */
+int reply_static(struct request *request, unsigned status, const char *type, const char *bytes, size_t len,
+                 struct err *err) MUST_CHECK;
+/* A stored object with its ETag, not copied; with status 304 without its body. Takes its own reference. */
+int reply_record(struct request *request, unsigned status, const struct record *record,
+                 struct err *err) MUST_CHECK;
+/* A Status object from a failure, with the request's causes. Logs what is our own fault. */
+int reply_failure(struct request *request, const struct err *failure, struct err *err) MUST_CHECK;
+/* The same for a status and reason that no error code stands for. */
+int reply_failure_as(struct request *request, unsigned status, const char *reason, const struct err *failure,
+                     struct err *err) MUST_CHECK;
+/* Status "Success" of a deletion. */
+int reply_deleted(struct request *request, const struct record *record, struct err *err) MUST_CHECK;
+
+/* An object's entity tag with quotes: its resourceVersion. */
+#define OBJECT_ETAG_MAX 24
+void object_etag(const struct record *record, char out[OBJECT_ETAG_MAX]);
+
+#endif

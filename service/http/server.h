@@ -1,0 +1,68 @@
+/*
+ * The HTTP server's own struct, shared by the files of this room.
+ *
+ * Built by http_start before any request arrives, immutable afterwards except where said: the
+ * members with locks of their own (park, pages) and the atomics.
+ */
+#ifndef BGPPEERD_HTTP_SERVER_H
+#define BGPPEERD_HTTP_SERVER_H
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "discovery.h"
+#include "http.h"
+#include "linger.h"
+#include "listen.h"
+#include "pages.h"
+#include "park.h"
+#include "router.h"
+#include "state.h"
+
+#define HTTP_CONNECTIONS_DEFAULT 16384
+#define HTTP_PARKED_DEFAULT      20000
+#define HTTP_THREADS_MAX         256
+/* Per connection: request line, headers, the body's current piece, the response's headers. */
+#define HTTP_CONNECTION_MEMORY (24 * 1024)
+#define HTTP_HEADER_MAX        (12 * 1024)
+#define HTTP_IDLE_SECONDS      30
+/* A body must be complete this long after its headers, however steadily it trickles. */
+#define HTTP_BODY_MS 30000
+/* Bytes of an unwanted body that are read and dropped, so that the client gets to see the answer. */
+#define HTTP_DISCARD_MAX (16 * 1024 * 1024)
+#define HTTP_DRAIN_MS    3000
+
+/* Requests in progress, counted apart per thread: one counter would bounce between processors. */
+#define HTTP_SHARDS 64
+struct http_shard {
+    _Alignas(64) atomic_uint active;
+};
+
+struct http_listener {
+    struct MHD_Daemon *daemon;
+    int fd; /* ours again once the daemon is quiesced; -1 = none */
+    char text[HTTP_ADDRESS_TEXT_MAX];
+};
+
+struct http {
+    struct state *state;
+    const char *version;
+    struct router router;
+    struct documents documents;
+    struct park *park;
+    struct pages *pages;
+    struct lingering *linger;
+    size_t listener_count;
+    struct http_listener listeners[HTTP_LISTEN_MAX];
+    atomic_bool stopping;      /* no new waiting; connections are closed after their answer */
+    atomic_uint suspended;     /* connections that libmicrohttpd holds for us */
+    atomic_uint watches;
+    unsigned watches_max;
+    atomic_uint next_shard;
+    struct http_shard shards[HTTP_SHARDS];
+};
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * Warning values: advice holds names and selectors that a client wrote, so the text is made harmless
+ * here: quotes and backslashes escaped, control characters blanked, anything beyond ASCII written as
+ * \uXXXX (headers have no character set that all clients agree on). Pure.
+ */
+#include "warning.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* One code point of valid UTF-8; invalid bytes count as U+FFFD each. */
+static uint32_t next_code_point(const unsigned char **at) {
+    const unsigned char *p = *at;
+    unsigned char c = *p++;
+    unsigned more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
+    uint32_t value = more == 0 ? c : c & (0x3fu >> more);
+    for (unsigned i = 0; i < more; i++) {
+        if ((*p & 0xc0) != 0x80) {
+            *at = p;
+            return 0xfffd;
+        }
+        value = (value << 6) | (*p++ & 0x3fu);
+    }
+    *at = p;
+    return more == 0 && c >= 0x80 ? 0xfffd : value;
+}
+
+size_t warning_format(const char *text, char out[WARNING_VALUE_MAX]) {
+    /* What must still fit behind the text: "..." and the closing quote with its NUL. */
+    const size_t tail = 5;
+    size_t n = (size_t)snprintf(out, WARNING_VALUE_MAX, "299 - \"");
+    const unsigned char *at = (const unsigned char *)text;
+    while (*at != '\0') {
+        char piece[16];
+        uint32_t c = next_code_point(&at);
+        if (c < 0x20 || c == 0x7f) {
+            snprintf(piece, sizeof(piece), " ");
+        } else if (c == '"' || c == '\\') {
+            snprintf(piece, sizeof(piece), "\\%c", (char)c);
+        } else if (c < 0x80) {
+            snprintf(piece, sizeof(piece), "%c", (char)c);
+        } else if (c < 0x10000) {
+            snprintf(piece, sizeof(piece), "\\\\u%04x", (unsigned)c);
+        } else {
+            snprintf(piece, sizeof(piece), "\\\\U%08x", (unsigned)c);
+        }
+        size_t len = strlen(piece);
+        if (n + len + tail > WARNING_VALUE_MAX) {
+            n += (size_t)snprintf(out + n, WARNING_VALUE_MAX - n, "...");
+            break;
+        }
+        memcpy(out + n, piece, len);
+        n += len;
+    }
+    out[n++] = '"';
+    out[n] = '\0';
+    return n;
+}

@@ -1,0 +1,132 @@
+"""The README's console sessions, run as written against a fresh service, print what the README says.
+
+Conventions for the README:
+  * Every block that opens with ```console is run, all of them in order in one shell, in the repository's
+    top directory, against one fresh service. Blocks that must not be run (`make run`, an installation)
+    open with ```sh.
+  * A line that begins with "$ " is a command; lines after it that begin with "> " continue it. All
+    lines up to the next command, or the end of the block, are its output: standard output and error.
+  * "…" stands for anything within a line (uids, timestamps, resourceVersions). A line of nothing but "…"
+    stands for any number of lines.
+  * http://127.0.0.1:8080 is replaced by the address of the test's service, and build/bgppeerd by the
+    program under test; nothing else is changed.
+"""
+import os
+import re
+import subprocess
+import unittest
+
+from service import PROGRAM, Service
+
+README = "README.md"
+ADDRESS = "127.0.0.1:8080"
+MARK = "--- end of command, status"
+
+
+def console_blocks(text):
+    return re.findall(r"^```console\n(.*?)^```$", text, re.M | re.S)
+
+
+def parse_block(block):
+    """[(command, expected output lines)] of one block."""
+    steps = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            steps.append((line[2:], []))
+        elif not steps:
+            raise ValueError(f"output before the first command: {line}")
+        elif line.startswith("> ") and not steps[-1][1]:
+            steps[-1] = (steps[-1][0] + "\n" + line[2:], [])
+        else:
+            steps[-1][1].append(line)
+    return steps
+
+
+def pattern_of(lines):
+    """A regular expression for the expected lines."""
+    parts = []
+    for line in lines:
+        if line.strip() == "…":
+            parts.append(r"(?:[^\n]*\n)*?")
+        else:
+            parts.append("[^\n]*?".join(re.escape(piece) for piece in line.split("…")) + r"\n")
+    return "".join(parts)
+
+
+def run_session(commands):
+    """Run the commands in one shell; each one's (output, status)."""
+    script = "".join(f"{command}\nprintf '\\n{MARK} %s\\n' $?\n" for command in commands)
+    done = subprocess.run(["bash", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False, timeout=100)
+    pieces = re.split(rf"\n{re.escape(MARK)} (\d+)\n", done.stdout)
+    return [(pieces[i], int(pieces[i + 1])) for i in range(0, len(pieces) - 1, 2)]
+
+
+class ReadmeTest(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        with open(README, encoding="utf-8") as file:
+            self.text = file.read()
+        self.steps = [step for block in console_blocks(self.text) for step in parse_block(block)]
+
+    def test_every_command_prints_what_the_readme_says(self):
+        service = Service()
+        self.addCleanup(service.close)
+        service.start()
+
+        def localize(text):
+            return text.replace(ADDRESS, f"127.0.0.1:{service.port}").replace("build/bgppeerd", PROGRAM)
+
+        results = run_session([localize(command) for command, _ in self.steps])
+        self.assertEqual(len(results), len(self.steps), "the shell ended early")
+        for (command, expected), (output, _) in zip(self.steps, results):
+            with self.subTest(command=command):
+                # A final newline is not visible in a README: both sides get exactly one.
+                lines = [localize(line).rstrip() for line in expected]
+                actual = "".join(line.rstrip() + "\n" for line in output.rstrip("\n").splitlines())
+                if not re.fullmatch(pattern_of(lines), actual):
+                    self.assertEqual("\n".join(lines) + "\n", actual, f"$ {command}")
+
+    def test_the_quick_start_shows_the_main_job(self):
+        commands = [command for command, _ in self.steps]
+        self.assertGreaterEqual(len(commands), 3)
+        self.assertTrue(any("api/examples" in command for command in commands), "the examples are not used")
+        outputs = [line for command, lines in self.steps if "rack1-host1/peerings" in command for line in lines]
+        self.assertTrue(any("63400" in line for line in outputs), "rack1-host1's list is not shown")
+        self.assertTrue(any("304" in line for line in outputs), "no poll is answered 304")
+
+    def test_both_commands_are_there(self):
+        for command in ("make run", "make test"):
+            self.assertIn(command, self.text)
+
+    def test_links_lead_somewhere(self):
+        for target in re.findall(r"\]\(([^)#:]+)\)", self.text):
+            self.assertTrue(os.path.exists(target), f"README links to {target}")
+
+
+class ConventionsTest(unittest.TestCase):
+    """The test's own reading of the conventions."""
+
+    def test_parsing(self):
+        text = "x\n```console\n$ a \\\n> b\nout\n$ c\n```\n```sh\n$ no\n```\n"
+        self.assertEqual([parse_block(block) for block in console_blocks(text)], [[("a \\\nb", ["out"]), ("c", [])]])
+
+    def test_matching(self):
+        def matches(lines, text):
+            return re.fullmatch(pattern_of(lines), text) is not None
+        self.assertTrue(matches(['{"uid": "…"}'], '{"uid": "abc"}\n'))
+        self.assertFalse(matches(['{"uid": "…"}'], '{"uid": "abc"\n}\n'))
+        self.assertTrue(matches(["a", "…", "b"], "a\n1\n2\nb\n"))
+        self.assertTrue(matches(["a", "…", "b"], "a\nb\n"))
+        self.assertFalse(matches(["a", "b"], "a\nb\nc\n"))
+        self.assertFalse(matches(["a.c"], "abc\n"))
+        self.assertTrue(matches([], ""))
+
+    def test_running(self):
+        self.assertEqual(run_session(["x=5", "echo $x; echo e >&2", "false", "printf a"]),
+                         [("", 0), ("5\ne\n", 0), ("", 1), ("a", 0)])
+
+
+if __name__ == "__main__":
+    unittest.main()
