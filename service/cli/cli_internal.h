@@ -1,0 +1,27 @@
+/* Inside the command-line room. */
+#ifndef BGPPEERD_CLI_INTERNAL_H
+#define BGPPEERD_CLI_INTERNAL_H
+
+#include "cli.h"
+
+#ifndef BGPPEERD_VERSION
+#define BGPPEERD_VERSION "unknown"
+#endif
+
+/* A subcommand. */
+struct command {
+    const char *name;
+    const char *summary;
+    const struct option *options;
+    size_t option_count;
+    /* argc and argv begin behind the command's name. */
+    int (*run)(const struct command *command, int argc, char **argv);
+};
+
+/* "bgppeerd: <text>" on standard error. Returns CLI_USAGE for ERR_USAGE, else CLI_FAILURE. */
+int command_failed(const struct err *err);
+void command_print_help(const struct command *command);
+
+extern const struct command command_serve;
+
+#endif

@@ -1,0 +1,232 @@
+/*
+ * Options: one table per command, read three times: for defaults, the environment, the arguments.
+ *
+ * Runs before any thread exists. Nothing is freed: settings live as long as the process.
+ */
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/number.h"
+#include "cli.h"
+
+#define VARIABLE_PREFIX "BGPPEERD_"
+
+void option_variable(const struct option *option, char out[OPTION_VARIABLE_MAX]) {
+    size_t n = (size_t)snprintf(out, OPTION_VARIABLE_MAX, VARIABLE_PREFIX);
+    for (const char *c = option->name; *c != '\0' && n + 1 < OPTION_VARIABLE_MAX; c++) {
+        out[n++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+    }
+    out[n] = '\0';
+}
+
+/* ---- one value ---- */
+
+static int set_flag(const char *text, bool *ret, const char *source, struct err *err) {
+    static const char *const YES[] = {"1", "true", "yes", "on", NULL};
+    static const char *const NO[] = {"0", "false", "no", "off", "", NULL};
+    for (size_t i = 0; YES[i] != NULL; i++) {
+        if (strcasecmp(text, YES[i]) == 0) {
+            *ret = true;
+            return 0;
+        }
+    }
+    for (size_t i = 0; NO[i] != NULL; i++) {
+        if (strcasecmp(text, NO[i]) == 0) {
+            *ret = false;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_USAGE, "%s: \"%.50s\" is neither true nor false", source, text);
+}
+
+static int set_choice(const struct option *option, const char *text, const char **ret, const char *source,
+                      struct err *err) {
+    char all[128] = "";
+    for (size_t i = 0; option->choices[i] != NULL; i++) {
+        if (strcmp(option->choices[i], text) == 0) {
+            *ret = option->choices[i];
+            return 0;
+        }
+        size_t len = strlen(all);
+        snprintf(all + len, sizeof(all) - len, "%s%s", i > 0 ? ", " : "", option->choices[i]);
+    }
+    return err_set(err, ERR_USAGE, "%s: \"%.50s\" is not one of %s", source, text, all);
+}
+
+static int add_to_list(const char *text, struct option_list *list, const char *source, struct err *err) {
+    if (list->count == CLI_LIST_MAX) {
+        return err_set(err, ERR_USAGE, "%s: more than %d values", source, CLI_LIST_MAX);
+    }
+    if (text[0] == '\0') {
+        return err_set(err, ERR_USAGE, "%s: an empty value", source);
+    }
+    list->items[list->count++] = text;
+    return 0;
+}
+
+/* `source` is what the person wrote it as: "--listen" or "BGPPEERD_LISTEN". */
+static int set_value(const struct option *option, const char *text, void *settings, const char *source,
+                     struct err *err) {
+    void *member = (char *)settings + option->offset;
+    switch (option->type) {
+    case OPTION_FLAG:
+        return set_flag(text, member, source, err);
+    case OPTION_TEXT:
+        if (text[0] == '\0') {
+            return err_set(err, ERR_USAGE, "%s: an empty value", source);
+        }
+        *(const char **)member = text;
+        return 0;
+    case OPTION_NUMBER:
+        if (!u64_parse(text, strlen(text), option->max, member) || *(uint64_t *)member < option->min) {
+            return err_set(err, ERR_USAGE, "%s: \"%.50s\" is not a number from %" PRIu64 " to %" PRIu64, source, text,
+                           option->min, option->max);
+        }
+        return 0;
+    case OPTION_CHOICE:
+        return set_choice(option, text, member, source, err);
+    case OPTION_LIST:
+        return add_to_list(text, member, source, err);
+    }
+    return err_set(err, ERR_INTERNAL, "option %s has no type", option->name);
+}
+
+static void empty_list(const struct option *option, void *settings) {
+    if (option->type == OPTION_LIST) {
+        ((struct option_list *)((char *)settings + option->offset))->count = 0;
+    }
+}
+
+/* ---- environment ---- */
+
+static int set_list_from_text(const struct option *option, const char *text, void *settings, const char *source,
+                              struct err *err) {
+    char *copy = strdup(text);
+    if (copy == NULL) {
+        return err_no_memory(err);
+    }
+    char *rest = copy;
+    for (char *item = strsep(&rest, ","); item != NULL; item = strsep(&rest, ",")) {
+        item += strspn(item, " ");
+        item[strcspn(item, " ")] = '\0';
+        if (set_value(option, item, settings, source, err) != 0) {
+            free(copy);
+            return -1;
+        }
+    }
+    return 0; /* the list points into the copy */
+}
+
+static int read_environment(const struct option *option, void *settings, struct err *err) {
+    char variable[OPTION_VARIABLE_MAX];
+    option_variable(option, variable);
+    const char *text = getenv(variable);
+    if (text == NULL || text[0] == '\0') {
+        return 0; /* empty is unset, as container tools leave it */
+    }
+    empty_list(option, settings);
+    return option->type == OPTION_LIST ? set_list_from_text(option, text, settings, variable, err)
+                                       : set_value(option, text, settings, variable, err);
+}
+
+/* ---- arguments ---- */
+
+static const struct option *find_option(const struct option *options, size_t count, const char *name, size_t len) {
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(options[i].name) == len && strncmp(options[i].name, name, len) == 0) {
+            return &options[i];
+        }
+    }
+    return NULL;
+}
+
+/* One argument, and its value when that is the next one. `given`: lists that arguments have begun. */
+static int read_argument(const struct option *options, size_t count, int argc, char **argv, int *at, void *settings,
+                         bool *given, struct err *err) {
+    const char *argument = argv[*at];
+    if (strncmp(argument, "--", 2) != 0 || argument[2] == '\0') {
+        return err_set(err, ERR_USAGE, "\"%.100s\" is not an option; --help lists them", argument);
+    }
+    size_t len = strcspn(argument + 2, "=");
+    const struct option *option = find_option(options, count, argument + 2, len);
+    if (option == NULL) {
+        return err_set(err, ERR_USAGE, "there is no option %.*s; --help lists them", (int)(len > 100 ? 100 : len) + 2,
+                       argument);
+    }
+    char source[OPTION_VARIABLE_MAX];
+    snprintf(source, sizeof(source), "--%s", option->name);
+    const char *text = NULL;
+    if (argument[2 + len] == '=') {
+        text = argument + 2 + len + 1;
+    } else if (option->type == OPTION_FLAG) {
+        text = "true";
+    } else if (*at + 1 < argc) {
+        text = argv[++*at];
+    } else {
+        return err_set(err, ERR_USAGE, "%s needs a value: %s %s", source, source, option->value);
+    }
+    size_t index = (size_t)(option - options);
+    if (!given[index]) {
+        empty_list(option, settings);
+        given[index] = true;
+    }
+    return set_value(option, text, settings, source, err);
+}
+
+int options_parse(const struct option *options, size_t count, int argc, char **argv, void *settings, bool *ret_help,
+                  struct err *err) {
+    *ret_help = false;
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            *ret_help = true;
+            return 0;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (options[i].default_text != NULL &&
+            set_value(&options[i], options[i].default_text, settings, options[i].name, err) != 0) {
+            return -1;
+        }
+        if (read_environment(&options[i], settings, err) != 0) {
+            return -1;
+        }
+    }
+    bool *given = calloc(count, sizeof(*given));
+    if (given == NULL) {
+        return err_no_memory(err);
+    }
+    int result = 0;
+    for (int i = 0; i < argc && result == 0; i++) {
+        result = read_argument(options, count, argc, argv, &i, settings, given, err);
+    }
+    free(given);
+    return result;
+}
+
+/* ---- help ---- */
+
+void options_print(const struct option *options, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const struct option *option = &options[i];
+        char variable[OPTION_VARIABLE_MAX];
+        option_variable(option, variable);
+        printf("  --%s%s%s\n", option->name, option->value != NULL ? " " : "",
+               option->value != NULL ? option->value : "");
+        printf("        %s", option->help);
+        for (size_t c = 0; option->type == OPTION_CHOICE && option->choices[c] != NULL; c++) {
+            printf("%s%s", c == 0 ? ": " : ", ", option->choices[c]);
+        }
+        if (option->type == OPTION_LIST) {
+            printf("; may be repeated");
+        }
+        printf(".\n        ");
+        if (option->default_text != NULL && option->type != OPTION_FLAG) {
+            printf("Default %s. ", option->default_text);
+        }
+        printf("Environment: %s%s.\n", variable, option->type == OPTION_LIST ? ", separated by commas" : "");
+    }
+}

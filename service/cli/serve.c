@@ -1,0 +1,290 @@
+/*
+ * `bgppeerd serve`: wires the rooms together, runs until a signal, and takes them apart in the
+ * opposite order.
+ *
+ * Signals are blocked before the first thread is made, so that only the main thread takes them, where
+ * it waits. A second signal, and a stop that takes too long, end the process at once: everything that
+ * was acknowledged is on disk.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "cli_internal.h"
+#include "codec.h"
+#include "http.h"
+#include "notify.h"
+#include "state.h"
+#include "store.h"
+
+#define STOP_SECONDS 5
+
+struct serve_settings {
+    struct option_list listen;
+    const char *data_dir;
+    const char *log_format;
+    const char *log_level;
+    const char *secret_namespace;
+    uint64_t keep_changes;
+    uint64_t threads;
+    uint64_t max_connections;
+    uint64_t max_waiting;
+    bool insecure_http;
+};
+
+static const char *const LOG_FORMATS[] = {"text", "json", NULL};
+static const char *const LOG_LEVELS[] = {"debug", "info", "warn", "error", NULL};
+
+#define MEMBER(name) offsetof(struct serve_settings, name)
+
+static const struct option OPTIONS[] = {
+    {.name = "listen",
+     .value = "ADDRESS:PORT",
+     .type = OPTION_LIST,
+     .offset = MEMBER(listen),
+     .default_text = "127.0.0.1:8080",
+     .help = "Serve HTTP on this address; IPv6 as [::1]:8080; port 0 takes any free port"},
+    {.name = "data-dir",
+     .value = "DIR",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(data_dir),
+     .default_text = "./data",
+     .help = "Keep everything in this directory, which is made when it is missing"},
+    {.name = "log-format",
+     .value = "FORMAT",
+     .type = OPTION_CHOICE,
+     .offset = MEMBER(log_format),
+     .choices = LOG_FORMATS,
+     .default_text = "text",
+     .help = "How log lines are written to standard error"},
+    {.name = "log-level",
+     .value = "LEVEL",
+     .type = OPTION_CHOICE,
+     .offset = MEMBER(log_level),
+     .choices = LOG_LEVELS,
+     .default_text = "info",
+     .help = "The least important lines to write; requests are logged at info"},
+    {.name = "secret-namespace",
+     .value = "NAMESPACE",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(secret_namespace),
+     .default_text = "default",
+     .help = "The namespace of the Secrets that secretKeyRef names"},
+    {.name = "keep-changes",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(keep_changes),
+     .min = 1000,
+     .max = 1000000000,
+     .default_text = "100000",
+     .help = "How many changes the change log keeps, for watches that continue and for looking back"},
+    {.name = "threads",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(threads),
+     .max = 256,
+     .default_text = "0",
+     .help = "Threads per listening address; 0 is one per processor"},
+    {.name = "max-connections",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(max_connections),
+     .min = 1,
+     .max = 1000000,
+     .default_text = "16384",
+     .help = "Connections per listening address; more wait to be accepted"},
+    {.name = "max-waiting",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(max_waiting),
+     .min = 1,
+     .max = 1000000,
+     .default_text = "20000",
+     .help = "Polls that may wait for a change at one time, and as many watches; more are told to try again"},
+    {.name = "insecure-http",
+     .type = OPTION_FLAG,
+     .offset = MEMBER(insecure_http),
+     .help = "Allow addresses that other machines can reach, without encryption and without asking who it is"},
+};
+
+/* ---- the process ---- */
+
+static int harden_process(struct err *err) {
+    umask(077);
+    /* No core file, and no debugger of the same user: memory may hold passwords. */
+    const struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0) {
+        return err_set(err, ERR_UNAVAILABLE, "cannot switch core dumps off: %s", strerror(errno));
+    }
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        /* Fewer connections then; no reason not to start. */
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    return 0;
+}
+
+static int block_signals(sigset_t *ret, struct err *err) {
+    sigemptyset(ret);
+    sigaddset(ret, SIGTERM);
+    sigaddset(ret, SIGINT);
+    int failure = pthread_sigmask(SIG_BLOCK, ret, NULL);
+    return failure == 0 ? 0 : err_set(err, ERR_UNAVAILABLE, "cannot block signals: %s", strerror(failure));
+}
+
+static void on_overdue(int signal_number) {
+    (void)signal_number;
+    static const char TEXT[] = "bgppeerd: stopping took too long; ending now (what was acknowledged is on disk)\n";
+    ssize_t ignored = write(STDERR_FILENO, TEXT, sizeof(TEXT) - 1);
+    (void)ignored;
+    _exit(CLI_FAILURE);
+}
+
+/* From here a second signal ends the process, and so does the clock. */
+static void limit_stopping(const sigset_t *signals) {
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGALRM, on_overdue);
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    alarm(STOP_SECONDS);
+}
+
+/* ---- settings ---- */
+
+static void start_log(const struct serve_settings *settings) {
+    int level = LOG_DEBUG;
+    while (strcmp(LOG_LEVELS[level], settings->log_level) != 0) {
+        level++;
+    }
+    log_start(STDERR_FILENO, (enum log_level)level,
+              strcmp(settings->log_format, "json") == 0 ? LOG_JSON : LOG_KEY_VALUE);
+}
+
+/* There is no authentication yet: beyond this machine only when someone says so. */
+static int check_listeners(const struct serve_settings *settings, struct err *err) {
+    for (size_t i = 0; i < settings->listen.count; i++) {
+        const char *text = settings->listen.items[i];
+        struct http_listen_address address;
+        if (http_address_parse(text, &address, err) != 0) {
+            return -1;
+        }
+        if (http_address_is_loopback(&address)) {
+            continue;
+        }
+        if (!settings->insecure_http) {
+            return err_set(err, ERR_USAGE,
+                           "--listen %s can be reached from other machines, and everybody there could change the "
+                           "network's routing: listen on 127.0.0.1 or [::1], or say --insecure-http if that is meant",
+                           text);
+        }
+        log_event(LOG_WARN, "insecure", LOG_STR("listen", text),
+                  LOG_STR("text", "served without encryption and without authentication to whoever reaches it"));
+    }
+    return 0;
+}
+
+/* ---- the service ---- */
+
+struct service {
+    struct store *store;
+    struct state *state;
+    struct http *http;
+};
+
+static void stop_service(struct service *service) {
+    http_stop(service->http);
+    state_close(service->state);
+    store_close(service->store);
+    *service = (struct service){.http = NULL};
+}
+
+static int start_service(const struct serve_settings *settings, struct service *service, struct err *err) {
+    if (random_start(err) != 0 || codec_start(err) != 0 || check_listeners(settings, err) != 0) {
+        return -1;
+    }
+    const struct store_options store = {.dir = settings->data_dir};
+    const struct state_options state = {.secret_namespace = settings->secret_namespace,
+                                        .keep_changes = settings->keep_changes};
+    const struct http_options http = {.listen = settings->listen.items,
+                                      .listen_count = settings->listen.count,
+                                      .threads = (unsigned)settings->threads,
+                                      .connections_max = (unsigned)settings->max_connections,
+                                      .parked_max = (unsigned)settings->max_waiting,
+                                      .version = BGPPEERD_VERSION};
+    if (store_open(&store, &service->store, err) != 0 ||
+        state_open(service->store, &state, &service->state, err) != 0 ||
+        http_start(&http, service->state, &service->http, err) != 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static void announce(const struct service *service, int64_t started_ms) {
+    for (size_t i = 0; http_address(service->http, i) != NULL; i++) {
+        log_event(LOG_INFO, "ready", LOG_STR("listen", http_address(service->http, i)),
+                  LOG_STR("version", BGPPEERD_VERSION), LOG_INT("pid", getpid()),
+                  LOG_INT("ms", clock_monotonic_ms() - started_ms));
+    }
+    notify_manager("READY=1");
+}
+
+static int serve(const struct serve_settings *settings, const sigset_t *signals, struct err *err) {
+    struct service service = {.http = NULL};
+    int64_t started_ms = clock_monotonic_ms();
+    if (start_service(settings, &service, err) != 0) {
+        stop_service(&service);
+        return -1;
+    }
+    announce(&service, started_ms);
+    int signal_number = 0;
+    while (sigwait(signals, &signal_number) != 0) {
+    }
+    limit_stopping(signals);
+    notify_manager("STOPPING=1");
+    log_event(LOG_INFO, "stopping", LOG_STR("signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM"));
+    int64_t stopping_ms = clock_monotonic_ms();
+    stop_service(&service);
+    log_event(LOG_INFO, "stopped", LOG_INT("ms", clock_monotonic_ms() - stopping_ms));
+    return 0;
+}
+
+static int run(const struct command *command, int argc, char **argv) {
+    struct serve_settings settings = {.data_dir = NULL};
+    struct err err = ERR_INIT;
+    sigset_t signals;
+    bool wants_help;
+    if (options_parse(command->options, command->option_count, argc, argv, &settings, &wants_help, &err) != 0) {
+        return command_failed(&err);
+    }
+    if (wants_help) {
+        command_print_help(command);
+        return CLI_OK;
+    }
+    if (harden_process(&err) != 0 || block_signals(&signals, &err) != 0) {
+        return command_failed(&err);
+    }
+    start_log(&settings);
+    int result = serve(&settings, &signals, &err);
+    log_stop();
+    return result == 0 ? CLI_OK : command_failed(&err);
+}
+
+const struct command command_serve = {
+    .name = "serve",
+    .summary = "Run the service",
+    .options = OPTIONS,
+    .option_count = sizeof(OPTIONS) / sizeof(OPTIONS[0]),
+    .run = run,
+};
