@@ -1,0 +1,218 @@
+# bgppeerd: `make run` builds and serves, `make test` builds and tests, `make help` lists the rest.
+#
+# On a fresh Debian 12 both work with nothing but git and make installed: missing packages are found and
+# installed first (.ci/packages). That is why nothing here asks pkg-config or the compiler while make
+# reads this file; flags that need them are computed when the first recipe uses them.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CFLAGS  ?= -O2 -g
+LDFLAGS ?=
+ARGS    ?=#               more arguments for `make run` and `make bench`
+TESTS   ?=#               only the test programs whose names contain one of these words
+SANITIZE ?=#              address,undefined or thread
+VERSION ?= $(or $(shell git describe --tags --dirty 2>/dev/null),0.1.0$(addprefix -g,$(shell git describe --always --dirty 2>/dev/null)))
+
+# --- Packages: Debian's name = how to see that it is there ---------------------------------------------
+# tests/repo/container_test.py holds service/Dockerfile to the first two lists.
+BUILD_PACKAGES := gcc=gcc libc6-dev=file:/usr/include/stdlib.h pkg-config=pkg-config \
+    libmicrohttpd-dev=pc:libmicrohttpd libsqlite3-dev=pc:sqlite3 libjansson-dev=pc:jansson \
+    libsodium-dev=pc:libsodium libyaml-dev=pc:yaml-0.1
+RUNTIME_PACKAGES := libmicrohttpd12 libsqlite3-0 libjansson4 libsodium23 libyaml-0-2
+TEST_PACKAGES := libcmocka-dev=pc:cmocka python3=python3 python3-yaml=py:yaml curl=curl
+DEV_PACKAGES := clang=clang llvm=llvm-symbolizer clang-format=clang-format valgrind=valgrind
+CLIENT_PACKAGES := kubernetes-client=kubectl python3-kubernetes=py:kubernetes nodejs=node npm=npm
+
+# --- Flags ---------------------------------------------------------------------------------------------
+# gnu17 is C17 plus the two extensions the code uses: attributes and __VA_OPT__.
+MODULES := libmicrohttpd sqlite3 jansson libsodium yaml-0.1
+WARN    := -Wall -Wextra -Wconversion -Wshadow -Werror
+HARDEN  := -fPIE -fstack-protector-strong $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
+ifeq ($(SANITIZE),)
+HARDEN  += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+else
+HARDEN  += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+# Asked once, by the first recipe that needs it: the variable replaces itself with its value.
+PKG_CFLAGS  = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(MODULES)))$(PKG_CFLAGS)
+PKG_LIBS    = $(eval PKG_LIBS := $(shell pkg-config --libs $(MODULES)))$(PKG_LIBS)
+ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE -Iinclude -I$(BUILD)/gen $(WARN) $(HARDEN) -pthread $(PKG_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(LDFLAGS)
+
+# --- Sources -------------------------------------------------------------------------------------------
+ROOMS   := $(wildcard service/*/*.c)
+MAIN    := $(wildcard service/main.c)
+# The rooms that api/openapi-gen.c is built from; it cannot use what it generates.
+TABLES  := $(foreach room,base selector model codec,$(wildcard service/$(room)/*.c))
+TESTDIRS := unit conformance fault
+CTESTS  := $(foreach dir,$(TESTDIRS),$(wildcard tests/$(dir)/*_test.c))
+FUZZERS := $(wildcard tests/fuzz/*_fuzz.c)
+BENCHES := $(patsubst %.c,%,$(wildcard tests/bench/*.c))
+objects  = $(patsubst %.c,$(BUILD)/%.o,$1)
+GENERATED := $(BUILD)/gen/migrations.o $(BUILD)/gen/openapi.o
+LIB     := $(BUILD)/libbgppeerd.a
+PROGRAM := $(BUILD)/bgppeerd
+TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(CTESTS) $(FUZZERS))
+
+quiet = $(if $(V),,@echo "  $1 $@" &&)
+
+.PHONY: all run test deps deps-test deps-dev deps-bench deps-clients bench check-source format \
+    format-check sanitize tsan fuzz fuzzers test-programs openapi install uninstall clean help FORCE
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+## all            build the service: build/bgppeerd (BUILD=dir for another place)
+all: $(PROGRAM)
+
+## run            build and serve on 127.0.0.1:8080 with data in ./data (ARGS="--listen …")
+run: $(PROGRAM)
+	exec $(PROGRAM) serve $(ARGS)
+
+## test           build and run all tests (TESTS="selector http" for some of them)
+test: $(PROGRAM) test-programs
+	tests/run --build $(BUILD) $(TESTS)
+
+test-programs: $(TEST_PROGRAMS)
+
+# --- Packages ------------------------------------------------------------------------------------------
+## deps           install what building needs; all, run and test do this by themselves (AUTO_DEPS=no: don't)
+deps:
+	@.ci/packages $(BUILD_PACKAGES)
+deps-test: deps
+	@.ci/packages $(TEST_PACKAGES)
+## deps-dev       … what format, sanitize, fuzz and the clang build need
+deps-dev: deps-test
+	@.ci/packages $(DEV_PACKAGES)
+## deps-bench     … what bench needs
+deps-bench: deps-test
+## deps-clients   … real Kubernetes clients for the tests that drive the service with them
+deps-clients: deps-test
+	@.ci/packages $(CLIENT_PACKAGES)
+	npm install --silent --no-audit --no-fund --prefix build/clients @kubernetes/client-node@1 </dev/null
+
+# --- Compiling -----------------------------------------------------------------------------------------
+# Everything depends on the flags: another compiler, other flags or another version rebuild what they touch.
+write_if_changed = mkdir -p $(dir $1) && printf '%s\n' '$(subst ','\'',$2)' >$1.new && \
+    if cmp -s $1.new $1; then rm $1.new; else mv $1.new $1; fi
+
+$(BUILD)/flags: FORCE | deps
+	@$(call write_if_changed,$@,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PKG_LIBS))
+$(BUILD)/version: FORCE
+	@$(call write_if_changed,$@,$(VERSION))
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call quiet,CC  )$(CC) $(ALL_CFLAGS) $(DEFINES) -MMD -MP -c -o $@ $<
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
+	$(call quiet,CC  )$(CC) $(ALL_CFLAGS) $(DEFINES) -MMD -MP -c -o $@ $<
+
+# Only these know the version, so that a commit does not recompile the world.
+VERSIONED := $(call objects,$(MAIN) $(wildcard service/cli/*.c))
+$(VERSIONED): DEFINES = -DBGPPEERD_VERSION='"$(VERSION)"'
+$(VERSIONED): $(BUILD)/version
+
+$(LIB): $(call objects,$(ROOMS)) $(GENERATED)
+	$(call quiet,AR  )rm -f $@ && ar rcs $@ $^
+$(PROGRAM): $(call objects,$(MAIN)) $(LIB)
+	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
+
+# --- Generated: the migrations, and the API's description from the field tables --------------------------
+$(BUILD)/gen/migrations.c: service/store/embed-migrations.sh migrations $(wildcard migrations/*.sql)
+	@mkdir -p $(@D)
+	$(call quiet,GEN )sh service/store/embed-migrations.sh migrations >$@
+$(BUILD)/gen/migrations.o: DEFINES = -Iservice/store
+
+$(BUILD)/api/openapi-gen: $(call objects,$(wildcard api/*.c) $(TABLES))
+	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
+$(BUILD)/gen/openapi.c: $(BUILD)/api/openapi-gen api/openapi-skeleton.json
+	@mkdir -p $(@D)
+	$(call quiet,GEN )$(BUILD)/api/openapi-gen c >$@
+## openapi        write api/openapi.yaml again after a field table or a route changed
+openapi: $(BUILD)/api/openapi-gen
+	$(BUILD)/api/openapi-gen yaml >api/openapi.yaml
+
+# --- Tests ---------------------------------------------------------------------------------------------
+# One program a file. Files beside them that are not named *_test.c are shared by the tests of that folder.
+CMOCKA_LIBS = $(eval CMOCKA_LIBS := $(shell pkg-config --libs cmocka))$(CMOCKA_LIBS)
+test_shared = $(call objects,$(filter-out %_test.c %_fuzz.c,$(wildcard tests/$1/*.c)))
+define test_rules
+$$(BUILD)/tests/$1/%_test: $$(BUILD)/tests/$1/%_test.o $$(call test_shared,$1) $$(LIB)
+	$$(call quiet,LD  )$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $$(CMOCKA_LIBS) $$(PKG_LIBS) -lm
+endef
+$(foreach dir,$(TESTDIRS),$(eval $(call test_rules,$(dir))))
+$(call objects,$(wildcard tests/*/*.c)): | deps-test
+
+# A fuzzer is a function; tests/fuzz/replay.c calls it with every file of its corpus, with any compiler.
+$(BUILD)/tests/fuzz/%_fuzz: $(BUILD)/tests/fuzz/%_fuzz.o $(BUILD)/tests/fuzz/replay.o $(LIB)
+	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
+
+## sanitize       the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize:
+	ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	    $(MAKE) BUILD=$(BUILD)/sanitize SANITIZE=address,undefined CFLAGS="-O1 -g" test
+## tsan           the threaded parts under ThreadSanitizer (TESTS="…" for others)
+THREADED := state store snapshot auth log http
+tsan:
+	TSAN_OPTIONS=halt_on_error=1 \
+	    $(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS="-O1 -g" TESTS="$(or $(TESTS),$(THREADED))" test
+
+## fuzz           each fuzzer for FUZZ_SECONDS (20), starting from its corpus; findings in build/fuzz
+FUZZ_SECONDS ?= 20
+fuzz: deps-dev
+	$(MAKE) BUILD=$(BUILD)/fuzz CC=clang SANITIZE=address,undefined CFLAGS="-O1 -g -fsanitize=fuzzer-no-link" fuzzers
+	@set -e; for fuzzer in $(patsubst tests/fuzz/%_fuzz.c,%,$(FUZZERS)); do \
+	    echo "== $$fuzzer"; mkdir -p $(BUILD)/fuzz/found/$$fuzzer tests/fuzz/corpus/$$fuzzer; \
+	    $(BUILD)/fuzz/fuzzer/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536 -verbosity=0 \
+	        -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/$$fuzzer- \
+	        $(BUILD)/fuzz/found/$$fuzzer tests/fuzz/corpus/$$fuzzer; done
+fuzzers: $(patsubst tests/fuzz/%_fuzz.c,$(BUILD)/fuzzer/%,$(FUZZERS))
+$(BUILD)/fuzzer/%: $(BUILD)/tests/fuzz/%_fuzz.o $(LIB)
+	@mkdir -p $(@D)
+	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS) -lm
+
+## bench          measure against a bare libmicrohttpd program (ARGS="--help" for its options)
+bench: deps-bench $(PROGRAM) $(addprefix $(BUILD)/,$(BENCHES))
+	tests/bench/run --build $(BUILD) $(ARGS)
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
+	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
+
+# --- Rules of the house --------------------------------------------------------------------------------
+## check-source   the rules of style and architecture: rooms, headers, sizes, names
+check-source:
+	@tests/check-source
+CLANG_FORMAT ?= clang-format
+FORMATTED = $(sort $(wildcard include/*.h include/*/*.h service/*.c service/*/*.[ch] api/*.[ch] tests/*/*.[ch]))
+## format         rewrite the C files in the one layout; format-check only says what differs
+format: deps-dev
+	$(CLANG_FORMAT) -i $(FORMATTED)
+format-check: deps-dev
+	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
+
+# --- Installing ----------------------------------------------------------------------------------------
+## install        program, systemd unit and licence below DESTDIR and PREFIX; uninstall takes them away
+install: $(PROGRAM)
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/bgppeerd
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|@PREFIX@|$(PREFIX)|g' service/bgppeerd.service >$(DESTDIR)$(UNITDIR)/bgppeerd.service
+	install -D -m 644 api/openapi.yaml $(DESTDIR)$(PREFIX)/share/bgppeerd/openapi.yaml
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/bgppeerd/LICENSE
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/bgppeerd $(DESTDIR)$(UNITDIR)/bgppeerd.service
+	rm -rf $(DESTDIR)$(PREFIX)/share/bgppeerd $(DESTDIR)$(PREFIX)/share/doc/bgppeerd
+
+## clean          remove everything that was built; your data directory stays
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@sed -n 's/^## /  /p' $(firstword $(MAKEFILE_LIST))
+
+# Keep objects, and know their headers; the builds inside this one (sanitize, tsan, fuzz, clang) keep their own.
+.SECONDARY:
+-include $(shell find $(BUILD)/service $(BUILD)/api $(BUILD)/gen $(BUILD)/tests -name '*.d' 2>/dev/null)
