@@ -32,7 +32,9 @@ struct store_change {
     size_t body_len;
 };
 
-/* A vault value: kept apart from bodies, written in the same transaction. Key (object, item). */
+/* A vault value: kept apart from bodies, written in the same transaction. Key (object, item). Its object of
+ * kind "Secret" must exist at the end of the transaction (else ERR_INTERNAL), and its deletion deletes its
+ * values. */
 struct store_sealed {
     const char *object;    /* "namespace/name" of the Secret */
     const char *item;      /* key inside the Secret */
@@ -40,18 +42,19 @@ struct store_sealed {
     uint64_t key_id;       /* data key that sealed it */
     const void *nonce;
     size_t nonce_len;
-    const void *ciphertext; /* NULL: delete this item */
+    const void *ciphertext; /* NULL: delete this item, if it is there */
     size_t ciphertext_len;
 };
 
 /* A setting or other small durable value by name ("vault/check", "vault/key/3"). */
 struct store_setting {
     const char *name;
-    const void *value;     /* NULL: delete it */
+    const void *value;     /* NULL: delete it, if it is there */
     size_t value_len;
 };
 
-/* Everything that one transaction writes. */
+/* Everything that one transaction writes: the changes in their order, then the sealed values, then the
+ * settings. */
 struct store_batch {
     const struct store_change *changes;
     size_t change_count;
@@ -62,7 +65,7 @@ struct store_batch {
 };
 
 /* Called for each row; texts are borrowed for the call. A negative answer stops with that failure:
- * the callee fills `err`. */
+ * the callee fills `err`. The callee must not read from the same store. */
 struct store_reader {
     int (*object)(void *arg, const char *kind, const char *name, uint64_t revision, const char *body,
                   size_t body_len, struct err *err);
@@ -95,11 +98,14 @@ int store_status(struct store *store, struct store_status *ret, struct err *err)
 int store_load(struct store *store, const struct store_reader *reader, struct err *err) MUST_CHECK;
 
 /* All or nothing, durable when it returns 0. Failure: ERR_STORAGE_FULL, ERR_UNAVAILABLE (I/O, busy),
- * ERR_CORRUPT; nothing was changed, and a later call may succeed. */
+ * ERR_CORRUPT, ERR_NO_MEMORY, or ERR_INTERNAL when state and store disagree (create of what exists, update
+ * or delete of what does not, a revision that is not above the stored one); nothing was changed, and a
+ * later call may succeed. */
 int store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
 
 /* Change-log rows with revision > after, ascending, at most `limit` (0 = all). The row's `op`, kind,
- * name, revision, time, actor and body are passed on. ERR_EXPIRED when after < compacted. */
+ * name, revision, time, actor and body are passed on. ERR_EXPIRED when after < compacted. The row's
+ * function must not read from the same store. */
 int store_read_changes(struct store *store, uint64_t after, size_t limit,
                        int (*row)(void *arg, const struct store_change *change, struct err *err),
                        void *arg, struct err *err) MUST_CHECK;
@@ -109,7 +115,8 @@ int store_read_changes(struct store *store, uint64_t after, size_t limit,
 int store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err)
     MUST_CHECK;
 
-/* Online backup of the live store into a new file (0600, refused when it exists), verified by opening it. */
+/* Online backup of the live store into a new file (0600; ERR_ALREADY_EXISTS when it exists), verified by
+ * opening it; on failure no file is left. From any thread; commits go on meanwhile. */
 int store_backup(struct store *store, const char *path, struct err *err) MUST_CHECK;
 
 #endif

@@ -7,11 +7,13 @@
 #include "sqlite_connection.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* The largest part of the header that must hold for every connection. cell_size_check and trusted_schema
- * guard against a damaged or hostile file. secure_delete overwrites deleted sealed values and old bodies
- * instead of leaving them in free pages. Sorting must not spill bodies to files in /tmp. */
+/* For every connection. cell_size_check and trusted_schema guard against a damaged or hostile file.
+ * secure_delete overwrites deleted sealed values and old bodies instead of leaving them in free pages.
+ * Sorting must not spill bodies to files in /tmp. Checkpoints are sqlite_checkpoint.c's. */
 #define COMMON_PRAGMAS                                                                                       \
     "PRAGMA trusted_schema = OFF;"                                                                           \
     "PRAGMA cell_size_check = ON;"                                                                           \
@@ -65,10 +67,26 @@ static const char *const query_sql[QUERY_COUNT] = {
     [QUERY_CHANGE_DROP] = "DELETE FROM change WHERE revision <= ?1",
 };
 
+/* The errno behind a failure, 0 = unknown. SQLite does not pass on the one of a failed COMMIT (and would
+ * answer with an older one), but the log's file remembers it. */
+static int system_errno(struct connection *connection, int code) {
+    sqlite3_file *log = NULL;
+    int found = 0;
+    if (connection->db == NULL) {
+        return 0;
+    }
+    if ((code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_TRUNCATE) &&
+        sqlite3_file_control(connection->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK &&
+        log != NULL && log->pMethods != NULL) {
+        (void)log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &found);
+    }
+    return found != 0 ? found : sqlite3_system_errno(connection->db);
+}
+
 int connection_fail(struct connection *connection, int code, const char *action, struct err *err) {
     const char *path = connection->path;
     const char *what = sqlite3_errstr(code);
-    int system_error = connection->db != NULL ? sqlite3_system_errno(connection->db) : 0;
+    int system_error = system_errno(connection, code);
     switch (code & 0xff) {
     case SQLITE_FULL:
         return err_set(err, ERR_STORAGE_FULL,
@@ -80,6 +98,9 @@ int connection_fail(struct connection *connection, int code, const char *action,
         }
         if (code == SQLITE_IOERR_CORRUPTFS || code == SQLITE_IOERR_DATA) {
             break;
+        }
+        if (code == SQLITE_IOERR_SHMSIZE) {
+            system_error = ENOSPC; /* the log's index cannot grow; SQLite keeps no errno of that */
         }
         if (system_error == ENOSPC || system_error == EDQUOT || system_error == EFBIG) {
             return err_set(
@@ -193,6 +214,44 @@ int connection_number(struct connection *connection, const char *sql, int64_t *r
     return 0;
 }
 
+/* Has reading the database or its log failed on this connection? */
+static bool read_failed(struct connection *connection) {
+    static const int pointers[] = {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER};
+    for (size_t i = 0; i < sizeof(pointers) / sizeof(pointers[0]); i++) {
+        sqlite3_file *file = NULL;
+        int found = 0;
+        if (sqlite3_file_control(connection->db, "main", pointers[i], &file) == SQLITE_OK && file != NULL &&
+            file->pMethods != NULL &&
+            file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &found) == 0 && found != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A finding of SQLite's check, or what is behind it: pages that cannot be read count as findings too. */
+static int check_finding(struct connection *connection, const char *finding, struct err *err) {
+    static const char title[] = "*** in database main ***\n";
+    const char *action = "check the database";
+    if (strncmp(finding, title, sizeof(title) - 1) == 0) {
+        finding += sizeof(title) - 1;
+    }
+    const char *code_text = strstr(finding, "error code=");
+    int code = code_text != NULL ? (int)strtol(code_text + strlen("error code="), NULL, 10) : SQLITE_CORRUPT;
+    if ((code & 0xff) == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM) {
+        return err_no_memory(err);
+    }
+    if (read_failed(connection)) {
+        return connection_fail(connection, (code & 0xff) == SQLITE_CORRUPT ? SQLITE_IOERR_READ : code, action,
+                               err);
+    }
+    return err_set(
+        err, ERR_CORRUPT,
+        "the database %s is damaged (%.*s); nothing was changed; keep a copy of the file and restore the "
+        "newest backup",
+        connection->path, (int)strcspn(finding, "\n"), finding);
+}
+
 int connection_check(struct connection *connection, struct err *err) {
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v2(connection->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
@@ -207,12 +266,7 @@ int connection_check(struct connection *connection, struct err *err) {
         if (finding == NULL) {
             failed = err_no_memory(err);
         } else if (strcmp(finding, "ok") != 0) {
-            /* Findings can be several lines; a message is one. */
-            failed =
-                err_set(err, ERR_CORRUPT,
-                        "the database %s is damaged (%.*s); nothing was changed; keep a copy of the file "
-                        "and restore the newest backup",
-                        connection->path, (int)strcspn(finding, "\n"), finding);
+            failed = check_finding(connection, finding, err);
         }
     }
     (void)sqlite3_finalize(statement);

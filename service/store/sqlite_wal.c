@@ -58,9 +58,9 @@ static bool committed_end(sqlite3_file *database, sqlite3_int64 *ret) {
         copies[0][INDEX_READY] == 0) {
         return false;
     }
-    /* 64 KiB does not fit into 16 bits and is kept as 1. */
+    /* 64 KiB does not fit into 16 bits and is kept as 1. A log that has no frame yet has no page size. */
     sqlite3_int64 page = page_size == 1 ? 65536 : page_size;
-    if (page == 0) {
+    if (page == 0 && frames > 0) {
         return false;
     }
     *ret = WAL_FILE_HEADER + (sqlite3_int64)frames * (WAL_FRAME_HEADER + page);

@@ -1,8 +1,8 @@
 /*
- * The store while the disk or the memory fails. A VFS in front of SQLite's own fails the Nth call that
- * changes a file, for every N that a commit needs, once or from then on; SQLite's and our allocations fail
- * the same way. After each failure the store must hold exactly the old state, in this process and after a
- * crash, and must take the same write as soon as the cause is gone.
+ * The store while the disk or the memory fails. With fault_sqlite.h the Nth call that changes a file fails,
+ * for every N that a commit needs, once or from then on; SQLite's and our allocations fail the same way.
+ * After each failure the store must hold exactly the old state, in this process and after a crash, and must
+ * take the same write as soon as the cause is gone.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,245 +11,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <sqlite3.h>
 
 #include "../unit/store_fixture.h"
 #include "base/alloc.h"
 #include "base/log.h"
-
-/* ---- a VFS that fails on request ---- */
-
-enum {
-    FAULT_WRITE = 1,
-    FAULT_SYNC = 2,
-    FAULT_TRUNCATE = 4,
-    FAULT_INDEX = 8, /* mapping the log's index */
-    FAULT_READ = 16,
-    FAULT_OPEN = 32,
-    FAULT_CHANGES = FAULT_WRITE | FAULT_SYNC | FAULT_TRUNCATE | FAULT_INDEX,
-};
-
-struct fault {
-    long countdown; /* calls that still succeed */
-    int calls;      /* which calls count */
-    int files;      /* SQLITE_OPEN_* types of the files that count, 0 = all */
-    int code;       /* SQLite's, 0 = off */
-    int error;      /* errno behind it */
-    bool lasting;   /* fails from then on, not once */
-    bool half;      /* a failing write writes half of its bytes */
-    bool late;      /* a failing sync comes after the data got to the disk */
-    int failures;
-};
-
-static struct fault fault;
-static sqlite3_vfs *system_vfs;
-
-struct fault_file {
-    sqlite3_file base;
-    int type;
-    sqlite3_file *real;
-};
-
-static bool fails(int call, int type) {
-    if (fault.code == 0 || (fault.calls & call) == 0 || (fault.files != 0 && (fault.files & type) == 0)) {
-        return false;
-    }
-    if (fault.countdown > 0) {
-        fault.countdown--;
-        return false;
-    }
-    if (!fault.lasting && fault.failures > 0) {
-        return false;
-    }
-    fault.failures++;
-    return true;
-}
-
-static sqlite3_file *real_of(sqlite3_file *file) {
-    return ((struct fault_file *)file)->real;
-}
-
-static int type_of(sqlite3_file *file) {
-    return ((struct fault_file *)file)->type;
-}
-
-/* The code a failing call answers: I/O errors say which call it was. */
-static int code_for(int io_code) {
-    errno = fault.error;
-    return fault.code == SQLITE_IOERR ? io_code : fault.code;
-}
-
-static int fault_close(sqlite3_file *file) {
-    return real_of(file)->pMethods->xClose(real_of(file));
-}
-
-static int fault_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 offset) {
-    if (fails(FAULT_READ, type_of(file))) {
-        return code_for(SQLITE_IOERR_READ);
-    }
-    return real_of(file)->pMethods->xRead(real_of(file), bytes, len, offset);
-}
-
-static int fault_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 offset) {
-    if (fails(FAULT_WRITE, type_of(file))) {
-        if (fault.half) {
-            (void)real_of(file)->pMethods->xWrite(real_of(file), bytes, len / 2, offset);
-        }
-        return code_for(SQLITE_IOERR_WRITE);
-    }
-    return real_of(file)->pMethods->xWrite(real_of(file), bytes, len, offset);
-}
-
-static int fault_truncate(sqlite3_file *file, sqlite3_int64 size) {
-    if (fails(FAULT_TRUNCATE, type_of(file))) {
-        return code_for(SQLITE_IOERR_TRUNCATE);
-    }
-    return real_of(file)->pMethods->xTruncate(real_of(file), size);
-}
-
-static int fault_sync(sqlite3_file *file, int flags) {
-    if (fails(FAULT_SYNC, type_of(file))) {
-        if (fault.late) {
-            (void)real_of(file)->pMethods->xSync(real_of(file), flags);
-        }
-        return code_for(SQLITE_IOERR_FSYNC);
-    }
-    return real_of(file)->pMethods->xSync(real_of(file), flags);
-}
-
-static int fault_file_size(sqlite3_file *file, sqlite3_int64 *ret) {
-    return real_of(file)->pMethods->xFileSize(real_of(file), ret);
-}
-
-static int fault_lock(sqlite3_file *file, int level) {
-    return real_of(file)->pMethods->xLock(real_of(file), level);
-}
-
-static int fault_unlock(sqlite3_file *file, int level) {
-    return real_of(file)->pMethods->xUnlock(real_of(file), level);
-}
-
-static int fault_check_lock(sqlite3_file *file, int *ret) {
-    return real_of(file)->pMethods->xCheckReservedLock(real_of(file), ret);
-}
-
-static int fault_control(sqlite3_file *file, int op, void *arg) {
-    return real_of(file)->pMethods->xFileControl(real_of(file), op, arg);
-}
-
-static int fault_sector_size(sqlite3_file *file) {
-    return real_of(file)->pMethods->xSectorSize(real_of(file));
-}
-
-static int fault_characteristics(sqlite3_file *file) {
-    return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
-}
-
-static int fault_shm_map(sqlite3_file *file, int page, int size, int extend, void volatile **ret) {
-    if (fails(FAULT_INDEX, type_of(file))) {
-        return code_for(SQLITE_IOERR_SHMMAP);
-    }
-    return real_of(file)->pMethods->xShmMap(real_of(file), page, size, extend, ret);
-}
-
-static int fault_shm_lock(sqlite3_file *file, int offset, int count, int flags) {
-    return real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags);
-}
-
-static void fault_shm_barrier(sqlite3_file *file) {
-    real_of(file)->pMethods->xShmBarrier(real_of(file));
-}
-
-static int fault_shm_unmap(sqlite3_file *file, int remove_it) {
-    return real_of(file)->pMethods->xShmUnmap(real_of(file), remove_it);
-}
-
-static const sqlite3_io_methods fault_methods = {
-    .iVersion = 2,
-    .xClose = fault_close,
-    .xRead = fault_read,
-    .xWrite = fault_write,
-    .xTruncate = fault_truncate,
-    .xSync = fault_sync,
-    .xFileSize = fault_file_size,
-    .xLock = fault_lock,
-    .xUnlock = fault_unlock,
-    .xCheckReservedLock = fault_check_lock,
-    .xFileControl = fault_control,
-    .xSectorSize = fault_sector_size,
-    .xDeviceCharacteristics = fault_characteristics,
-    .xShmMap = fault_shm_map,
-    .xShmLock = fault_shm_lock,
-    .xShmBarrier = fault_shm_barrier,
-    .xShmUnmap = fault_shm_unmap,
-};
-
-static int fault_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags) {
-    (void)vfs;
-    struct fault_file *mine = (struct fault_file *)file;
-    mine->base.pMethods = NULL;
-    mine->type = flags & 0x0fff00;
-    mine->real = (sqlite3_file *)(mine + 1);
-    if (fails(FAULT_OPEN, mine->type)) {
-        return code_for(SQLITE_CANTOPEN);
-    }
-    int code = system_vfs->xOpen(system_vfs, name, mine->real, flags, ret_flags);
-    if (mine->real->pMethods != NULL) {
-        mine->base.pMethods = &fault_methods;
-    }
-    return code;
-}
-
-static int fault_last_error(sqlite3_vfs *vfs, int len, char *text) {
-    (void)vfs;
-    (void)len;
-    (void)text;
-    return fault.failures > 0 ? fault.error : 0;
-}
-
-static void install_vfs(void) {
-    static sqlite3_vfs vfs;
-    system_vfs = sqlite3_vfs_find(NULL);
-    assert_non_null(system_vfs);
-    vfs = *system_vfs;
-    vfs.zName = "fault";
-    vfs.szOsFile = (int)sizeof(struct fault_file) + system_vfs->szOsFile;
-    vfs.xOpen = fault_open;
-    vfs.xGetLastError = fault_last_error;
-    assert_int_equal(sqlite3_vfs_register(&vfs, 1), SQLITE_OK);
-}
-
-/* ---- SQLite's memory, failing on request ---- */
-
-static sqlite3_mem_methods system_memory;
-static long memory_countdown = -1;
-static bool memory_failed;
-
-static bool memory_fails(void) {
-    if (memory_countdown < 0 || memory_countdown-- > 0) {
-        return false;
-    }
-    memory_failed = true;
-    return true;
-}
-
-static void *fault_malloc(int size) {
-    return memory_fails() ? NULL : system_memory.xMalloc(size);
-}
-
-static void *fault_realloc(void *old, int size) {
-    return memory_fails() ? NULL : system_memory.xRealloc(old, size);
-}
-
-static int install_memory(void) {
-    if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &system_memory) != SQLITE_OK) {
-        return -1;
-    }
-    sqlite3_mem_methods methods = system_memory;
-    methods.xMalloc = fault_malloc;
-    methods.xRealloc = fault_realloc;
-    return sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) == SQLITE_OK ? 0 : -1;
-}
+#include "fault_sqlite.h"
 
 /* ---- the write under test ---- */
 
@@ -317,8 +83,11 @@ static void check_crash(const char *dir, const char *parent, const char *expecte
     remove_tree(copy);
 }
 
-/* Fail the Nth call of `write` for every N until it needs no more; returns the number of failures seen. */
-static int fail_each_call(const char *parent, const struct fault *kind, enum err_code expected,
+/*
+ * Fail the Nth call of `write` for every N until it needs no more; returns the number of failures seen.
+ * `fresh`: with a log that was just begun, whose header is then written as well.
+ */
+static int fail_each_call(const char *parent, const struct fault *kind, bool fresh, enum err_code expected,
                           int (*write)(struct store *store, struct err *err)) {
     char dir[PATH_TEXT_MAX];
     struct store *store = open_with_content(path_in(dir, parent, "data"));
@@ -365,7 +134,7 @@ static int fail_each_call(const char *parent, const struct fault *kind, enum err
         char *after = dump(store);
         assert_string_not_equal(after, before);
         check_crash(dir, parent, after);
-        if (n % 4 == 0) {
+        if (fresh) {
             store_close(store);
             store = must_open(dir);
             assert_dump(store, after);
@@ -383,16 +152,15 @@ static int fail_each_call(const char *parent, const struct fault *kind, enum err
 
 static void try_all(const char *parent, int code, int error, enum err_code expected) {
     for (int shape = 0; shape < 8; shape++) {
+        bool fresh = (shape & 4) != 0;
         struct fault kind = {.calls = FAULT_CHANGES,
                              .code = code,
                              .error = error,
                              .lasting = (shape & 1) != 0,
                              .half = (shape & 2) != 0,
-                             .late = (shape & 4) != 0};
-        assert_true(fail_each_call(parent, &kind, expected, write_four) > 10);
-        if (shape < 2) {
-            assert_true(fail_each_call(parent, &kind, expected, compact_some) > 1);
-        }
+                             .late = (shape & 2) != 0};
+        assert_true(fail_each_call(parent, &kind, fresh, expected, write_four) > 10);
+        assert_true(fail_each_call(parent, &kind, fresh, expected, compact_some) > 1);
     }
 }
 
@@ -409,7 +177,7 @@ static void a_full_quota_is_a_full_disk(void **state) {
     static const int errors[] = {EDQUOT, EFBIG, ENOSPC};
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         struct fault kind = {.calls = FAULT_SYNC, .code = SQLITE_IOERR, .error = errors[i]};
-        assert_true(fail_each_call(*state, &kind, ERR_STORAGE_FULL, write_four) > 0);
+        assert_true(fail_each_call(*state, &kind, true, ERR_STORAGE_FULL, write_four) > 0);
     }
 }
 
@@ -582,40 +350,47 @@ static void a_failing_first_start_can_be_repeated(void **state) {
     }
 }
 
-static void a_failing_backup_leaves_no_file(void **state) {
-    char dir[PATH_TEXT_MAX];
-    char out[PATH_TEXT_MAX];
+static void fail_each_backup_call(struct store *store, const char *out, const struct fault *kind,
+                                  enum err_code expected) {
     char file[PATH_TEXT_MAX];
-    struct store *store = open_with_content(path_in(dir, *state, "data"));
-    struct err err = ERR_INIT;
-    assert_int_equal(write_some(store, 10, &err), 0);
-    char *expected = dump(store);
-    assert_int_equal(mkdir(path_in(out, *state, "out"), 0700), 0);
     path_in(file, out, "backup.db");
     for (long n = 0;; n++) {
         assert_true(n < 2000);
-        fault = (struct fault){.calls = FAULT_CHANGES | FAULT_READ | FAULT_OPEN,
-                               .code = SQLITE_FULL,
-                               .error = ENOSPC,
-                               .countdown = n,
-                               .lasting = n % 2 == 0};
-        err_clear(&err);
+        fault = *kind;
+        fault.countdown = n;
+        fault.lasting = n % 2 == 0;
+        struct err err = ERR_INIT;
         int failed = store_backup(store, file, &err);
         int failures = fault.failures;
         fault = (struct fault){0};
         if (failed == 0) {
             assert_int_equal(unlink(file), 0);
         } else {
-            assert_int_equal(err.code, ERR_STORAGE_FULL);
+            assert_int_equal(err.code, expected);
         }
         char *files = dir_digest(out);
         assert_string_equal(files, "0 files\n");
         free(files);
         if (failures == 0) {
             assert_int_equal(failed, 0);
-            break;
+            return;
         }
     }
+}
+
+static void a_failing_backup_leaves_no_file(void **state) {
+    static const struct fault full = {.calls = FAULT_CHANGES, .code = SQLITE_FULL, .error = ENOSPC};
+    static const struct fault broken = {
+        .calls = FAULT_CHANGES | FAULT_READ | FAULT_OPEN, .code = SQLITE_IOERR, .error = EIO};
+    char dir[PATH_TEXT_MAX];
+    char out[PATH_TEXT_MAX];
+    struct store *store = open_with_content(path_in(dir, *state, "data"));
+    struct err err = ERR_INIT;
+    assert_int_equal(write_some(store, 10, &err), 0);
+    char *expected = dump(store);
+    assert_int_equal(mkdir(path_in(out, *state, "out"), 0700), 0);
+    fail_each_backup_call(store, out, &full, ERR_STORAGE_FULL);
+    fail_each_backup_call(store, out, &broken, ERR_UNAVAILABLE);
     assert_dump(store, expected);
     free(expected);
     store_close(store);
@@ -630,11 +405,11 @@ static void no_memory_at_any_allocation_changes_nothing(void **state) {
     for (long n = 0; failing; n++, revision += 10) {
         char *before = dump(store);
         struct err err = ERR_INIT;
-        memory_failed = false;
-        memory_countdown = n;
+        fault_memory_failed = false;
+        fault_memory_countdown = n;
         int failed = write_some(store, revision, &err);
-        memory_countdown = -1;
-        failing = memory_failed;
+        fault_memory_countdown = -1;
+        failing = fault_memory_failed;
         if (failed < 0) {
             assert_int_equal(err.code, ERR_NO_MEMORY);
             assert_dump(store, before);
@@ -649,7 +424,7 @@ static void no_memory_at_any_allocation_changes_nothing(void **state) {
         struct store_status status = status_of(store);
         struct store_reader reader = {
             .object = dump_object, .sealed = dump_sealed, .setting = dump_setting, .arg = &text};
-        memory_countdown = n;
+        fault_memory_countdown = n;
         err_clear(&err);
         buf_printf(&text, "revision %" PRIu64 " compacted %" PRIu64 " schema %u\n", status.revision,
                    status.compacted, status.schema_version);
@@ -657,7 +432,7 @@ static void no_memory_at_any_allocation_changes_nothing(void **state) {
         if (failed == 0) {
             failed = store_read_changes(store, 0, 0, dump_change, &text, &err);
         }
-        memory_countdown = -1;
+        fault_memory_countdown = -1;
         if (failed < 0) {
             assert_int_equal(err.code, ERR_NO_MEMORY);
         } else {
@@ -680,15 +455,15 @@ static void no_memory_at_start_is_an_error(void **state) {
         for (long n = 0; failing; n += n < 40 || ours != 0 ? 1 : 17) {
             struct store *store = NULL;
             struct err err = ERR_INIT;
-            memory_failed = false;
+            fault_memory_failed = false;
             if (ours != 0) {
                 base_alloc_fail_after(n);
             } else {
-                memory_countdown = n;
+                fault_memory_countdown = n;
             }
             int failed = store_open(&(struct store_options){.dir = dir}, &store, &err);
-            memory_countdown = -1;
-            failing = ours != 0 ? base_alloc_failed() : memory_failed;
+            fault_memory_countdown = -1;
+            failing = ours != 0 ? base_alloc_failed() : fault_memory_failed;
             base_alloc_fail_after(-1);
             if (failed < 0) {
                 assert_null(store);
@@ -708,36 +483,36 @@ static void no_memory_at_start_is_an_error(void **state) {
 
 static int teardown_fault(void **state) {
     fault = (struct fault){0};
-    memory_countdown = -1;
+    fault_memory_countdown = -1;
     return teardown_dir(state);
 }
 
-#define IN_DIR(test) cmocka_unit_test_setup_teardown(test, setup_dir, teardown_fault)
+#define IN_DIR(test)    cmocka_unit_test_setup_teardown(test, setup_dir, teardown_fault)
+#define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, setup_memory_dir, teardown_fault)
 
 int main(void) {
     struct err err = ERR_INIT;
-    if (install_memory() < 0 || random_start(&err) < 0) {
+    if (fault_install() < 0 || random_start(&err) < 0) {
         return 1;
     }
-    install_vfs();
     /* The failures are wanted; what the store logs about them would only hide the results. */
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     log_start(nowhere, LOG_ERROR, LOG_KEY_VALUE);
     const struct CMUnitTest tests[] = {
-        IN_DIR(an_io_error_at_any_call_changes_nothing),
-        IN_DIR(a_full_disk_at_any_call_changes_nothing),
-        IN_DIR(a_full_quota_is_a_full_disk),
-        IN_DIR(a_failed_sync_does_not_come_to_life),
+        IN_MEMORY(an_io_error_at_any_call_changes_nothing),
+        IN_MEMORY(a_full_disk_at_any_call_changes_nothing),
+        IN_MEMORY(a_full_quota_is_a_full_disk),
+        IN_MEMORY(a_failed_sync_does_not_come_to_life),
         IN_DIR(a_short_write_after_a_failed_long_one_is_alone),
         IN_DIR(reading_goes_on_while_writing_fails),
         IN_DIR(a_corrupt_page_is_said_so),
         IN_DIR(somebody_elses_lock_is_waited_for_and_named),
         IN_DIR(the_log_stays_bounded),
         IN_DIR(commits_go_on_while_checkpoints_fail),
-        IN_DIR(a_failing_first_start_can_be_repeated),
-        IN_DIR(a_failing_backup_leaves_no_file),
-        IN_DIR(no_memory_at_any_allocation_changes_nothing),
-        IN_DIR(no_memory_at_start_is_an_error),
+        IN_MEMORY(a_failing_first_start_can_be_repeated),
+        IN_MEMORY(a_failing_backup_leaves_no_file),
+        IN_MEMORY(no_memory_at_any_allocation_changes_nothing),
+        IN_MEMORY(no_memory_at_start_is_an_error),
     };
     int failed = cmocka_run_group_tests_name("store: faults", tests, NULL, NULL);
     log_stop();

@@ -4,8 +4,8 @@
  *
  * Include after cmocka.h.
  */
-#ifndef STORE_FIXTURE_H
-#define STORE_FIXTURE_H
+#ifndef BGPPEERD_TESTS_UNIT_STORE_FIXTURE_H
+#define BGPPEERD_TESTS_UNIT_STORE_FIXTURE_H
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -50,6 +51,20 @@ static inline int setup_dir(void **state) {
     assert_non_null(mkdtemp(dir));
     *state = dir;
     return 0;
+}
+
+/* The same in memory, for tests that open a store many hundred times and need no disk. */
+static inline int setup_memory_dir(void **state) {
+    struct statvfs space;
+    if (getenv("TMPDIR") == NULL && access("/dev/shm", W_OK) == 0 && statvfs("/dev/shm", &space) == 0 &&
+        (uint64_t)space.f_bavail * space.f_frsize > 64u << 20) {
+        char *dir = strdup("/dev/shm/bgppeerd-store-XXXXXX");
+        assert_non_null(dir);
+        assert_non_null(mkdtemp(dir));
+        *state = dir;
+        return 0;
+    }
+    return setup_dir(state);
 }
 
 static inline int teardown_dir(void **state) {

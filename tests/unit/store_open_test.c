@@ -330,7 +330,8 @@ static void an_unusable_directory_is_named(void **state) {
     must_refuse(path, ERR_UNAVAILABLE, "not a regular file");
 }
 
-#define IN_DIR(test) cmocka_unit_test_setup_teardown(test, setup_dir, teardown_dir)
+#define IN_DIR(test)    cmocka_unit_test_setup_teardown(test, setup_dir, teardown_dir)
+#define IN_MEMORY(test) cmocka_unit_test_setup_teardown(test, setup_memory_dir, teardown_dir)
 
 int main(void) {
     struct err err = ERR_INIT;
@@ -345,8 +346,8 @@ int main(void) {
         IN_DIR(a_crashed_log_is_read),
         IN_DIR(a_first_start_cut_short_is_begun_again),
         IN_DIR(an_unusable_directory_is_named),
-        IN_DIR(a_bad_database_is_refused_untouched),
-        IN_DIR(any_damaged_byte_is_survived),
+        IN_MEMORY(a_bad_database_is_refused_untouched),
+        IN_MEMORY(any_damaged_byte_is_survived),
     };
     return cmocka_run_group_tests_name("store: open", tests, NULL, NULL);
 }
