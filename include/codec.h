@@ -96,6 +96,46 @@ int codec_split(enum codec_syntax syntax, const char *bytes, size_t len, size_t 
                 struct arena *arena, struct codec_document **ret, size_t *ret_count, struct err *err)
     MUST_CHECK;
 
+/*
+ * Documents that are no stored kind (forms.c). JSON, YAML, and protobuf for the access review; strict about
+ * unknown fields; texts live in `arena`; NULL = absent. ERR_BAD_REQUEST.
+ */
+/* bgppeerd.io/v1 Token: what one asks for, and what one is told. */
+struct token_form {
+    struct token_form_meta {
+        const char *name; /* its id */
+        const char *creation_timestamp;
+    } *metadata;
+    struct token_form_spec {
+        const char *role;
+        const char *node;
+        const char *description;
+        const char *expires; /* RFC 3339 */
+    } *spec;
+    struct token_form_status {
+        const char *last_used;
+        const char *token; /* in the answer to its creation only */
+    } *status;
+};
+int codec_decode_token(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                       struct token_form *ret, struct err *err) MUST_CHECK;
+/* bgppeerd.io/v1 TokenList; the items are struct token_form. */
+int codec_decode_token_list(const char *bytes, size_t len, struct arena *arena, struct list *ret,
+                            struct err *err) MUST_CHECK;
+/* authorization.k8s.io/v1 SelfSubjectAccessReview: may I? One of the two is there. */
+struct access_review_form {
+    struct access_review_resource {
+        const char *name_space, *verb, *group, *version, *resource, *subresource, *name;
+    } *resource;
+    struct access_review_path {
+        const char *path, *verb;
+    } *path;
+};
+int codec_decode_access_review(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                               struct access_review_form *ret, struct err *err) MUST_CHECK;
+/* The message of a metav1.Status, into the arena; NULL when it is none. For clients of ours. */
+const char *codec_status_message(const char *bytes, size_t len, struct arena *arena);
+
 /* Values of a printer column, read from stored JSON: text into `out`, JSON-encoded (a string, number
  * or null per path). For Tables. */
 int codec_columns(enum kind kind, const char *json, size_t len, struct buf *out, struct err *err)

@@ -108,6 +108,7 @@ int yaml_read_all(const char *bytes, size_t len, size_t max, json_t **ret, struc
 /* Kubernetes' protobuf envelope with a v1 Secret, as the tree its JSON form would give. */
 int protobuf_read_secret(const char *bytes, size_t len, json_t **ret, struct err *err) MUST_CHECK;
 int protobuf_read_delete_options(const char *bytes, size_t len, json_t **ret, struct err *err) MUST_CHECK;
+int protobuf_read_access_review(const char *bytes, size_t len, json_t **ret, struct err *err) MUST_CHECK;
 /* By syntax; CODEC_PROTOBUF is refused with 415 (the callers that take it know which message). */
 int syntax_read(enum codec_syntax syntax, const char *bytes, size_t len, struct decoding *d, json_t **ret,
                 struct err *err) MUST_CHECK;

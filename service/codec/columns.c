@@ -63,7 +63,10 @@ static bool skip_value(struct cursor *c, const char **ret_text, size_t *ret_len)
 
 /* To the value of `name` in the object that begins here. 1 found, 0 not there, -1 damaged. */
 static int enter_member(struct cursor *c, const char *name, size_t name_len) {
-    if (c->at == c->end || *c->at != '{') {
+    if (c->at == c->end) {
+        return -1;
+    }
+    if (*c->at != '{') {
         return 0;
     }
     c->at++;

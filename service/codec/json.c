@@ -12,9 +12,6 @@ static int refuse_syntax(const json_error_t *error, const char *bytes, size_t le
     int shown = (int)(near ? (size_t)(near - error->text) : strlen(error->text));
     size_t offset = error->position > 0 ? (size_t)error->position - 1 : 0;
 
-    if (wipe_out_of_memory()) {
-        return err_no_memory(err);
-    }
     if (json_error_code(error) == json_error_premature_end_of_input) {
         return text_refuse(err, bytes, len, len, "the JSON text ends too early: %.*s", shown, error->text);
     }
@@ -28,6 +25,21 @@ static int refuse_duplicate(const json_error_t *error, const char *bytes, size_t
                        "this key occurs twice in its object; remove one of them");
 }
 
+/*
+ * -1: memory is out. 0 with *ret NULL: not JSON, *error says why. jansson may give a tree that lacks a
+ * piece when it was refused memory for it, so the allocator is asked, not the tree.
+ */
+static int load(const char *bytes, size_t len, size_t flags, json_t **ret, json_error_t *error,
+                struct err *err) {
+    (void)wipe_out_of_memory();
+    *ret = json_loadb(bytes, len, flags | JSON_DECODE_ANY, error);
+    if (wipe_out_of_memory()) {
+        json_decref(*ret);
+        return err_no_memory(err);
+    }
+    return 0;
+}
+
 int json_read(const char *bytes, size_t len, struct decoding *d, json_t **ret, struct err *err) {
     json_error_t error;
     json_t *tree;
@@ -35,14 +47,17 @@ int json_read(const char *bytes, size_t len, struct decoding *d, json_t **ret, s
     if (!(d && d->stored) && text_check_json(bytes, len, err) < 0) {
         return -1;
     }
-    (void)wipe_out_of_memory();
-    tree = json_loadb(bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (load(bytes, len, d && d->stored ? 0 : JSON_REJECT_DUPLICATES, &tree, &error, err) < 0) {
+        return -1;
+    }
     if (!tree && json_error_code(&error) == json_error_duplicate_key) {
         if (!d) {
             return refuse_duplicate(&error, bytes, len, err);
         }
-        tree = json_loadb(bytes, len, JSON_DECODE_ANY, &error);
-        if (tree && !d->stored && d->unknown != CODEC_IGNORE) {
+        if (load(bytes, len, 0, &tree, &error, err) < 0) {
+            return -1;
+        }
+        if (tree && d->unknown != CODEC_IGNORE) {
             json_find_duplicates(bytes, len, d);
         }
     }

@@ -113,7 +113,7 @@ int codec_patch(enum patch_type type, enum kind kind, enum codec_syntax syntax, 
     }
     (void)wipe_out_of_memory();
     target = json_loadb(document, document_len, 0, NULL);
-    if (!target && wipe_out_of_memory()) {
+    if (wipe_out_of_memory()) {
         return err_no_memory(err);
     }
     if (!json_is_object(target)) {
@@ -126,5 +126,5 @@ int codec_patch(enum patch_type type, enum kind kind, enum codec_syntax syntax, 
         return -1;
     }
     ret->wipe = ret->wipe || kind == KIND_SECRET;
-    return tree_write(target, ret) < 0 ? err_no_memory(err) : 0;
+    return tree_write(target, ret) < 0 || wipe_out_of_memory() ? err_no_memory(err) : 0;
 }

@@ -1,8 +1,9 @@
 /*
- * Kubernetes' protobuf bodies, as far as its clients send them here: v1 Secret (kubectl create secret)
- * and DeleteOptions. The messages become the tree that their JSON form would give, so everything behind
- * is the same. Field numbers: k8s.io/api/core/v1 and k8s.io/apimachinery generated.proto. Every length
- * is checked against its own message; nesting is what is written here. No locks.
+ * Kubernetes' protobuf bodies, as far as its clients send them here: v1 Secret (kubectl create secret),
+ * SelfSubjectAccessReview (kubectl auth can-i) and DeleteOptions. The messages become the tree that their
+ * JSON form would give, so everything behind is the same. Field numbers: k8s.io/api/core/v1 and
+ * k8s.io/apimachinery generated.proto. Every length is checked against its own message; nesting is what is
+ * written here. No locks.
  */
 #include <string.h>
 
@@ -364,6 +365,74 @@ int protobuf_read_delete_options(const char *bytes, size_t len, json_t **ret, st
     while ((more = take_item(&raw, &item, err)) > 0) {
         if ((item.number == 2 && read_preconditions(&item, root, err) < 0) ||
             (item.number == 5 && add_dry_run(&item, root, err) < 0)) {
+            return -1;
+        }
+    }
+    if (more < 0) {
+        return -1;
+    }
+    *ret = json_incref(root);
+    return 0;
+}
+
+/* The string fields of a message, by number; NULL names are passed over. */
+static int read_texts(const struct item *field, json_t *object, const char *const *names, size_t count,
+                      struct err *err) {
+    struct message m = field->bytes;
+    struct item item;
+    int more;
+
+    if (!object || !field->is_bytes) {
+        return object ? refuse(err, "a message field has another type") : -1;
+    }
+    while ((more = take_item(&m, &item, err)) > 0) {
+        const char *name = item.number < count ? names[item.number] : NULL;
+
+        if (name && set_text(object, name, &item, err) < 0) {
+            return -1;
+        }
+    }
+    return more;
+}
+
+/* SelfSubjectAccessReviewSpec {1: resourceAttributes, 2: nonResourceAttributes}. */
+static int read_review_spec(const struct item *field, json_t *root, struct err *err) {
+    static const char *const RESOURCE[] = {NULL,      "namespace", "verb",        "group",
+                                           "version", "resource",  "subresource", "name"};
+    static const char *const PATH[] = {NULL, "path", "verb"};
+    struct message m = field->bytes;
+    json_t *spec = child(root, "spec", err);
+    struct item item;
+    int more;
+
+    if (!spec || !field->is_bytes) {
+        return spec ? refuse(err, "spec has another type") : -1;
+    }
+    while ((more = take_item(&m, &item, err)) > 0) {
+        if ((item.number == 1 && read_texts(&item, child(spec, "resourceAttributes", err), RESOURCE,
+                                            sizeof RESOURCE / sizeof *RESOURCE, err) < 0) ||
+            (item.number == 2 && read_texts(&item, child(spec, "nonResourceAttributes", err), PATH,
+                                            sizeof PATH / sizeof *PATH, err) < 0)) {
+            return -1;
+        }
+    }
+    return more;
+}
+
+int protobuf_read_access_review(const char *bytes, size_t len, json_t **ret, struct err *err) {
+    json_auto_t *root = json_object();
+    struct message raw;
+    struct item item;
+    int more;
+
+    if (!root) {
+        return err_no_memory(err);
+    }
+    if (read_envelope(bytes, len, root, &raw, err) < 0) {
+        return -1;
+    }
+    while ((more = take_item(&raw, &item, err)) > 0) {
+        if (item.number == 2 && read_review_spec(&item, root, err) < 0) {
             return -1;
         }
     }

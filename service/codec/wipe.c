@@ -6,8 +6,8 @@
  * yaml_free and yaml_strdup through its symbol table, so that the definitions of the program come
  * first; a unit test proves that they do. Where they should not, libyaml works with its own.
  *
- * jansson reports some failed allocations as broken syntax, so a failure is remembered per thread. No
- * locks.
+ * jansson reports some failed allocations as broken syntax and overlooks others, losing a byte of a
+ * string, so a failure is remembered per thread. No locks.
  */
 #include <stdlib.h>
 #include <string.h>

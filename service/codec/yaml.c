@@ -183,26 +183,38 @@ static json_t *read_key(struct reader *r, const yaml_event_t *event) {
     return text;
 }
 
-/* Members of `from` that `into` does not have. */
-static int merge_mapping(struct reader *r, json_t *into, json_t *from, yaml_mark_t mark) {
-    if (json_is_array(from)) {
-        size_t i;
-        json_t *one;
+/* Members of `from` that `into` does not have. (json_object_update_missing does not say when it fails.) */
+static int add_missing(struct reader *r, json_t *into, json_t *from) {
+    const char *key;
+    json_t *value;
 
-        json_array_foreach(from, i, one) {
-            if (!json_is_object(one)) {
-                return refuse(r, mark, "<< takes a mapping or a sequence of mappings");
-            }
-            if (json_object_update_missing(into, one) < 0) {
-                return err_no_memory(r->err);
-            }
+    json_object_foreach(from, key, value) {
+        if (!json_object_get(into, key) && json_object_set_nocheck(into, key, value) < 0) {
+            return err_no_memory(r->err);
         }
-        return 0;
     }
-    if (!json_is_object(from)) {
+    return 0;
+}
+
+static int merge_mapping(struct reader *r, json_t *into, json_t *from, yaml_mark_t mark) {
+    size_t i;
+    json_t *one;
+
+    if (json_is_object(from)) {
+        return add_missing(r, into, from);
+    }
+    if (!json_is_array(from)) {
         return refuse(r, mark, "<< takes a mapping or a sequence of mappings");
     }
-    return json_object_update_missing(into, from) < 0 ? err_no_memory(r->err) : 0;
+    json_array_foreach(from, i, one) {
+        if (!json_is_object(one)) {
+            return refuse(r, mark, "<< takes a mapping or a sequence of mappings");
+        }
+        if (add_missing(r, into, one) < 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static int read_value(struct reader *r, unsigned depth, const struct path *path, json_t **ret) {
@@ -288,8 +300,8 @@ static int read_mapping(struct reader *r, const yaml_event_t *start, unsigned de
             break;
         }
     }
-    if (json_object_update_missing(object, merged) < 0) {
-        return err_no_memory(r->err);
+    if (add_missing(r, object, merged) < 0) {
+        return -1;
     }
     if (keep_anchor(r, start->data.mapping_start.anchor, object) < 0) {
         return -1;
@@ -373,6 +385,7 @@ static int read_documents(const char *bytes, size_t len, size_t max, struct deco
         bytes += 3;
         len -= 3;
     }
+    (void)wipe_out_of_memory();
     documents = json_array();
     r.anchors = json_object();
     if (!documents || !r.anchors || !yaml_parser_initialize(&r.parser)) {
@@ -386,6 +399,9 @@ static int read_documents(const char *bytes, size_t len, size_t max, struct deco
     json_decref(r.anchors);
     if (failed < 0) {
         return -1;
+    }
+    if (wipe_out_of_memory()) {
+        return err_no_memory(err); /* some library went on without what it asked for */
     }
     *ret = json_incref(documents);
     return 0;

@@ -1,0 +1,197 @@
+/*
+ * Forms: documents that are asked or answered but never stored (tokens, access reviews), by tables like those
+ * of the kinds. Everything that is kept lives in the caller's arena. No locks.
+ */
+#include <string.h>
+
+#include "codec_internal.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define TEXT(owner, member, json)                                                                            \
+    { .name = json, .type = FIELD_STRING, .offset = offsetof(struct owner, member) }
+#define OBJECT(owner, member, json, table)                                                                   \
+    { .name = json, .type = FIELD_OBJECT, .offset = offsetof(struct owner, member), .schema = table }
+#define IGNORED(json)                                                                                        \
+    { .name = json, .type = FIELD_IGNORED }
+#define TABLE(of, array)                                                                                     \
+    { .name = #of, .size = sizeof(struct of), .fields = array, .field_count = COUNT(array) }
+
+/* ---- tokens ---- */
+
+static const struct field token_meta_fields[] = {
+    TEXT(token_form_meta, name, "name"),
+    TEXT(token_form_meta, creation_timestamp, "creationTimestamp"),
+};
+static const struct schema token_meta = TABLE(token_form_meta, token_meta_fields);
+
+static const struct field token_spec_fields[] = {
+    TEXT(token_form_spec, role, "role"),
+    TEXT(token_form_spec, node, "node"),
+    TEXT(token_form_spec, description, "description"),
+    TEXT(token_form_spec, expires, "expires"),
+};
+static const struct schema token_spec = TABLE(token_form_spec, token_spec_fields);
+
+static const struct field token_status_fields[] = {
+    TEXT(token_form_status, last_used, "lastUsed"),
+    TEXT(token_form_status, token, "token"),
+};
+static const struct schema token_status = TABLE(token_form_status, token_status_fields);
+
+static const struct field token_fields[] = {
+    OBJECT(token_form, metadata, "metadata", &token_meta),
+    OBJECT(token_form, spec, "spec", &token_spec),
+    OBJECT(token_form, status, "status", &token_status),
+    IGNORED("apiVersion"),
+    IGNORED("kind"),
+};
+static const struct schema token_table = TABLE(token_form, token_fields);
+
+struct token_list_form {
+    struct list items;
+};
+static const struct field token_list_fields[] = {
+    {.name = "items",
+     .type = FIELD_OBJECT_LIST,
+     .offset = offsetof(struct token_list_form, items),
+     .schema = &token_table},
+};
+static const struct schema token_list_table = TABLE(token_list_form, token_list_fields);
+
+/* ---- access reviews ---- */
+
+static const struct field review_resource_fields[] = {
+    TEXT(access_review_resource, name_space, "namespace"),
+    TEXT(access_review_resource, verb, "verb"),
+    TEXT(access_review_resource, group, "group"),
+    TEXT(access_review_resource, version, "version"),
+    TEXT(access_review_resource, resource, "resource"),
+    TEXT(access_review_resource, subresource, "subresource"),
+    TEXT(access_review_resource, name, "name"),
+    IGNORED("fieldSelector"), /* narrows the question; our answer is the same for all objects */
+    IGNORED("labelSelector"),
+};
+static const struct schema review_resource = TABLE(access_review_resource, review_resource_fields);
+
+static const struct field review_path_fields[] = {
+    TEXT(access_review_path, path, "path"),
+    TEXT(access_review_path, verb, "verb"),
+};
+static const struct schema review_path = TABLE(access_review_path, review_path_fields);
+
+static const struct field review_spec_fields[] = {
+    OBJECT(access_review_form, resource, "resourceAttributes", &review_resource),
+    OBJECT(access_review_form, path, "nonResourceAttributes", &review_path),
+};
+static const struct schema review_spec = TABLE(access_review_form, review_spec_fields);
+
+struct review_document {
+    struct access_review_form *spec;
+};
+static const struct field review_fields[] = {
+    OBJECT(review_document, spec, "spec", &review_spec),
+    IGNORED("status"),
+};
+static const struct schema review_table = TABLE(review_document, review_fields);
+
+/* ---- decoding ---- */
+
+/* What messages call a form; there is no kind behind it. */
+static const struct kind_info token_info = {
+    .name = "Token", .group = "bgppeerd.io", .version = "v1", .api_version = "bgppeerd.io/v1"};
+static const struct kind_info token_list_info = {
+    .name = "TokenList", .group = "bgppeerd.io", .version = "v1", .api_version = "bgppeerd.io/v1"};
+static const struct kind_info review_info = {.name = "SelfSubjectAccessReview",
+                                             .group = "authorization.k8s.io",
+                                             .version = "v1",
+                                             .api_version = "authorization.k8s.io/v1"};
+
+/* apiVersion and kind may be missing, but not be others. */
+static int check_header(const struct kind_info *info, const json_t *root, struct err *err) {
+    const json_t *version = json_object_get(root, "apiVersion"), *kind = json_object_get(root, "kind");
+
+    if (!json_is_object(root)) {
+        return err_set(err, ERR_BAD_REQUEST, "the body must be one %s, not %s", info->name,
+                       tree_type_name(root));
+    }
+    if ((kind && !(json_is_string(kind) && strcmp(json_string_value(kind), info->name) == 0)) ||
+        (version &&
+         !(json_is_string(version) && strcmp(json_string_value(version), info->api_version) == 0))) {
+        return err_set(err, ERR_BAD_REQUEST,
+                       "this path takes a %s of apiVersion %s; correct kind and apiVersion", info->name,
+                       info->api_version);
+    }
+    return 0;
+}
+
+static int decode_form(const struct kind_info *info, const struct schema *schema, json_t *root,
+                       struct arena *arena, void *out, struct err *err) {
+    struct decoding d;
+    int rc;
+
+    if (check_header(info, root, err) < 0) {
+        return -1;
+    }
+    decoding_init(&d, arena, info);
+    fields_decode(&d, schema, root, NULL, out);
+    rc = decoding_finish(&d, err);
+    decoding_done(&d);
+    return rc;
+}
+
+int codec_decode_token(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                       struct token_form *ret, struct err *err) {
+    json_auto_t *root = NULL;
+    struct token_form form = {.spec = NULL};
+
+    if (syntax_read(syntax, bytes, len, NULL, &root, err) < 0 ||
+        decode_form(&token_info, &token_table, root, arena, &form, err) < 0) {
+        return -1;
+    }
+    *ret = form;
+    return 0;
+}
+
+int codec_decode_token_list(const char *bytes, size_t len, struct arena *arena, struct list *ret,
+                            struct err *err) {
+    json_auto_t *root = NULL;
+    struct token_list_form form = {.items = {.count = 0}};
+
+    if (json_read(bytes, len, NULL, &root, err) < 0 ||
+        decode_form(&token_list_info, &token_list_table, root, arena, &form, err) < 0) {
+        return -1;
+    }
+    *ret = form.items;
+    return 0;
+}
+
+int codec_decode_access_review(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                               struct access_review_form *ret, struct err *err) {
+    json_auto_t *root = NULL;
+    struct review_document form = {.spec = NULL};
+    int rc = syntax == CODEC_PROTOBUF ? protobuf_read_access_review(bytes, len, &root, err)
+                                      : syntax_read(syntax, bytes, len, NULL, &root, err);
+
+    if (rc < 0 || decode_form(&review_info, &review_table, root, arena, &form, err) < 0) {
+        return -1;
+    }
+    if (!form.spec || (form.spec->resource == NULL) == (form.spec->path == NULL)) {
+        return err_set_field(
+            err, ERR_BAD_REQUEST, "spec",
+            "exactly one of spec.resourceAttributes and spec.nonResourceAttributes must be there");
+    }
+    *ret = *form.spec;
+    return 0;
+}
+
+const char *codec_status_message(const char *bytes, size_t len, struct arena *arena) {
+    json_auto_t *root = NULL;
+    struct err ignored = ERR_INIT;
+    const json_t *message;
+
+    if (json_read(bytes, len, NULL, &root, &ignored) < 0) {
+        return NULL;
+    }
+    message = json_object_get(root, "message");
+    return json_is_string(message) ? arena_strdup(arena, json_string_value(message)) : NULL;
+}
