@@ -9,24 +9,15 @@
 
 #include "base/clock.h"
 
-int vault_key_new(uint8_t **ret, struct err *err) {
-    uint8_t *bytes = sodium_malloc(FORMAT_KEY_BYTES);
-    if (bytes == NULL) {
-        return err_no_memory(err);
-    }
-    *ret = bytes;
-    return 0;
-}
-
 void vault_key_close(uint8_t *bytes) {
     /* A second line of defence: where the system refuses it, the key is as good. */
     (void)sodium_mprotect_readonly(bytes);
 }
 
 int vault_key_random(struct key *key, uint64_t id, struct err *err) {
-    uint8_t *bytes = NULL;
-    if (vault_key_new(&bytes, err) != 0) {
-        return -1;
+    uint8_t *bytes = sodium_malloc(FORMAT_KEY_BYTES);
+    if (bytes == NULL) {
+        return err_no_memory(err);
     }
     randombytes_buf(bytes, FORMAT_KEY_BYTES);
     vault_key_close(bytes);
@@ -35,9 +26,9 @@ int vault_key_random(struct key *key, uint64_t id, struct err *err) {
 }
 
 int vault_key_fingerprint(const struct key *fingerprint, uint8_t **ret, struct err *err) {
-    uint8_t *sub_key = NULL;
-    if (vault_key_new(&sub_key, err) != 0) {
-        return -1;
+    uint8_t *sub_key = sodium_malloc(FORMAT_KEY_BYTES);
+    if (sub_key == NULL) {
+        return err_no_memory(err);
     }
     vault_format_derive_fingerprint_key(fingerprint->bytes, sub_key);
     vault_key_close(sub_key);

@@ -97,8 +97,7 @@ struct vault {
 /* The active key or NULL; the key of that id or NULL. With the lock. */
 const struct key *vault_keyring_active(const struct vault *vault);
 const struct key *vault_keyring_find(const struct vault *vault, uint64_t id);
-/* Memory for a key; key_close makes it read-only once it is filled. sodium_free() it. */
-int vault_key_new(uint8_t **ret, struct err *err) MUST_CHECK;
+/* A key's sodium_malloc memory, now filled, becomes read-only. */
 void vault_key_close(uint8_t *bytes);
 int vault_key_random(struct key *key, uint64_t id, struct err *err) MUST_CHECK;
 /* What fingerprints are made with, in memory of its own. */

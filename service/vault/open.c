@@ -76,9 +76,9 @@ size_t vault_list_roots(const struct vault_setting *settings, size_t count,
 static int unwrap(const struct root *root, const struct vault_setting *setting, enum format_name what,
                   uint64_t id, struct key *ret, struct err *err) {
     struct format_wrapped wrapped;
-    uint8_t *bytes = NULL;
-    if (vault_key_new(&bytes, err) != 0) {
-        return -1;
+    uint8_t *bytes = sodium_malloc(FORMAT_KEY_BYTES);
+    if (bytes == NULL) {
+        return err_no_memory(err);
     }
     if (!vault_format_read_wrapped(setting->value, setting->value_len, &wrapped) ||
         !vault_format_unwrap_key(&wrapped, root->wrap_key, root->record.id, what, id, bytes)) {

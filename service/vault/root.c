@@ -19,10 +19,10 @@ void vault_root_done(struct root *root) {
 /* Takes over and wipes `root_key`. */
 static int derive(uint8_t *root_key, char ret_id[VAULT_ROOT_ID_MAX], uint8_t **ret_wrap_key,
                   struct err *err) {
-    uint8_t *wrap_key = NULL;
-    if (vault_key_new(&wrap_key, err) != 0) {
+    uint8_t *wrap_key = sodium_malloc(FORMAT_KEY_BYTES);
+    if (wrap_key == NULL) {
         sodium_free(root_key);
-        return -1;
+        return err_no_memory(err);
     }
     vault_format_derive_root(root_key, ret_id, wrap_key);
     vault_key_close(wrap_key);

@@ -2,8 +2,8 @@
  * What the vault's tests share: a stand-in for the store (a table of settings that commits in one step and
  * can be copied, to look at it as a crash would leave it), a directory, key files.
  */
-#ifndef BGPPEERD_TESTS_VAULT_FIXTURE_H
-#define BGPPEERD_TESTS_VAULT_FIXTURE_H
+#ifndef BGPPEERD_TESTS_UNIT_VAULT_FIXTURE_H
+#define BGPPEERD_TESTS_UNIT_VAULT_FIXTURE_H
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -187,6 +187,18 @@ static inline struct vault *open_over(const struct vault_options *options, struc
     table_commit(table, &settings);
     vault_apply(vault);
     return vault;
+}
+
+/* Opens and must be refused, with nothing changed. */
+static inline void refuse(const struct vault_options *options, const struct table *table, enum err_code code,
+                          const char *words) {
+    struct vault *vault = NULL;
+    struct vault_settings settings = {.items = NULL, .count = 77};
+    struct err err = ERR_INIT;
+    assert_refused(vault_keyring_open(options, table->rows, table->count, &cheap, &vault, &settings, &err),
+                   &err, code, words);
+    assert_null(vault);
+    assert_int_equal(settings.count, 77);
 }
 
 /* ---- values ---- */

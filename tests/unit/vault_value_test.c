@@ -133,7 +133,7 @@ static void flip_text(struct fixture *f, const struct row *row, const char **fie
     assert_true(strlen(original) < sizeof text);
     *field = text;
     for (size_t i = 0; i < strlen(original); i++) {
-        strcpy(text, original);
+        memcpy(text, original, strlen(original) + 1);
         text[i] = (char)(text[i] ^ 0x01);
         assert_does_not_open(f->vault, &row->place, &sealed);
         memmove(text + i, original + i + 1, strlen(original) - i); /* one byte fewer */
