@@ -1,0 +1,216 @@
+"""Previews show what a change would do and change nothing; applies are all or nothing; explanations answer why."""
+import unittest
+
+from service import Service
+
+RESOURCES = "/apis/projectcalico.org/v3/"
+PREVIEWS = "/apis/bgppeerd.io/v1/previews"
+APPLIES = "/apis/bgppeerd.io/v1/applies"
+TOR = RESOURCES + "bgppeers/rack1-host1-tor"
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+def peer(name, **spec):
+    return {"apiVersion": "projectcalico.org/v3", "kind": "BGPPeer", "metadata": {"name": name}, "spec": spec}
+
+
+def node(name, address):
+    return {"apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": name},
+            "spec": {"bgp": {"ipv4Address": address}}}
+
+
+def by_node(preview):
+    return {entry["node"]: entry for entry in preview["changes"]["nodes"]}
+
+
+class PreviewCase(unittest.TestCase):
+    def setUp(self):
+        self.service = Service()
+        self.addCleanup(self.service.close)
+        self.service.start()
+        for name, answer in self.service.apply_examples().items():
+            self.assertEqual(answer.status, 201, name)
+
+    def get(self, path):
+        answer = self.service.request("GET", path)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json()
+
+    def peerings(self, name):
+        return self.get(f"{RESOURCES}nodes/{name}/peerings")
+
+    def patch(self, path, spec, query=""):
+        return self.service.request("PATCH", path + query, {"spec": spec}, MERGE)
+
+
+class OneWriteTest(PreviewCase):
+    QUERY = "?dryRun=All&preview=peerings"
+
+    def test_a_changed_session_has_old_and_new_values(self):
+        before = self.peerings("rack1-host1")
+        answer = self.patch(TOR, {"asNumber": 63499, "keepaliveTime": "10s"}, self.QUERY)
+        self.assertEqual(answer.status, 200, answer.body)
+        preview = answer.json()
+        self.assertEqual(preview["object"]["spec"]["asNumber"], 63499)
+        self.assertEqual(preview["changes"]["totals"],
+                         {"nodes": 1, "added": 0, "removed": 0, "changed": 1, "disruptive": 1})
+        changed = by_node(preview)["rack1-host1"]["changed"][0]
+        self.assertTrue(changed["disruptive"])
+        self.assertEqual(changed["fields"], [
+            {"field": "asNumber", "old": 63400, "new": 63499, "disruptive": True},
+            {"field": "keepaliveTimeSeconds", "old": None, "new": 10, "disruptive": False}])
+        self.assertEqual(self.peerings("rack1-host1"), before)
+
+    def test_timers_alone_are_not_disruptive(self):
+        preview = self.patch(TOR, {"maxRestartTime": "90s"}, self.QUERY).json()
+        self.assertEqual(preview["changes"]["totals"]["disruptive"], 0)
+        self.assertEqual(preview["changes"]["totals"]["changed"], 1)
+
+    def test_deletion_names_who_loses_the_last_session(self):
+        self.service.request("DELETE", RESOURCES + "bgppeers/collector")
+        self.service.request("DELETE", RESOURCES + "bgppeers/reflectors")
+        answer = self.service.request("DELETE", RESOURCES + "bgppeers/rack2-tor" + self.QUERY)
+        self.assertEqual(answer.status, 200, answer.body)
+        preview = answer.json()
+        self.assertEqual(preview["changes"]["totals"]["removed"], 2)
+        self.assertEqual(preview["warnings"], ["node rack2-host1 would lose its last session",
+                                               "node rack2-host2 would lose its last session"])
+        self.assertTrue(by_node(preview)["rack2-host1"]["removed"][0]["disruptive"])
+        self.assertEqual(self.service.request("GET", RESOURCES + "bgppeers/rack2-tor").status, 200)
+
+    def test_a_change_without_effect_lists_no_node(self):
+        answer = self.service.request("PATCH", TOR + self.QUERY, {"metadata": {"labels": {"a": "b"}}}, MERGE)
+        self.assertEqual(answer.json()["changes"], {
+            "totals": {"nodes": 0, "added": 0, "removed": 0, "changed": 0, "disruptive": 0}, "nodes": []})
+
+    def test_an_invalid_document_gets_the_causes_of_the_write(self):
+        bad = peer("bad", peerIP="300.1.1.1", nodeSelector="rack ==")
+        preview = self.service.request("POST", RESOURCES + "bgppeers" + self.QUERY, bad)
+        write = self.service.request("POST", RESOURCES + "bgppeers", bad)
+        self.assertEqual(preview.status, 422)
+        self.assertEqual(preview.json()["details"]["causes"], write.json()["details"]["causes"])
+
+    def test_preview_needs_a_dry_run(self):
+        self.assertEqual(self.patch(TOR, {"asNumber": 63499}, "?preview=peerings").status, 400)
+        self.assertEqual(self.patch(TOR, {"asNumber": 63499}, "?dryRun=All&preview=everything").status, 400)
+
+
+class GroupTest(PreviewCase):
+    def setUp(self):
+        super().setUp()
+        self.documents = [node("rack3-host1", "192.168.3.11/24"),
+                          peer("rack3-tor", node="rack3-host1", peerIP="192.168.3.254", asNumber=63402)]
+
+    def post(self, path, documents, revision=None):
+        headers = {} if revision is None else {"If-Match": f'"{revision}"'}
+        return self.service.request("POST", path, documents, headers)
+
+    def test_previewed_together_then_applied_in_one_transaction(self):
+        answer = self.post(PREVIEWS, self.documents)
+        self.assertEqual(answer.status, 200, answer.body)
+        preview = answer.json()
+        added = [entry["peerIP"] for entry in by_node(preview)["rack3-host1"]["added"]]
+        self.assertEqual(added, ["192.168.0.10", "192.168.2.11", "192.168.3.254"])
+        self.assertEqual(by_node(preview)["rack2-host1"]["added"][0]["peerIP"], "192.168.3.11")
+        self.assertEqual(self.service.request("GET", RESOURCES + "nodes/rack3-host1").status, 404)
+
+        applied = self.post(APPLIES, self.documents, preview["metadata"]["resourceVersion"])
+        self.assertEqual(applied.status, 200, applied.body)
+        self.assertEqual([entry["kind"] for entry in applied.json()["objects"]], ["Node", "BGPPeer"])
+        items = self.peerings("rack3-host1")["items"]
+        self.assertEqual([entry["peerIP"] for entry in items], added)
+
+    def test_multi_document_yaml(self):
+        text = ("kind: Node\napiVersion: projectcalico.org/v3\nmetadata: {name: y1}\n---\n"
+                "kind: Node\napiVersion: projectcalico.org/v3\nmetadata: {name: y2}\n")
+        answer = self.service.request("POST", APPLIES, text.encode(), {"Content-Type": "application/yaml"})
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(self.service.request("GET", RESOURCES + "nodes/y2").status, 200)
+
+    def test_one_bad_document_stops_all(self):
+        documents = self.documents + [peer("broken", peerIP="nonsense")]
+        for path in (PREVIEWS, APPLIES):
+            answer = self.post(path, documents)
+            self.assertEqual(answer.status, 422, answer.body)
+            self.assertEqual(answer.json()["details"]["causes"][0]["field"], "[2].spec.peerIP")
+        self.assertEqual(self.service.request("GET", RESOURCES + "nodes/rack3-host1").status, 404)
+
+    def test_a_stale_version_in_a_document_stops_all(self):
+        stale = self.get(TOR)
+        self.patch(TOR, {"asNumber": 63401})
+        answer = self.post(APPLIES, self.documents + [stale])
+        self.assertEqual(answer.status, 409, answer.body)
+        self.assertIn("document 3 (BGPPeer)", answer.json()["message"])
+        self.assertEqual(self.service.request("GET", RESOURCES + "nodes/rack3-host1").status, 404)
+
+    def test_if_match_survives_changes_that_do_not_matter(self):
+        revision = self.post(PREVIEWS, self.documents).json()["metadata"]["resourceVersion"]
+        self.patch(TOR, {"asNumber": 63401})
+        applied = self.post(APPLIES, self.documents, revision)
+        self.assertEqual(applied.status, 200, applied.body)
+
+    def test_if_match_refuses_when_the_result_would_differ(self):
+        revision = self.post(PREVIEWS, self.documents).json()["metadata"]["resourceVersion"]
+        self.service.request("DELETE", RESOURCES + "bgppeers/collector")
+        refused = self.post(APPLIES, self.documents, revision)
+        self.assertEqual(refused.status, 409, refused.body)
+        self.assertEqual(self.service.request("GET", RESOURCES + "nodes/rack3-host1").status, 404)
+
+    def test_if_match_without_a_known_preview(self):
+        revision = self.get(RESOURCES + "nodes")["metadata"]["resourceVersion"]
+        self.assertEqual(self.post(APPLIES, self.documents, int(revision) - 1).status, 409)
+        self.assertEqual(self.post(APPLIES, self.documents, "nonsense").status, 400)
+        self.assertEqual(self.post(APPLIES, self.documents, revision).status, 200)
+
+    def test_applying_twice_changes_nothing(self):
+        first = self.post(APPLIES, self.documents).json()
+        second = self.post(APPLIES, self.documents).json()
+        self.assertEqual(first["objects"], second["objects"])
+
+    def test_nothing_to_do_is_said(self):
+        self.assertEqual(self.post(PREVIEWS, []).status, 400)
+        self.assertEqual(self.post(PREVIEWS, {"kind": "Pod", "apiVersion": "v1"}).status, 400)
+
+
+class ExplainTest(PreviewCase):
+    def explain(self, name, remote):
+        return self.service.request("GET", f"{RESOURCES}nodes/{name}/peerings?explain={remote}")
+
+    def test_by_address_and_by_name(self):
+        by_address = self.explain("rack1-host1", "192.168.2.11").json()
+        by_name = self.explain("rack1-host1", "rack2-host1").json()
+        self.assertEqual(by_address["verdict"], "Session")
+        self.assertEqual(by_address["considered"], by_name["considered"])
+        winner = next(rule for rule in by_address["considered"] if rule["bgpPeer"] == "reflectors")
+        self.assertTrue(winner["forward"]["matches"])
+
+    def test_a_selector_shows_its_parts_and_labels(self):
+        answer = self.explain("rack1-host1", "rack2-host2").json()
+        self.assertEqual(answer["verdict"], "NoSession")
+        text = str(answer)
+        self.assertIn("has(route-reflector)", text)
+
+    def test_unknown_remotes(self):
+        self.assertEqual(self.explain("rack1-host1", "198.51.100.7").json()["verdict"], "NoSession")
+        self.assertEqual(self.explain("rack1-host1", "no-such-node").status, 404)
+        self.assertEqual(self.explain("no-such-node", "198.51.100.7").status, 404)
+
+    def test_sessions_of_one_bgppeer_in_pages(self):
+        path = RESOURCES + "bgppeers/reflectors/peerings"
+        whole = self.get(path)
+        pages, token = [], ""
+        while True:
+            page = self.get(f"{path}?limit=1&continue={token}")
+            pages += page["items"]
+            token = page["metadata"].get("continue", "")
+            if not token:
+                break
+        self.assertEqual(pages, whole["items"])
+        self.assertEqual({entry["node"] for entry in pages},
+                         {"rack1-host1", "rack1-host2", "rack2-host1", "rack2-host2"})
+        self.assertEqual(self.service.request("GET", RESOURCES + "bgppeers/nobody/peerings").status, 404)
+        self.assertEqual(self.service.request("GET", path + "?limit=0").status, 400)
+
+
+if __name__ == "__main__":
+    unittest.main()
