@@ -20,7 +20,7 @@
 #include "snapshot.h"
 
 #define PEERING_DEFAULT_AS 64512u
-#define PEERING_BGP_PORT 179
+#define PEERING_BGP_PORT   179
 
 enum peering_scope { SCOPE_GLOBAL, SCOPE_NODE, SCOPE_NODE_SELECTOR, SCOPE_MESH };
 
@@ -45,11 +45,11 @@ struct peering_entry {
     uint32_t as_number;
     uint32_t local_as_number;
     bool external;
-    const char *source_address; /* NULL: none configured */
-    uint8_t ttl_security;       /* hops, 0 = off */
-    int64_t max_restart_time_s; /* -1 = absent */
-    int64_t keepalive_time_s;   /* -1 = absent */
-    const char *next_hop;       /* "Self", "Keep" or NULL */
+    const char *source_address;             /* NULL: none configured */
+    uint8_t ttl_security;                   /* hops, 0 = off */
+    int64_t max_restart_time_s;             /* -1 = absent */
+    int64_t keepalive_time_s;               /* -1 = absent */
+    const char *next_hop;                   /* "Self", "Keep" or NULL */
     const char *route_reflector_cluster_id; /* NULL = absent */
     uint32_t num_allowed_local_as_numbers;  /* 0 = absent */
     bool passive;
@@ -110,11 +110,10 @@ int peering_index_new(const struct snapshot *snapshot, const char *secret_namesp
  */
 struct node_set;
 int peering_index_next(const struct peering_index *prev, const struct snapshot *next,
-                       const struct snapshot_change *changes, size_t count,
-                       struct peering_index **ret, struct node_set **ret_affected, struct err *err)
-    MUST_CHECK;
+                       const struct snapshot_change *changes, size_t count, struct peering_index **ret,
+                       struct node_set **ret_affected, struct err *err) MUST_CHECK;
 struct peering_index *peering_index_ref(const struct peering_index *index);
-void peering_index_unref(const struct peering_index *index); /* accepts NULL */
+void peering_index_unref(const struct peering_index *index);                      /* accepts NULL */
 const struct snapshot *peering_index_snapshot(const struct peering_index *index); /* borrowed */
 
 /* Every node has a slot, a small number that stays its own as long as the node exists and may be
@@ -151,5 +150,43 @@ void peering_encode(const struct peering_list *list, uint64_t resource_version,
                     const struct peering_reveal *reveal, struct buf *out);
 /* What the ETag is a digest of: the document without metadata.resourceVersion. */
 void peering_encode_content(const struct peering_list *list, struct buf *out);
+
+/* ---- for previews, questions and overviews ---- */
+
+/* Totals of one node's differences. */
+struct peering_diff {
+    size_t before; /* sessions */
+    size_t after;
+    size_t added;
+    size_t removed;
+    size_t changed;
+    size_t disruptive; /* removed, or changed so that the daemon must restart the session */
+};
+/*
+ * What differs between two lists of one node (NULL: there is no such node), as one JSON object:
+ * {node, added: [entry…], removed: [entry…], changed: [{peerIP, port, disruptive, fields: [{field, old, new,
+ * disruptive}]}]}; entries as in the list, with `disruptive` added. A value that is absent is null.
+ */
+void peering_encode_diff(const struct peering_list *before, const struct peering_list *after, struct buf *out,
+                         struct peering_diff *ret);
+
+/*
+ * The sessions that one BGPPeer creates on all nodes, in the order of their names: appends to `items`
+ * objects {node, …entry} and to `suppressed` objects {node, …suppressed}, with commas between them but
+ * without the arrays' brackets. Begins behind node `after` (NULL: the first) and ends with the node that
+ * brings both together to `limit` or more; *ret_next is then that node's name, to go on from (borrowed
+ * from the index), and NULL when nothing is left. ERR_NOT_FOUND: there is no such BGPPeer.
+ */
+int peering_encode_sessions(const struct peering_index *index, const char *bgp_peer, const char *after,
+                            size_t limit, struct buf *items, struct buf *suppressed, const char **ret_next,
+                            struct err *err) MUST_CHECK;
+
+/*
+ * Why `node` does, or does not, peer with `remote` (an address in any form, or a node's name): a
+ * PeeringExplanation document. ERR_NOT_FOUND: there is no such node, or `remote` is neither an address nor
+ * a node.
+ */
+int peering_explain(const struct peering_index *index, const char *node, const char *remote, struct buf *out,
+                    struct err *err) MUST_CHECK;
 
 #endif

@@ -19,8 +19,8 @@
 /* One stored object: decoded, and its JSON as served. Reference counted, immutable. */
 struct record {
     const struct object *object;
-    const char *key;   /* "name" or "namespace/name": the order of lists is byte order of this */
-    const char *json;  /* the whole document */
+    const char *key;  /* "name" or "namespace/name": the order of lists is byte order of this */
+    const char *json; /* the whole document */
     size_t json_len;
     uint64_t revision; /* = object->meta.resource_version */
 };

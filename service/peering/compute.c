@@ -168,9 +168,9 @@ static int report_part(struct compute *compute, const struct candidate *winner) 
     const struct secret_key_ref *ref =
         spec == NULL ? compute->index->defaults.mesh_password : password_ref(spec->password);
     issue.reason = part->password_reason;
-    issue.detail = arena_printf(compute->arena, "key \"%s\" of Secret \"%s\"",
-                                ref->key != NULL ? ref->key : "", part->secret_key);
-    return issue.detail == NULL ? err_no_memory(compute->err) : compute_report(compute, &issue);
+    issue.detail = part->secret_key;
+    issue.other = ref->key != NULL ? ref->key : "";
+    return compute_report(compute, &issue);
 }
 
 static int64_t seconds_of(const struct duration *duration) {

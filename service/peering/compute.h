@@ -47,7 +47,7 @@ struct issue {
     const struct rule *rule; /* NULL: the mesh, or the node itself */
     const char *detail;      /* names what is wrong (a filter, a Secret, a family); part of the identity */
     const char *peer_ip;     /* NULL: none */
-    const char *other;       /* a second name for the message; NULL: none */
+    const char *other;       /* a second name, for the message; NULL: none */
     size_t others;           /* how many more besides `other` */
 };
 

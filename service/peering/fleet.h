@@ -138,9 +138,10 @@ static inline const struct id_list *index_get(const struct map_node *map, const 
 }
 /* NO_ID: there is none. */
 uint32_t index_slot(const struct peering_index *index, const char *node);
-/* The owner of lowest name, whose AS is `as_number` when that is not 0; NULL: none. */
-const struct node_facts *index_owner(const struct peering_index *index, const struct ip_addr *addr,
-                                     uint32_t as_number);
+/* Of the owners (may be NULL) the one of lowest name, whose AS is `as_number` when that is not 0; NULL: none.
+ */
+const struct node_facts *index_first_owner(const struct peering_index *index, const struct id_list *owners,
+                                           uint32_t as_number);
 
 /* AS(n) and listenPort(n). */
 static inline uint32_t node_as(const struct peering_index *index, const struct node_facts *node) {

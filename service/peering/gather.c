@@ -85,24 +85,26 @@ static int propose_nodes(struct compute *compute, enum step step, const struct p
     return 0;
 }
 
-/* A rule's peerIP as the peer. */
+/* A rule's peerIP as the peer. Whoever owns the address, of lowest name, is the remote node; of those with
+ * the AS that is meant, the first also says the port. */
 static int propose_address(struct compute *compute, enum step step, const struct part *part) {
+    const struct peering_index *index = compute->index;
     const struct rule *rule = part->rule;
-    const struct ip_addr *addr = &rule->peer.addr;
     struct candidate candidate = {.part = part,
-                                  .remote = index_owner(compute->index, addr, 0),
                                   .address_text = rule->peer_text,
-                                  .as_number = rule_as(compute->index, rule),
+                                  .as_number = rule_as(index, rule),
                                   .port = rule->peer.port,
                                   .step = (uint8_t)step};
-    if (candidate.remote != NULL) {
+    const struct id_list *owners = index_owners(index, &rule->peer.addr);
+    if (owners != NULL) {
+        candidate.remote = index_first_owner(index, owners, 0);
         compute_note_revision(compute, candidate.remote->record);
+        const struct node_facts *meant = index_first_owner(index, owners, candidate.as_number);
+        if (candidate.port == 0 && meant != NULL) {
+            candidate.port = node_port(index, meant);
+        }
     }
-    if (candidate.port == 0) {
-        const struct node_facts *meant = index_owner(compute->index, addr, candidate.as_number);
-        candidate.port = meant == NULL ? 0 : node_port(compute->index, meant);
-    }
-    return propose(compute, &candidate, addr);
+    return propose(compute, &candidate, &rule->peer.addr);
 }
 
 static int part_new(struct compute *compute, const struct rule *rule, struct part **ret) {

@@ -174,9 +174,8 @@ uint32_t peering_index_slots(const struct peering_index *index) {
     return set_bound(index->slots);
 }
 
-const struct node_facts *index_owner(const struct peering_index *index, const struct ip_addr *addr,
-                                     uint32_t as_number) {
-    const struct id_list *owners = index_owners(index, addr);
+const struct node_facts *index_first_owner(const struct peering_index *index, const struct id_list *owners,
+                                           uint32_t as_number) {
     const struct node_facts *first = NULL;
     ID_EACH(i, owners) {
         const struct node_facts *node = index_node(index, owners->ids[i]);

@@ -30,7 +30,7 @@ static int check_owners(struct compute *compute, const struct address *address) 
     if (owners == NULL || owners->count < 2) {
         return 0;
     }
-    const struct node_facts *first = index_owner(compute->index, &address->addr, 0);
+    const struct node_facts *first = index_first_owner(compute->index, owners, 0);
     const struct node_facts *other = NULL; /* the first by name of the others */
     ID_EACH(i, owners) {
         const struct node_facts *owner = index_node(compute->index, owners->ids[i]);
@@ -97,11 +97,6 @@ static bool same_problem(const struct issue *a, const struct issue *b) {
 
 /* ---- messages ---- */
 
-/* "BGPPeer a", or "the node-to-node mesh". */
-static const char *who(struct arena *arena, const struct rule *rule) {
-    return rule == NULL ? "the node-to-node mesh" : arena_printf(arena, "BGPPeer \"%s\"", rule->name);
-}
-
 /* "its session with 10.0.0.1", or "its 12 sessions". */
 static const char *which(struct arena *arena, const struct issue *issue, size_t addresses) {
     return addresses == 1 ? arena_printf(arena, "its session with %s", issue->peer_ip)
@@ -159,32 +154,46 @@ static const char *write_rule_message(struct arena *arena, const struct issue *i
                         issue->detail, name);
 }
 
-static const char *write_password_message(struct arena *arena, const struct issue *issue, size_t addresses) {
+/* What is wrong with the password, and what to do. `detail` is the Secret, `other` the key in it. */
+static const char *write_password_cause(struct arena *arena, const struct issue *issue, const char *by) {
     static const struct {
         const char *reason;
         const char *text;
     } causes[] = {
-        {"SecretNotFound", "does not exist. Create the Secret"},
-        {"SecretKeyNotFound", "does not exist in that Secret. Add the key"},
         {"PasswordEmpty", "is empty. Store a password of 1 to 80 bytes"},
         {"PasswordTooLong", "is longer than the 80 bytes that TCP MD5 allows. Store a shorter one"},
         {"PasswordUnusable", "holds a NUL, a newline or a double quote, which routing daemons cannot read. "
-                             "Store a password without them"},
+                             "Store one without them"},
         {"VaultError", "cannot be decrypted. Store it again, or restore the vault's key"},
     };
-    const char *text = "cannot be used. Store it again";
+    if (strcmp(issue->reason, "SecretNotFound") == 0) {
+        return arena_printf(arena, "Secret \"%s\" with the password of %s does not exist. Create it",
+                            issue->detail, by);
+    }
+    if (strcmp(issue->reason, "SecretKeyNotFound") == 0) {
+        return arena_printf(arena, "Secret \"%s\" has no key \"%s\", the password of %s. Add it",
+                            issue->detail, issue->other, by);
+    }
+    const char *text = causes[0].text;
     for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
         if (strcmp(issue->reason, causes[i].reason) == 0) {
             text = causes[i].text;
         }
     }
-    const char *by = who(arena, issue->rule);
+    return arena_printf(arena, "the password of %s (key \"%s\" of Secret \"%s\") %s", by, issue->other,
+                        issue->detail, text);
+}
+
+static const char *write_password_message(struct arena *arena, const struct issue *issue, size_t addresses) {
+    const char *by = issue->rule == NULL ? "the node-to-node mesh"
+                                         : arena_printf(arena, "BGPPeer \"%s\"", issue->rule->name);
+    const char *cause = by == NULL ? NULL : write_password_cause(arena, issue, by);
     const char *sessions = which(arena, issue, addresses);
-    if (by == NULL || sessions == NULL) {
+    if (cause == NULL || sessions == NULL) {
         return NULL;
     }
-    return arena_printf(arena, "the password of %s (%s) %s; until then %s %s withheld.", by, issue->detail,
-                        text, sessions, addresses == 1 ? "is" : "are");
+    return arena_printf(arena, "%s; until then %s %s withheld.", cause, sessions,
+                        addresses == 1 ? "is" : "are");
 }
 
 /* NULL: out of memory. */

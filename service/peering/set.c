@@ -1,6 +1,11 @@
 /*
  * Persistent bitmap: a root with pointers to chunks of 4096 bits (512 bytes). A change copies the root and
  * one chunk, unless they are this version's alone. Roots own chunks. No locks.
+ *
+ * Why not libroaring (0.2.66, copy-on-write mode): with 100,000 slots, changing one bit in a new version
+ * costs the same (0.2 to 0.4 microseconds against 0.1 to 0.3, for sets from 40 to 100,000 members), so does
+ * iterating, but asking for one member, which each list does for every selector, takes 2 ns against 5 to 37.
+ * Its sparse sets are smaller (100 bytes to 1 KB against 13), which did not outweigh another dependency.
  */
 #include <stdlib.h>
 #include <string.h>
