@@ -1,0 +1,378 @@
+/*
+ * POST …/previews and …/applies: several documents at once. Each is created, or replaces the object of its
+ * name. A preview changes nothing; an apply makes all of the changes in one transaction or none.
+ *
+ * An apply may carry `If-Match: "<resourceVersion of the preview>"`. While the fleet has not moved on, it is
+ * applied as previewed; when it has, the preview is made again, and the apply goes on only if it would still
+ * do the same. The final check is the committer's, so nothing slips in between.
+ */
+#include <string.h>
+
+#include "base/number.h"
+#include "etag.h"
+#include "handlers.h"
+#include "media.h"
+#include "preview.h"
+#include "reply.h"
+#include "server.h"
+#include "worker.h"
+#include "write.h"
+
+#define DOCUMENTS_MAX 1000
+#define APPLY_TRIES   5
+
+struct one {
+    struct write write;
+    struct arena object_arena;
+};
+
+/* A request for several documents. */
+struct group {
+    enum codec_unknown unknown;
+    bool dry_run;
+    struct codec_document *documents;
+    size_t count;
+    struct one *ones;
+    char body[DIGEST_TEXT_MAX]; /* of the body's bytes */
+    uint64_t if_fleet;          /* applies: If-Match, 0 = none */
+    unsigned tries;
+
+    struct err err;
+    uint64_t revision;            /* that the preview was made at */
+    char result[DIGEST_TEXT_MAX]; /* of the preview's changes */
+    struct buf changes;
+    struct buf warnings;
+};
+
+static void release_ones(struct group *group) {
+    for (size_t i = 0; group->ones != NULL && i < group->count; i++) {
+        record_unref(group->ones[i].write.record);
+        group->ones[i].write.record = NULL;
+        arena_done(&group->ones[i].object_arena);
+    }
+}
+
+static void cleanup(struct request *request) {
+    struct group *group = request->work;
+    release_ones(group);
+    buf_done(&group->changes);
+    buf_done(&group->warnings);
+}
+
+static void on_done(struct write *write) {
+    request_resume(write->arg);
+}
+
+/* ---- documents ---- */
+
+/* Say which of the documents an error is about, in its text and its causes. */
+static int name_document(struct request *request, const struct group *group, size_t index,
+                         struct causes *causes, struct err *err) {
+    for (size_t i = 0; causes != NULL && i < causes->count; i++) {
+        const char *field = arena_printf(&request->arena, "[%zu].%s", index, causes->items[i].field);
+        if (field != NULL) {
+            causes->items[i].field = field;
+        }
+    }
+    request->causes = causes;
+    return err_wrap(err, "document %zu (%s)", index + 1, kind_info(group->documents[index].kind)->name);
+}
+
+static int decode_one(struct request *request, struct group *group, size_t index, struct err *err) {
+    const struct codec_document *document = &group->documents[index];
+    const struct kind_info *info = kind_info(document->kind);
+    struct codec_options options = {.syntax = CODEC_JSON,
+                                    .unknown = group->unknown,
+                                    .kind = document->kind,
+                                    .name_space = info->namespaced ? "default" : NULL};
+    struct causes *causes = arena_alloc(&request->arena, sizeof(*causes));
+    struct advice *advice = request_advice(request);
+    struct one *one = &group->ones[index];
+    if (causes == NULL || advice == NULL) {
+        return err_no_memory(err);
+    }
+    causes_init(causes, &request->arena);
+    *one = (struct one){.write = {.op = WRITE_REPLACE,
+                                  .kind = document->kind,
+                                  .object_arena = &one->object_arena,
+                                  .upsert = true,
+                                  .dry_run = group->dry_run,
+                                  .actor = "",
+                                  .arena = &request->arena,
+                                  .done = on_done,
+                                  .arg = request,
+                                  .err = ERR_INIT}};
+    arena_init(&one->object_arena, 0);
+    one->object_arena.wipe = document->kind == KIND_SECRET;
+    if (codec_decode(&options, document->json, document->len, &one->object_arena, &one->write.object, causes,
+                     advice, err) != 0) {
+        return name_document(request, group, index, causes, err);
+    }
+    if (one->write.object->meta.name == NULL) {
+        err_set_field(err, ERR_INVALID, "metadata.name",
+                      "metadata.name is required: documents are applied by name");
+        return name_document(request, group, index, NULL, err);
+    }
+    one->write.key = object_key(one->write.object, &request->arena);
+    if (one->write.key == NULL) {
+        return err_no_memory(err);
+    }
+    if (index > 0) {
+        group->ones[index - 1].write.also = &one->write;
+    }
+    return 0;
+}
+
+/* (Again) from the documents: a write consumes its object. */
+static int decode_all(struct request *request, struct group *group, struct err *err) {
+    release_ones(group);
+    for (size_t i = 0; i < group->count; i++) {
+        if (decode_one(request, group, i, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int group_new(struct request *request, struct group **ret, struct err *err) {
+    struct write_parameters parameters;
+    enum codec_syntax syntax;
+    struct group *group = arena_alloc(&request->arena, sizeof(*group));
+    if (group == NULL) {
+        return err_no_memory(err);
+    }
+    buf_init(&group->changes);
+    buf_init(&group->warnings);
+    group->err = (struct err)ERR_INIT;
+    if (write_parameters(request, &parameters, err) != 0 ||
+        media_document(request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE), false, &syntax, err) != 0 ||
+        codec_split(syntax, request->body.data, request->body.len, DOCUMENTS_MAX, &request->arena,
+                    &group->documents, &group->count, err) != 0) {
+        return -1;
+    }
+    if (group->count == 0) {
+        return err_set(err, ERR_BAD_REQUEST,
+                       "the body holds no document; send multi-document YAML, a JSON array, or a List");
+    }
+    group->ones = arena_array(&request->arena, group->count, sizeof(*group->ones));
+    if (group->ones == NULL) {
+        return err_no_memory(err);
+    }
+    group->unknown = parameters.unknown;
+    group->dry_run = parameters.dry_run;
+    digest_hex(request->body.data, request->body.len, group->body);
+    request->work = group;
+    request->cleanup = cleanup;
+    *ret = group;
+    return decode_all(request, group, err);
+}
+
+/* ---- preview ---- */
+
+static int make_preview(struct request *request, struct group *group, struct err *err) {
+    struct picture *before, *after;
+    struct node_set *affected;
+    if (state_preview(request->http->state, &group->ones[0].write, &before, &after, &affected, err) != 0) {
+        return -1;
+    }
+    buf_clear(&group->changes);
+    buf_clear(&group->warnings);
+    group->revision = snapshot_revision(before->snapshot);
+    int result = preview_encode(before, after, affected, &group->changes, &group->warnings, err);
+    if (result == 0) {
+        digest_hex(group->changes.data, group->changes.len, group->result);
+    }
+    node_set_free(affected);
+    picture_unref(before);
+    picture_unref(after);
+    return result;
+}
+
+/* The failure of the group: which document, and its causes. */
+static int group_failure(struct request *request, const struct group *group, struct err *err) {
+    /* The first write repeats the error of the one that failed, so look from the end. */
+    for (size_t i = group->count; i-- > 0;) {
+        struct write *write = &group->ones[i].write;
+        if (write->err.code != ERR_NONE && group->err.code == write->err.code) {
+            *err = write->err;
+            return name_document(request, group, i, write->err.code == ERR_INVALID ? &write->causes : NULL,
+                                 err);
+        }
+    }
+    *err = group->err;
+    return -1;
+}
+
+static void preview_job(struct request *request) {
+    struct group *group = request->work;
+    struct err err = ERR_INIT;
+    if (make_preview(request, group, &err) != 0) {
+        group->err = err;
+    }
+}
+
+static int merge_advice(struct request *request, const struct group *group, struct err *err) {
+    for (size_t i = 0; i < group->count; i++) {
+        if (write_merge_advice(request, &group->ones[i].write.advice, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void add_objects(struct buf *out, const struct group *group) {
+    buf_add_str(out, "\"objects\":[");
+    for (size_t i = 0; i < group->count; i++) {
+        const struct record *record = group->ones[i].write.record;
+        buf_json_comma(out);
+        buf_add(out, record->json, record->json_len);
+    }
+    buf_add_char(out, ']');
+}
+
+static int preview_answer(struct request *request, struct err *err) {
+    struct group *group = request->work;
+    if (group->err.code != ERR_NONE) {
+        return group_failure(request, group, err);
+    }
+    struct shown_preview shown = {.revision = group->revision};
+    memcpy(shown.body, group->body, sizeof(shown.body));
+    memcpy(shown.result, group->result, sizeof(shown.result));
+    shown_previews_add(&request->http->previews, &shown);
+
+    struct buf out = BUF_INIT;
+    buf_add_str(&out, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"Preview\",\"metadata\":{");
+    buf_printf(&out, "\"resourceVersion\":\"%llu\"},", (unsigned long long)group->revision);
+    add_objects(&out, group);
+    buf_add_str(&out, ",\"changes\":");
+    buf_add(&out, group->changes.data, group->changes.len);
+    buf_add_str(&out, ",\"warnings\":");
+    buf_add(&out, group->warnings.data, group->warnings.len);
+    buf_add_char(&out, '}');
+    int result = merge_advice(request, group, err);
+    if (result == 0) {
+        result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &out, err);
+    }
+    buf_done(&out);
+    return result;
+}
+
+int handle_previews(struct request *request, struct err *err) {
+    struct group *group;
+    if (group_new(request, &group, err) != 0) {
+        return -1;
+    }
+    return worker_run(request->http->worker, request, preview_job, preview_answer, err);
+}
+
+/* ---- apply ---- */
+
+static int apply_answer(struct request *request, struct err *err);
+
+static int apply_refused(struct request *request, struct err *err) {
+    struct group *group = request->work;
+    *err = group->err;
+    return -1;
+}
+
+static int apply_submit(struct request *request, struct group *group) {
+    request_suspend(request, apply_answer);
+    if (state_submit(request->http->state, &group->ones[0].write, &group->err) != 0) {
+        request->resume = apply_refused;
+        request_resume(request);
+    }
+    return 0;
+}
+
+/* The fleet has moved on since the preview: does the apply still do what it showed? */
+static void compare_job(struct request *request) {
+    struct group *group = request->work;
+    char shown[DIGEST_TEXT_MAX];
+    struct err err = ERR_INIT;
+    if (!shown_previews_find(&request->http->previews, group->if_fleet, group->body, shown)) {
+        err_set(&group->err, ERR_CONFLICT,
+                "If-Match: no preview of these documents at resourceVersion %llu is known any more, and the "
+                "fleet has "
+                "changed since; preview again",
+                (unsigned long long)group->if_fleet);
+    } else if (make_preview(request, group, &err) != 0) {
+        group->err = err;
+    } else if (strcmp(shown, group->result) != 0) {
+        err_set(
+            &group->err, ERR_CONFLICT,
+            "If-Match: the fleet has changed since resourceVersion %llu in a way that alters what this apply "
+            "would do; preview again",
+            (unsigned long long)group->if_fleet);
+    }
+}
+
+static int apply_after_compare(struct request *request, struct err *err) {
+    struct group *group = request->work;
+    if (group->err.code != ERR_NONE) {
+        return group_failure(request, group, err);
+    }
+    if (decode_all(request, group, err) != 0) {
+        return -1;
+    }
+    group->ones[0].write.if_fleet = group->revision;
+    return apply_submit(request, group);
+}
+
+static int apply_answer(struct request *request, struct err *err) {
+    struct group *group = request->work;
+    const struct write *first = &group->ones[0].write;
+    if (first->err.code == ERR_CONFLICT && first->if_fleet != 0 && group->tries++ < APPLY_TRIES) {
+        struct err decoding = ERR_INIT;
+        if (decode_all(request, group, &decoding) != 0) {
+            *err = decoding;
+            return -1;
+        }
+        return worker_run(request->http->worker, request, compare_job, apply_after_compare, err);
+    }
+    if (first->err.code != ERR_NONE) {
+        group->err = first->err;
+        return group_failure(request, group, err);
+    }
+    uint64_t revision = 0;
+    for (size_t i = 0; i < group->count; i++) {
+        uint64_t version = group->ones[i].write.record->revision;
+        revision = version > revision ? version : revision;
+    }
+    struct buf out = BUF_INIT;
+    buf_add_str(&out, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"Apply\",\"metadata\":{");
+    buf_printf(&out, "\"resourceVersion\":\"%llu\"},", (unsigned long long)revision);
+    add_objects(&out, group);
+    buf_add_char(&out, '}');
+    int result = merge_advice(request, group, err);
+    if (result == 0) {
+        result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &out, err);
+    }
+    buf_done(&out);
+    return result;
+}
+
+static int fleet_if_match(struct request *request, struct group *group, struct err *err) {
+    const char *header = request_header(request, MHD_HTTP_HEADER_IF_MATCH);
+    const char *text;
+    size_t len;
+    if (header == NULL) {
+        return 0;
+    }
+    if (!etag_list_first(header, &text, &len) || !u64_parse(text, len, UINT64_MAX - 1, &group->if_fleet) ||
+        group->if_fleet == 0) {
+        return err_set(
+            err, ERR_BAD_REQUEST,
+            "If-Match must hold the preview's metadata.resourceVersion in quotes, for example If-Match: "
+            "\"412\"");
+    }
+    return 0;
+}
+
+int handle_applies(struct request *request, struct err *err) {
+    struct group *group;
+    if (group_new(request, &group, err) != 0 || fleet_if_match(request, group, err) != 0) {
+        return -1;
+    }
+    group->ones[0].write.if_fleet = group->if_fleet;
+    return apply_submit(request, group);
+}

@@ -1,0 +1,91 @@
+/*
+ * See worker.h. One lock guards the ring of waiting jobs; jobs run without it.
+ */
+#include "worker.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct job {
+    struct request *request;
+    void (*run)(struct request *request);
+};
+
+struct worker {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    struct job ring[WORKER_JOBS_MAX];
+    size_t first;
+    size_t count;
+    bool stopping;
+    pthread_t thread;
+};
+
+static void *worker_main(void *arg) {
+    struct worker *worker = arg;
+    pthread_mutex_lock(&worker->lock);
+    while (worker->count > 0 || !worker->stopping) {
+        if (worker->count == 0) {
+            pthread_cond_wait(&worker->cond, &worker->lock);
+            continue;
+        }
+        struct job job = worker->ring[worker->first];
+        worker->first = (worker->first + 1) % WORKER_JOBS_MAX;
+        worker->count--;
+        pthread_mutex_unlock(&worker->lock);
+        job.run(job.request);
+        request_resume(job.request);
+        pthread_mutex_lock(&worker->lock);
+    }
+    pthread_mutex_unlock(&worker->lock);
+    return NULL;
+}
+
+int worker_start(struct worker **ret, struct err *err) {
+    struct worker *worker = calloc(1, sizeof(*worker));
+    if (worker == NULL) {
+        return err_no_memory(err);
+    }
+    pthread_mutex_init(&worker->lock, NULL);
+    pthread_cond_init(&worker->cond, NULL);
+    if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0) {
+        pthread_cond_destroy(&worker->cond);
+        pthread_mutex_destroy(&worker->lock);
+        free(worker);
+        return err_set(err, ERR_UNAVAILABLE, "cannot start the worker thread: the system is out of threads");
+    }
+    *ret = worker;
+    return 0;
+}
+
+void worker_stop(struct worker *worker) {
+    if (worker == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&worker->lock);
+    worker->stopping = true;
+    pthread_cond_signal(&worker->cond);
+    pthread_mutex_unlock(&worker->lock);
+    pthread_join(worker->thread, NULL);
+    pthread_cond_destroy(&worker->cond);
+    pthread_mutex_destroy(&worker->lock);
+    free(worker);
+}
+
+int worker_run(struct worker *worker, struct request *request, void (*job)(struct request *request),
+               int (*resume)(struct request *request, struct err *err), struct err *err) {
+    pthread_mutex_lock(&worker->lock);
+    if (worker->count == WORKER_JOBS_MAX || worker->stopping) {
+        pthread_mutex_unlock(&worker->lock);
+        return err_set(err, ERR_UNAVAILABLE,
+                       "%d long-running requests are waiting already; try again in a moment",
+                       WORKER_JOBS_MAX);
+    }
+    request_suspend(request, resume);
+    worker->ring[(worker->first + worker->count) % WORKER_JOBS_MAX] =
+        (struct job){.request = request, .run = job};
+    worker->count++;
+    pthread_cond_signal(&worker->cond);
+    pthread_mutex_unlock(&worker->lock);
+    return 0;
+}

@@ -1,0 +1,26 @@
+/*
+ * Worker: one thread for what takes long and must not hold up a connection's thread: previews over many
+ * nodes, rotations of keys, backups. Jobs run one after the other; their requests are suspended meanwhile.
+ */
+#ifndef BGPPEERD_HTTP_WORKER_H
+#define BGPPEERD_HTTP_WORKER_H
+
+#include "base/err.h"
+#include "request.h"
+
+#define WORKER_JOBS_MAX 64 /* waiting; beyond: 503 */
+
+struct worker;
+
+int worker_start(struct worker **ret, struct err *err) MUST_CHECK;
+/* Finish the jobs that wait, end the thread. Accepts NULL. */
+void worker_stop(struct worker *worker);
+
+/*
+ * Suspend the request, call `job` on the worker's thread, then `resume` on the connection's. The job owns the
+ * request while it runs and must not answer it. ERR_UNAVAILABLE: too many wait; nothing was suspended.
+ */
+int worker_run(struct worker *worker, struct request *request, void (*job)(struct request *request),
+               int (*resume)(struct request *request, struct err *err), struct err *err) MUST_CHECK;
+
+#endif
