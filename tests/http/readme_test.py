@@ -8,8 +8,8 @@ Conventions for the README:
     lines up to the next command, or the end of the block, are its output: standard output and error.
   * "…" stands for anything within a line (uids, timestamps, resourceVersions). A line of nothing but "…"
     stands for any number of lines.
-  * http://127.0.0.1:8080 is replaced by the address of the test's service, and build/bgppeerd by the
-    program under test; nothing else is changed.
+  * http://127.0.0.1:8080 is replaced by the address of the test's service, build/bgppeerd by the program
+    under test, and data/ and "--data-dir data" by its data directory; nothing else is changed.
 """
 import os
 import re
@@ -71,12 +71,13 @@ class ReadmeTest(unittest.TestCase):
         self.steps = [step for block in console_blocks(self.text) for step in parse_block(block)]
 
     def test_every_command_prints_what_the_readme_says(self):
-        service = Service()
+        service = Service(auth=True)
         self.addCleanup(service.close)
         service.start()
 
         def localize(text):
-            return text.replace(ADDRESS, f"127.0.0.1:{service.port}").replace("build/bgppeerd", PROGRAM)
+            text = text.replace(ADDRESS, f"127.0.0.1:{service.port}").replace("build/bgppeerd", PROGRAM)
+            return text.replace("data/", service.data + "/").replace("--data-dir data", f"--data-dir {service.data}")
 
         results = run_session([localize(command) for command, _ in self.steps])
         self.assertEqual(len(results), len(self.steps), "the shell ended early")
@@ -99,6 +100,15 @@ class ReadmeTest(unittest.TestCase):
     def test_both_commands_are_there(self):
         for command in ("make run", "make test"):
             self.assertIn(command, self.text)
+
+    def test_every_flag_and_variable_is_there(self):
+        help_text = subprocess.run([PROGRAM, "help", "serve"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        flags = re.findall(r"^  (--[a-z-]+)", help_text, re.M)
+        variables = re.findall(r"Environment: (BGPPEERD_[A-Z_]+)", help_text)
+        self.assertGreater(len(flags), 10)
+        self.assertEqual(len(flags), len(variables))
+        for flag, variable in zip(flags, variables):
+            self.assertRegex(self.text, rf"\| `{flag}[ `].*`{variable}`")
 
     def test_links_lead_somewhere(self):
         for target in re.findall(r"\]\(([^)#:]+)\)", self.text):
