@@ -1,0 +1,276 @@
+/*
+ * Auth: who a caller is and what it may do. Roles and the table of their rights, bearer tokens and the
+ * registry that looks them up, certificates' subjects, rate limits, the audit trail in memory.
+ *
+ * Knows neither HTTP nor the store nor the model: tokens leave and enter as opaque bytes, objects as names.
+ *
+ * What it defends, and what not
+ *   - A copy of the database gives no token: it holds BLAKE2b-256 hashes of secrets of 256 random bits, which
+ *     nobody can guess. Someone who can write the database can add a token; the data directory is 0700.
+ *   - Comparisons of secrets take the same time wherever they differ, and an unknown token costs what a known
+ *     one does.
+ *
+ * Threads: everything may be called from any number of threads unless said otherwise.
+ */
+#ifndef BGPPEERD_AUTH_H
+#define BGPPEERD_AUTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+#define AUTH_NODE_MAX 254 /* bytes of a node's name and its NUL */
+#define AUTH_USER_MAX 272 /* "system:node:" and that */
+
+/* ---- who ---- */
+
+enum role {
+    ROLE_NONE,     /* nobody: nothing but what is public */
+    ROLE_ADMIN,    /* everything */
+    ROLE_OPERATOR, /* runs the network: the BGP kinds, and secrets without ever seeing a password */
+    ROLE_VIEWER,   /* looks */
+    ROLE_NODE,     /* one node's agent */
+    ROLE_COUNT
+};
+
+/* "admin", "operator", "viewer", "node"; "none". Static. */
+const char *role_name(enum role role);
+/* Not "none". */
+bool role_parse(const char *text, enum role *ret);
+/* "bgppeerd:admin" …, for a node "system:nodes": the caller's group as Kubernetes would call it. Static. */
+const char *role_group(enum role role);
+
+/* A caller. Plain value. */
+struct principal {
+    enum role role;
+    char user[AUTH_USER_MAX]; /* "token:<id>", "system:node:<name>", a certificate's CN, "anonymous" */
+};
+
+/* The node's name of a ROLE_NODE principal; NULL for all others. Points into it. */
+const char *principal_node(const struct principal *principal);
+/* ROLE_ADMIN "anonymous": everybody, where authentication is switched off. */
+void principal_anonymous(struct principal *ret);
+/*
+ * The principal of a verified client certificate, as Kubernetes reads them: user = subject's CN, groups = its
+ * O's. O system:masters and bgppeerd:admin are admin; bgppeerd:operator; bgppeerd:viewer; O system:nodes with
+ * CN system:node:<name> is that node. Several: the first of this order. ERR_UNAUTHORIZED: no CN, too long, or
+ * none of these groups.
+ */
+int principal_from_certificate(const char *common_name, const char *const *groups, size_t group_count,
+                               struct principal *ret, struct err *err) MUST_CHECK;
+
+/* ---- may it ---- */
+
+enum auth_verb {
+    AUTH_GET = 1,
+    AUTH_LIST = 2,
+    AUTH_WATCH = 4,
+    AUTH_CREATE = 8,
+    AUTH_UPDATE = 16,
+    AUTH_PATCH = 32,
+    AUTH_DELETE = 64,
+    AUTH_DELETE_COLLECTION = 128,
+};
+
+enum auth_resource {
+    AUTH_BGPPEERS,
+    AUTH_BGPCONFIGURATIONS,
+    AUTH_BGPFILTERS,
+    AUTH_NODES,
+    AUTH_NODE_PEERINGS,    /* a node's computed list */
+    AUTH_NODE_EXPLANATION, /* … and why it is so, which tells about other nodes */
+    AUTH_PEER_PEERINGS,    /* a BGPPeer's sessions over all nodes */
+    AUTH_SECRETS,
+    AUTH_NAMESPACES,
+    AUTH_PREVIEWS,
+    AUTH_APPLIES,
+    AUTH_TOKENS,
+    AUTH_AUDIT,
+    AUTH_VAULT,
+    AUTH_BACKUPS,
+    AUTH_METRICS,
+    AUTH_ACCESS_REVIEWS, /* selfsubjectaccessreviews: may I? */
+    AUTH_SELF_REVIEWS,   /* selfsubjectreviews: who am I? */
+    AUTH_DOCUMENTS,      /* discovery and the API's description: not a resource of Kubernetes' sort */
+    AUTH_RESOURCE_COUNT
+};
+
+/* "get", "list" …; 0 when unknown. */
+unsigned auth_verb_by_name(const char *name);
+const char *auth_verb_name(unsigned verb);
+/* A resource by Kubernetes' names; `subresource` NULL or "" for none. false: there is none. */
+bool auth_resource_by_name(const char *group, const char *resource, const char *subresource,
+                           enum auth_resource *ret);
+/* By the route table's name: "bgppeers", "nodes/peerings". */
+bool auth_resource_by_path(const char *path, enum auth_resource *ret);
+/* "nodes/peerings" and "projectcalico.org". Static; "" for AUTH_DOCUMENTS. */
+const char *auth_resource_name(enum auth_resource resource);
+const char *auth_resource_group(enum auth_resource resource);
+
+/* What is asked for. Texts are borrowed. */
+struct access {
+    unsigned verb; /* one enum auth_verb */
+    enum auth_resource resource;
+    const char *name;       /* of the object; NULL: a whole collection, or none yet */
+    const char *name_space; /* NULL: none */
+};
+
+enum auth_answer {
+    AUTH_DENIED,
+    AUTH_ALLOWED,
+    /* Allowed as far as nothing but the addresses under spec.bgp of its own Node changes: whoever writes must
+     * compare the object before and after. */
+    AUTH_ALLOWED_ADDRESSES,
+};
+
+/* The rule; pure, from one table (rules.c). */
+enum auth_answer auth_allows(const struct principal *principal, const struct access *access);
+/* Is there any role that may do this? For a check that no route was forgotten. */
+bool auth_has_rule(unsigned verb, enum auth_resource resource);
+/* Kubernetes' sentence for a denial, with what the role may do: ERR_FORBIDDEN; always -1. */
+int auth_forbidden(const struct principal *principal, const struct access *access, struct err *err);
+/* What the role may do, in one sentence. Static. */
+const char *auth_role_summary(enum role role);
+
+/* ---- tokens ---- */
+
+#define TOKEN_ID_LENGTH       16 /* lower-case hex digits; public */
+#define TOKEN_ID_MAX          (TOKEN_ID_LENGTH + 1)
+#define TOKEN_SECRET_LENGTH   43 /* base64url of 256 random bits */
+#define TOKEN_TEXT_MAX        (4 + TOKEN_ID_LENGTH + 1 + TOKEN_SECRET_LENGTH + 1) /* bpd_<id>_<secret> */
+#define TOKEN_DESCRIPTION_MAX 129
+#define TOKEN_HASH_BYTES      32
+#define TOKEN_ROW_MAX         512 /* bytes of an encoded token */
+#define TOKENS_MAX            100000
+#define TOKEN_SETTING         "token/" /* a token's name in the store is this and its id */
+#define TOKEN_SETTING_MAX     (sizeof TOKEN_SETTING + TOKEN_ID_LENGTH)
+
+/* What is kept of a token. Plain value; holds no secret. */
+struct token {
+    char id[TOKEN_ID_MAX];
+    enum role role;
+    char node[AUTH_NODE_MAX];                /* ROLE_NODE */
+    char description[TOKEN_DESCRIPTION_MAX]; /* for people; may be "" */
+    int64_t created_ms;                      /* realtime */
+    int64_t expires_ms;                      /* 0 = never */
+    int64_t last_used_ms;                    /* 0 = not yet; in steps of TOKEN_USED_STEP_MS */
+    uint8_t hash[TOKEN_HASH_BYTES];          /* BLAKE2b-256 of the secret's text */
+};
+
+/*
+ * A new token: `ret` to keep, `ret_text` to hand out once (wipe it afterwards). ERR_INVALID with the field
+ * "spec.role", "spec.node", "spec.expires" or "spec.description". The node's name must be a valid one
+ * already.
+ */
+int token_new(enum role role, const char *node, const char *description, int64_t expires_ms,
+              struct token *ret, char ret_text[TOKEN_TEXT_MAX], struct err *err) MUST_CHECK;
+/* "token/<id>". */
+void token_setting_name(const char *id, char ret[TOKEN_SETTING_MAX]);
+/* The id's syntax. */
+bool token_id_is_valid(const char *id);
+/* To opaque, versioned bytes and back; `name` is the setting's. ERR_CORRUPT: not ours, or of a newer version.
+ */
+size_t token_encode(const struct token *token, uint8_t ret[TOKEN_ROW_MAX]);
+int token_decode(const char *name, const void *bytes, size_t len, struct token *ret,
+                 struct err *err) MUST_CHECK;
+
+/* All tokens of a service, by id. Read-mostly: one lock, taken for reading by each request. */
+struct token_registry;
+
+int token_registry_new(struct token_registry **ret, struct err *err) MUST_CHECK;
+void token_registry_free(struct token_registry *registry); /* accepts NULL; nobody may use it any more */
+/* Make room for one more, so that the next token_registry_put cannot fail. */
+int token_registry_reserve(struct token_registry *registry, struct err *err) MUST_CHECK;
+/* Add a token, for which room was made. */
+void token_registry_put(struct token_registry *registry, const struct token *token);
+/* false: there is none. */
+bool token_registry_remove(struct token_registry *registry, const char *id);
+bool token_registry_get(struct token_registry *registry, const char *id, struct token *ret);
+size_t token_registry_count(struct token_registry *registry);
+/* Copies of all, oldest first; free() *ret. */
+int token_registry_list(struct token_registry *registry, struct token **ret, size_t *ret_count,
+                        struct err *err) MUST_CHECK;
+
+/*
+ * The principal of a token's text. ERR_UNAUTHORIZED: malformed, unknown, revoked, wrong secret (one sentence
+ * for all of them) or expired (only its holder is told). `now_ms` is realtime. Notes the use.
+ */
+int token_registry_authenticate(struct token_registry *registry, const char *text, size_t len, int64_t now_ms,
+                                struct principal *ret, struct err *err) MUST_CHECK;
+
+#define TOKEN_USED_STEP_MS (5 * 60000) /* a token's last use is known, and stored, this finely */
+/* Up to `max` tokens used since that was last stored; the caller stores them. Regards them as stored. */
+size_t token_registry_take_used(struct token_registry *registry, struct token *ret, size_t max);
+
+/* ---- rates ---- */
+
+/*
+ * Token buckets by key: how often each of many callers may do something. A bounded table; when it is full of
+ * callers that are all short of credit, a newcomer shares the place of another one. Own locks, striped.
+ */
+struct limiter;
+
+/* `per_second` > 0 credits come back each second, at most `burst` (≥ 1) are kept. */
+int limiter_new(double per_second, double burst, struct limiter **ret, struct err *err) MUST_CHECK;
+void limiter_free(struct limiter *limiter); /* accepts NULL */
+/* Take a credit. false: there is none; *ret_retry_s is when there will be (≥ 1). `now_ms` is monotonic. */
+bool limiter_take(struct limiter *limiter, const void *key, size_t len, int64_t now_ms,
+                  unsigned *ret_retry_s);
+
+/* ---- audit ---- */
+
+enum audit_event {
+    AUDIT_WRITE,        /* an object was created, changed or deleted */
+    AUDIT_DENIED,       /* 403 */
+    AUDIT_UNAUTHORIZED, /* 401: no, or no good credential */
+    AUDIT_PASSWORDS,    /* a list with passwords was handed out */
+    AUDIT_TOKEN,        /* a token was created or revoked */
+    AUDIT_VAULT,        /* a change of the vault's keys was asked for, or a backup taken */
+    AUDIT_EVENT_COUNT
+};
+const char *audit_event_name(enum audit_event event); /* "write" …; static */
+bool audit_event_parse(const char *text, enum audit_event *ret);
+
+/* One entry. Texts are borrowed, NULL = not known; never a secret. */
+struct audit_entry {
+    uint64_t sequence; /* ascending within one run of the process; set by audit_add */
+    int64_t time_ms;   /* realtime */
+    enum audit_event event;
+    const char *user;
+    const char *source;   /* "192.0.2.7:40112" */
+    const char *verb;     /* "create" */
+    const char *resource; /* "bgppeers", or a path */
+    const char *name;
+    const char *request; /* X-Request-Id */
+    uint64_t before;     /* revision; 0 = none or not known */
+    uint64_t after;      /* revision; 0 = none */
+};
+
+/* The newest entries, in memory: `keep` of them. One lock. */
+struct audit;
+int audit_new(size_t keep, struct audit **ret, struct err *err) MUST_CHECK;
+void audit_free(struct audit *audit); /* accepts NULL */
+/* Copies the entry. Without memory it is dropped and counted (the log line has it all the same). */
+void audit_add(struct audit *audit, const struct audit_entry *entry);
+/* Which entries; NULL texts match all. */
+struct audit_filter {
+    int event; /* enum audit_event, -1 = all */
+    const char *user;
+    const char *resource;
+    const char *name;
+    int64_t since_ms; /* 0 = all */
+    int64_t until_ms; /* 0 = all; exclusive */
+};
+/*
+ * Up to `max` matching entries with sequence < `below` (0 = all), newest first, copied into `arena`.
+ * *ret_more: there are further ones.
+ */
+int audit_read(struct audit *audit, const struct audit_filter *filter, uint64_t below, size_t max,
+               struct arena *arena, struct audit_entry **ret, size_t *ret_count, bool *ret_more,
+               struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,114 @@
+/*
+ * Limiter: token buckets in a fixed table. A key's bucket is looked for in the few places of its own set; a
+ * newcomer takes the place of a bucket that is full again (which says nothing any more) or else of the one
+ * with most credit. Each stripe of sets has a lock. Owns its table.
+ */
+#include <pthread.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth.h"
+#include "base/alloc.h"
+
+#define SETS    1024 /* × WAYS keys at one time */
+#define WAYS    8
+#define STRIPES 64
+
+struct bucket {
+    uint64_t key; /* 0 = free */
+    double credit;
+    int64_t since_ms; /* when `credit` was right */
+};
+
+struct limiter {
+    double per_ms;
+    double burst;
+    unsigned char seed[crypto_shorthash_KEYBYTES]; /* so that nobody can choose whose place to share */
+    pthread_mutex_t locks[STRIPES];
+    struct bucket buckets[SETS][WAYS];
+};
+
+int limiter_new(double per_second, double burst, struct limiter **ret, struct err *err) {
+    struct limiter *limiter = base_calloc(1, sizeof *limiter);
+
+    if (limiter == NULL) {
+        return err_no_memory(err);
+    }
+    limiter->per_ms = per_second / 1000;
+    limiter->burst = burst;
+    crypto_shorthash_keygen(limiter->seed);
+    for (size_t i = 0; i < STRIPES; i++) {
+        pthread_mutex_init(&limiter->locks[i], NULL);
+    }
+    *ret = limiter;
+    return 0;
+}
+
+void limiter_free(struct limiter *limiter) {
+    if (limiter == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < STRIPES; i++) {
+        pthread_mutex_destroy(&limiter->locks[i]);
+    }
+    free(limiter);
+}
+
+static uint64_t key_number(const struct limiter *limiter, const void *key, size_t len) {
+    unsigned char hash[crypto_shorthash_BYTES];
+    uint64_t number;
+
+    (void)crypto_shorthash(hash, key, len, limiter->seed);
+    memcpy(&number, hash, sizeof number);
+    return number == 0 ? 1 : number;
+}
+
+static double credit_now(const struct limiter *limiter, const struct bucket *bucket, int64_t now_ms) {
+    double credit = bucket->credit + (double)(now_ms - bucket->since_ms) * limiter->per_ms;
+
+    return bucket->key == 0 || credit > limiter->burst ? limiter->burst : credit;
+}
+
+/* The key's bucket, or the place it gets. Under the stripe's lock. */
+static struct bucket *find_bucket(const struct limiter *limiter, struct bucket *set, uint64_t key,
+                                  int64_t now_ms) {
+    struct bucket *best = &set[0];
+
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].key == key) {
+            return &set[i];
+        }
+        if (credit_now(limiter, &set[i], now_ms) > credit_now(limiter, best, now_ms)) {
+            best = &set[i];
+        }
+    }
+    /* The newcomer inherits the place's credit: a flood of new keys gains nothing. */
+    best->credit = credit_now(limiter, best, now_ms);
+    best->since_ms = now_ms;
+    best->key = key;
+    return best;
+}
+
+bool limiter_take(struct limiter *limiter, const void *key, size_t len, int64_t now_ms,
+                  unsigned *ret_retry_s) {
+    uint64_t number = key_number(limiter, key, len);
+    size_t at = (size_t)(number % SETS);
+    struct bucket *bucket;
+    bool taken;
+
+    pthread_mutex_lock(&limiter->locks[at % STRIPES]);
+    bucket = find_bucket(limiter, limiter->buckets[at], number, now_ms);
+    bucket->credit = credit_now(limiter, bucket, now_ms);
+    bucket->since_ms = now_ms;
+    taken = bucket->credit >= 1;
+    if (taken) {
+        bucket->credit -= 1;
+    } else {
+        double wait_s = (1 - bucket->credit) / limiter->per_ms / 1000;
+
+        *ret_retry_s = wait_s < 1 ? 1 : wait_s > 3600 ? 3600 : (unsigned)wait_s + 1;
+    }
+    pthread_mutex_unlock(&limiter->locks[at % STRIPES]);
+    return taken;
+}

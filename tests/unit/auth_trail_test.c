@@ -1,0 +1,210 @@
+/*
+ * Rate limits and the audit trail in memory.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "auth.h"
+#include "base/alloc.h"
+#include "base/random.h"
+
+static bool take(struct limiter *limiter, const char *key, int64_t now_ms, unsigned *ret_retry_s) {
+    return limiter_take(limiter, key, strlen(key), now_ms, ret_retry_s);
+}
+
+static void test_bucket(void **state) {
+    struct limiter *limiter;
+    struct err err = ERR_INIT;
+    unsigned retry = 0;
+
+    (void)state;
+    assert_int_equal(limiter_new(0.5, 3, &limiter, &err), 0);
+    assert_true(take(limiter, "a", 1000, &retry));
+    assert_true(take(limiter, "a", 1000, &retry));
+    assert_true(take(limiter, "a", 1000, &retry));
+    assert_false(take(limiter, "a", 1000, &retry));
+    assert_int_equal(retry, 3); /* two seconds a credit, said with room to spare */
+    assert_true(take(limiter, "b", 1000, &retry));
+    assert_false(take(limiter, "a", 2999, &retry));
+    assert_int_equal(retry, 1);
+    assert_true(take(limiter, "a", 3000, &retry));
+    assert_false(take(limiter, "a", 3000, &retry));
+    /* Never more than the burst. */
+    for (int i = 0; i < 3; i++) {
+        assert_true(take(limiter, "a", 1000000, &retry));
+    }
+    assert_false(take(limiter, "a", 1000000, &retry));
+    limiter_free(limiter);
+}
+
+/* Many more callers than there are places: memory is bounded, and a flood does not refill anybody. */
+static void test_flood_of_keys(void **state) {
+    struct limiter *limiter;
+    struct err err = ERR_INIT;
+    unsigned retry = 0;
+    size_t taken = 0;
+
+    (void)state;
+    assert_int_equal(limiter_new(0.001, 2, &limiter, &err), 0);
+    for (int i = 0; i < 100000; i++) {
+        char key[32];
+
+        snprintf(key, sizeof key, "caller-%d", i);
+        taken += take(limiter, key, 1000, &retry) ? 1 : 0;
+    }
+    assert_in_range(taken, 8192, 2 * 8192 + 100);
+    limiter_free(limiter);
+}
+
+static struct audit_entry *read_all(struct audit *audit, const struct audit_filter *filter, uint64_t below,
+                                    size_t max, struct arena *arena, size_t *ret_count, bool *ret_more) {
+    struct audit_entry *entries = NULL;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(audit_read(audit, filter, below, max, arena, &entries, ret_count, ret_more, &err), 0);
+    return entries;
+}
+
+static void test_ring_and_pages(void **state) {
+    const struct audit_filter all = {.event = -1};
+    struct audit *audit;
+    struct audit_entry *entries;
+    struct arena arena;
+    struct err err = ERR_INIT;
+    size_t count;
+    bool more;
+    char name[16];
+
+    (void)state;
+    arena_init(&arena, 0);
+    assert_int_equal(audit_new(10, &audit, &err), 0);
+    (void)read_all(audit, &all, 0, 5, &arena, &count, &more);
+    assert_int_equal(count, 0);
+    assert_false(more);
+    for (int i = 1; i <= 25; i++) {
+        snprintf(name, sizeof name, "peer-%d", i);
+        audit_add(audit, &(struct audit_entry){.event = i % 2 == 0 ? AUDIT_WRITE : AUDIT_DENIED,
+                                               .time_ms = i * 1000,
+                                               .user = i % 5 == 0 ? "bob" : "alice",
+                                               .resource = "bgppeers",
+                                               .name = name,
+                                               .after = (uint64_t)i});
+    }
+    entries = read_all(audit, &all, 0, 4, &arena, &count, &more);
+    assert_int_equal(count, 4);
+    assert_true(more);
+    assert_int_equal(entries[0].sequence, 25);
+    assert_string_equal(entries[0].name, "peer-25");
+    assert_null(entries[0].source);
+    /* The next pages, down to the oldest that is kept. */
+    entries = read_all(audit, &all, 22, 4, &arena, &count, &more);
+    assert_int_equal(entries[0].sequence, 21);
+    assert_true(more);
+    entries = read_all(audit, &all, 18, 4, &arena, &count, &more);
+    assert_int_equal(count, 2);
+    assert_int_equal(entries[1].sequence, 16);
+    assert_false(more);
+    (void)read_all(audit, &all, 1, 4, &arena, &count, &more);
+    assert_int_equal(count, 0);
+    /* Exactly as many as asked for: there is no further page. */
+    (void)read_all(audit, &all, 0, 10, &arena, &count, &more);
+    assert_int_equal(count, 10);
+    assert_false(more);
+    arena_done(&arena);
+    audit_free(audit);
+}
+
+static void test_filters(void **state) {
+    struct audit *audit;
+    struct arena arena;
+    struct err err = ERR_INIT;
+    size_t count;
+    bool more;
+    enum audit_event event;
+
+    (void)state;
+    arena_init(&arena, 0);
+    assert_int_equal(audit_new(100, &audit, &err), 0);
+    audit_add(audit,
+              &(struct audit_entry){
+                  .event = AUDIT_WRITE, .time_ms = 10, .user = "alice", .resource = "nodes", .name = "a"});
+    audit_add(audit,
+              &(struct audit_entry){
+                  .event = AUDIT_DENIED, .time_ms = 20, .user = "bob", .resource = "nodes", .name = "b"});
+    audit_add(audit, &(struct audit_entry){.event = AUDIT_UNAUTHORIZED, .time_ms = 30});
+    (void)read_all(audit, &(struct audit_filter){.event = AUDIT_DENIED}, 0, 9, &arena, &count, &more);
+    assert_int_equal(count, 1);
+    (void)read_all(audit, &(struct audit_filter){.event = -1, .user = "alice"}, 0, 9, &arena, &count, &more);
+    assert_int_equal(count, 1);
+    (void)read_all(audit, &(struct audit_filter){.event = -1, .resource = "nodes"}, 0, 9, &arena, &count,
+                   &more);
+    assert_int_equal(count, 2);
+    (void)read_all(audit, &(struct audit_filter){.event = -1, .name = "c"}, 0, 9, &arena, &count, &more);
+    assert_int_equal(count, 0);
+    (void)read_all(audit, &(struct audit_filter){.event = -1, .since_ms = 20}, 0, 9, &arena, &count, &more);
+    assert_int_equal(count, 2);
+    (void)read_all(audit, &(struct audit_filter){.event = -1, .since_ms = 20, .until_ms = 30}, 0, 9, &arena,
+                   &count, &more);
+    assert_int_equal(count, 1);
+    for (enum audit_event i = 0; i < AUDIT_EVENT_COUNT; i++) {
+        assert_true(audit_event_parse(audit_event_name(i), &event));
+        assert_int_equal(event, i);
+    }
+    assert_false(audit_event_parse("writes", &event));
+    arena_done(&arena);
+    audit_free(audit);
+}
+
+static void test_out_of_memory(void **state) {
+    const struct audit_filter all = {.event = -1};
+    struct audit *audit = NULL;
+    struct limiter *limiter = NULL;
+    struct arena arena;
+    struct err err = ERR_INIT;
+    size_t count;
+    bool more;
+
+    (void)state;
+    for (long successes = 0; successes < 2; successes++) {
+        base_alloc_fail_after(successes);
+        assert_int_equal(audit_new(4, &audit, &err), -1);
+        assert_int_equal(err.code, ERR_NO_MEMORY);
+    }
+    base_alloc_fail_after(0);
+    assert_int_equal(limiter_new(1, 1, &limiter, &err), -1);
+    base_alloc_fail_after(-1);
+    arena_init(&arena, 0);
+    assert_int_equal(audit_new(4, &audit, &err), 0);
+    base_alloc_fail_after(0);
+    audit_add(audit, &(struct audit_entry){.event = AUDIT_WRITE, .name = "lost"});
+    base_alloc_fail_after(-1);
+    audit_add(audit, &(struct audit_entry){.event = AUDIT_WRITE, .name = "kept"});
+    assert_string_equal(read_all(audit, &all, 0, 4, &arena, &count, &more)[0].name, "kept");
+    assert_int_equal(count, 1);
+    arena_done(&arena);
+    audit_free(audit);
+}
+
+static int libraries(void **state) {
+    struct err err = ERR_INIT;
+
+    (void)state;
+    return random_start(&err);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bucket),         cmocka_unit_test(test_flood_of_keys),
+        cmocka_unit_test(test_ring_and_pages), cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_out_of_memory),
+    };
+
+    return cmocka_run_group_tests_name("auth trail", tests, libraries, NULL);
+}
