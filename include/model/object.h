@@ -13,14 +13,7 @@
 #include "base/causes.h"
 #include "model/field.h"
 
-enum kind {
-    KIND_BGPPEER,
-    KIND_NODE,
-    KIND_BGPCONFIGURATION,
-    KIND_BGPFILTER,
-    KIND_SECRET,
-    KIND_COUNT
-};
+enum kind { KIND_BGPPEER, KIND_NODE, KIND_BGPCONFIGURATION, KIND_BGPFILTER, KIND_SECRET, KIND_COUNT };
 
 /* metav1.ObjectMeta as far as we keep it. */
 struct meta {
@@ -42,25 +35,28 @@ struct object {
 };
 
 struct printer_column {
-    const char *name;        /* "Peer IP" */
-    const char *type;        /* "string", "integer", "date" */
-    const char *path;        /* "spec.peerIP": members of the stored JSON joined by dots */
+    const char *name; /* "Peer IP" */
+    const char *type; /* "string", "integer", "date" */
+    const char *path; /* "spec.peerIP": members of the stored JSON joined by dots */
     const char *description;
-    int priority;            /* 0 always, 1 with -o wide */
+    int priority;          /* 0 always, 1 with -o wide */
+    bool count;            /* shows how many members the object or list at `path` has */
+    const char *otherwise; /* a second path, for when nothing is at the first; NULL = none */
+    const char *fallback;  /* text for when nothing is at either; NULL: the cell is null */
 };
 
 struct kind_info {
     enum kind kind;
-    const char *name;     /* "BGPPeer" */
-    const char *list;     /* "BGPPeerList" */
-    const char *plural;   /* "bgppeers" */
-    const char *singular; /* "bgppeer" */
-    const char *short_name; /* NULL = none */
-    const char *group;    /* "projectcalico.org", "" for core */
-    const char *version;  /* "v3" */
+    const char *name;        /* "BGPPeer" */
+    const char *list;        /* "BGPPeerList" */
+    const char *plural;      /* "bgppeers" */
+    const char *singular;    /* "bgppeer" */
+    const char *short_name;  /* NULL = none */
+    const char *group;       /* "projectcalico.org", "" for core */
+    const char *version;     /* "v3" */
     const char *api_version; /* "projectcalico.org/v3" */
     bool namespaced;
-    const struct schema *body; /* top-level members besides apiVersion, kind, metadata */
+    const struct schema *body;            /* top-level members besides apiVersion, kind, metadata */
     const struct printer_column *columns; /* after NAME, before AGE */
     size_t column_count;
     /* Rules that need the metadata as well ("allowed only on `default`"). NULL = none. */

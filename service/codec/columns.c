@@ -118,10 +118,31 @@ static void write_joined(const char *text, size_t len, struct buf *out) {
     }
 }
 
-static bool write_column(const char *json, size_t len, const char *path, struct buf *out) {
+/* How many members an object, or elements a list, has. -1: damaged. */
+static long count_members(const char *text, size_t len) {
+    struct cursor c = {.at = text + 1, .end = text + len - 1};
+    bool object = text[0] == '{';
+    const char *value;
+    size_t value_len;
+    long count = 0;
+
+    for (; c.at < c.end; count++) {
+        c.at += count > 0; /* the comma */
+        if (object &&
+            (c.at == c.end || *c.at != '"' || !skip_string(&c) || c.at == c.end || *c.at++ != ':')) {
+            return -1;
+        }
+        if (!skip_value(&c, &value, &value_len)) {
+            return -1;
+        }
+    }
+    return count;
+}
+
+/* The value at a path. 1 found, 0 nothing there, which "" counts as; -1 damaged. */
+static int find_value(const char *json, size_t len, const char *path, const char **ret_text,
+                      size_t *ret_len) {
     struct cursor c = {.at = json, .end = json + len};
-    const char *text = NULL;
-    size_t text_len = 0;
     int found = 1;
 
     while (found > 0 && *path != '\0') {
@@ -130,11 +151,36 @@ static bool write_column(const char *json, size_t len, const char *path, struct 
         found = enter_member(&c, path, name_len);
         path += name_len + (path[name_len] == '.');
     }
-    if (found < 0 || (found > 0 && !skip_value(&c, &text, &text_len))) {
+    if (found <= 0) {
+        return found;
+    }
+    if (!skip_value(&c, ret_text, ret_len)) {
+        return -1;
+    }
+    return *ret_len > 2 || (*ret_text)[0] != '"';
+}
+
+static bool write_column(const char *json, size_t len, const struct printer_column *column, struct buf *out) {
+    const char *text = NULL;
+    size_t text_len = 0;
+    long count = 0;
+    int found = find_value(json, len, column->path, &text, &text_len);
+
+    if (found == 0 && column->otherwise) {
+        found = find_value(json, len, column->otherwise, &text, &text_len);
+    }
+    if (found > 0 && column->count && (text[0] == '{' || text[0] == '[')) {
+        count = count_members(text, text_len);
+    }
+    if (found < 0 || count < 0) {
         return false;
     }
     buf_json_comma(out);
-    if (!text || text[0] == '{') {
+    if (column->count) {
+        buf_add_u64(out, (uint64_t)count);
+    } else if (found == 0 && column->fallback) {
+        buf_add_json_str(out, column->fallback);
+    } else if (found == 0 || text[0] == '{') {
         buf_add_str(out, "null");
     } else if (text[0] == '[') {
         write_joined(text, text_len, out);
@@ -148,7 +194,7 @@ int codec_columns(enum kind kind, const char *json, size_t len, struct buf *out,
     const struct kind_info *info = kind_info(kind);
 
     for (size_t i = 0; i < info->column_count; i++) {
-        if (!write_column(json, len, info->columns[i].path, out)) {
+        if (!write_column(json, len, &info->columns[i], out)) {
             return err_set(err, ERR_CORRUPT, "the stored %s cannot be read", info->name);
         }
     }

@@ -1,6 +1,6 @@
 /*
- * Forms: documents that are asked or answered but never stored (tokens, access reviews), by tables like those
- * of the kinds. Everything that is kept lives in the caller's arena. No locks.
+ * Forms: documents that are asked or answered but never stored (tokens, access reviews, the vault), by tables
+ * like those of the kinds. Everything that is kept lives in the caller's arena. No locks.
  */
 #include <string.h>
 
@@ -94,6 +94,85 @@ static const struct field review_fields[] = {
 };
 static const struct schema review_table = TABLE(review_document, review_fields);
 
+/* ---- the vault ---- */
+
+#define NUMBER(owner, member, json)                                                                          \
+    { .name = json, .type = FIELD_INT, .offset = offsetof(struct owner, member), .max = INT64_MAX }
+
+static const struct field rotation_fields[] = {
+    IGNORED("apiVersion"),
+    IGNORED("kind"),
+};
+struct rotation_form {
+    char nothing;
+};
+static const struct schema rotation_table = TABLE(rotation_form, rotation_fields);
+
+static const struct field root_change_spec_fields[] = {
+    TEXT(root_key_change_form, key_file, "keyFile"),
+    TEXT(root_key_change_form, passphrase_file, "passphraseFile"),
+};
+static const struct schema root_change_spec = TABLE(root_key_change_form, root_change_spec_fields);
+
+struct root_change_document {
+    struct root_key_change_form *spec;
+};
+static const struct field root_change_fields[] = {
+    OBJECT(root_change_document, spec, "spec", &root_change_spec),
+    IGNORED("apiVersion"),
+    IGNORED("kind"),
+};
+static const struct schema root_change_table = TABLE(root_change_document, root_change_fields);
+
+static const struct field vault_root_fields[] = {
+    TEXT(vault_form_root, fingerprint, "fingerprint"),
+    TEXT(vault_form_root, created, "created"),
+};
+static const struct schema vault_root = TABLE(vault_form_root, vault_root_fields);
+
+static const struct field vault_key_fields[] = {
+    NUMBER(vault_form_key, id, "id"),
+    NUMBER(vault_form_key, values, "values"),
+    {.name = "active", .type = FIELD_BOOL, .offset = offsetof(struct vault_form_key, active)},
+    TEXT(vault_form_key, created, "created"),
+};
+static const struct schema vault_key = TABLE(vault_form_key, vault_key_fields);
+
+static const struct field vault_operation_fields[] = {
+    NUMBER(vault_form_operation, id, "id"),           NUMBER(vault_form_operation, done, "done"),
+    NUMBER(vault_form_operation, total, "total"),     TEXT(vault_form_operation, type, "type"),
+    TEXT(vault_form_operation, state, "state"),       TEXT(vault_form_operation, started, "started"),
+    TEXT(vault_form_operation, finished, "finished"), TEXT(vault_form_operation, message, "message"),
+};
+static const struct schema vault_operation = TABLE(vault_form_operation, vault_operation_fields);
+
+static const struct field vault_status_fields[] = {
+    TEXT(vault_form, source, "source"),
+    TEXT(vault_form, warning, "warning"),
+    OBJECT(vault_form, root, "rootKey", &vault_root),
+    OBJECT(vault_form, pending, "pendingRootKey", &vault_root),
+    {.name = "dataKeys",
+     .type = FIELD_OBJECT_LIST,
+     .offset = offsetof(struct vault_form, keys),
+     .schema = &vault_key},
+    NUMBER(vault_form, values, "values"),
+    NUMBER(vault_form, unreadable, "unreadableValues"),
+    NUMBER(vault_form, decryptions, "decryptions"),
+    OBJECT(vault_form, operation, "operation", &vault_operation),
+};
+static const struct schema vault_status = TABLE(vault_form, vault_status_fields);
+
+struct vault_document {
+    struct vault_form *status;
+};
+static const struct field vault_fields[] = {
+    OBJECT(vault_document, status, "status", &vault_status),
+    IGNORED("apiVersion"),
+    IGNORED("kind"),
+    IGNORED("metadata"),
+};
+static const struct schema vault_table = TABLE(vault_document, vault_fields);
+
 /* ---- decoding ---- */
 
 /* What messages call a form; there is no kind behind it. */
@@ -105,6 +184,13 @@ static const struct kind_info review_info = {.name = "SelfSubjectAccessReview",
                                              .group = "authorization.k8s.io",
                                              .version = "v1",
                                              .api_version = "authorization.k8s.io/v1"};
+
+static const struct kind_info rotation_info = {
+    .name = "DataKeyRotation", .group = "bgppeerd.io", .version = "v1", .api_version = "bgppeerd.io/v1"};
+static const struct kind_info root_change_info = {
+    .name = "RootKeyChange", .group = "bgppeerd.io", .version = "v1", .api_version = "bgppeerd.io/v1"};
+static const struct kind_info vault_info = {
+    .name = "Vault", .group = "bgppeerd.io", .version = "v1", .api_version = "bgppeerd.io/v1"};
 
 /* apiVersion and kind may be missing, but not be others. */
 static int check_header(const struct kind_info *info, const json_t *root, struct err *err) {
@@ -124,8 +210,8 @@ static int check_header(const struct kind_info *info, const json_t *root, struct
     return 0;
 }
 
-static int decode_form(const struct kind_info *info, const struct schema *schema, json_t *root,
-                       struct arena *arena, void *out, struct err *err) {
+static int decode_form_as(const struct kind_info *info, const struct schema *schema, json_t *root,
+                          enum codec_unknown unknown, struct arena *arena, void *out, struct err *err) {
     struct decoding d;
     int rc;
 
@@ -133,10 +219,16 @@ static int decode_form(const struct kind_info *info, const struct schema *schema
         return -1;
     }
     decoding_init(&d, arena, info);
+    d.unknown = unknown;
     fields_decode(&d, schema, root, NULL, out);
     rc = decoding_finish(&d, err);
     decoding_done(&d);
     return rc;
+}
+
+static int decode_form(const struct kind_info *info, const struct schema *schema, json_t *root,
+                       struct arena *arena, void *out, struct err *err) {
+    return decode_form_as(info, schema, root, CODEC_STRICT, arena, out, err);
 }
 
 int codec_decode_token(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
@@ -194,4 +286,43 @@ const char *codec_status_message(const char *bytes, size_t len, struct arena *ar
     }
     message = json_object_get(root, "message");
     return json_is_string(message) ? arena_strdup(arena, json_string_value(message)) : NULL;
+}
+
+int codec_decode_rotation(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                          struct err *err) {
+    json_auto_t *root = NULL;
+    struct rotation_form form;
+
+    return syntax_read(syntax, bytes, len, NULL, &root, err) < 0
+               ? -1
+               : decode_form(&rotation_info, &rotation_table, root, arena, &form, err);
+}
+
+int codec_decode_root_key_change(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                                 struct root_key_change_form *ret, struct err *err) {
+    json_auto_t *root = NULL;
+    struct root_change_document form = {.spec = NULL};
+
+    if (syntax_read(syntax, bytes, len, NULL, &root, err) < 0 ||
+        decode_form(&root_change_info, &root_change_table, root, arena, &form, err) < 0) {
+        return -1;
+    }
+    *ret = form.spec != NULL ? *form.spec : (struct root_key_change_form){.key_file = NULL};
+    return 0;
+}
+
+int codec_decode_vault(const char *bytes, size_t len, struct arena *arena, struct vault_form *ret,
+                       struct err *err) {
+    json_auto_t *root = NULL;
+    struct vault_document form = {.status = NULL};
+
+    if (json_read(bytes, len, NULL, &root, err) < 0 ||
+        decode_form_as(&vault_info, &vault_table, root, CODEC_IGNORE, arena, &form, err) < 0) {
+        return -1;
+    }
+    if (form.status == NULL) {
+        return err_set(err, ERR_BAD_REQUEST, "the Vault has no status");
+    }
+    *ret = *form.status;
+    return 0;
 }

@@ -268,10 +268,10 @@ static void validate_default_only(const struct object *object, struct causes *ca
 }
 
 static const struct printer_column columns[] = {
-    {"AS", "integer", "spec.asNumber", "Default AS number", 0},
-    {"Mesh", "boolean", "spec.nodeToNodeMeshEnabled", "Whether every node peers with every other", 0},
-    {"Listen Port", "integer", "spec.listenPort", "Port on which BGP daemons listen", 0},
-    {"Log", "string", "spec.logSeverityScreen", "Least severity that is logged", 1},
+    COLUMN("AS", "integer", "spec.asNumber", "Default AS number"),
+    COLUMN("Mesh", "boolean", "spec.nodeToNodeMeshEnabled", "Whether every node peers with every other"),
+    COLUMN("Listen Port", "integer", "spec.listenPort", "Port on which BGP daemons listen"),
+    COLUMN("Log", "string", "spec.logSeverityScreen", "Least severity that is logged", .priority = 1),
 };
 
 const struct kind_info bgp_configuration_kind = {

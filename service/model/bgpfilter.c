@@ -225,6 +225,13 @@ static const struct schema body_schema = {
     SCHEMA_OF(bgp_filter, body_fields),
 };
 
+static const struct printer_column columns[] = {
+    COLUMN("Export V4", "integer", "spec.exportV4", "Rules for IPv4 routes sent to the peer", .count = true),
+    COLUMN("Import V4", "integer", "spec.importV4", "Rules for IPv4 routes from the peer", .count = true),
+    COLUMN("Export V6", "integer", "spec.exportV6", "Rules for IPv6 routes sent to the peer", .count = true),
+    COLUMN("Import V6", "integer", "spec.importV6", "Rules for IPv6 routes from the peer", .count = true),
+};
+
 const struct kind_info bgp_filter_kind = {
     .kind = KIND_BGPFILTER,
     .name = "BGPFilter",
@@ -235,6 +242,8 @@ const struct kind_info bgp_filter_kind = {
     .version = "v3",
     .api_version = "projectcalico.org/v3",
     .body = &body_schema,
+    .columns = columns,
+    .column_count = COUNT_OF(columns),
 };
 
 /* --- advice ------------------------------------------------------------------------------------ */

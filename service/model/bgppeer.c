@@ -178,13 +178,14 @@ static const struct schema body_schema = {
 };
 
 static const struct printer_column columns[] = {
-    {"Peer IP", "string", "spec.peerIP", "Address of the peer", 0},
-    {"AS", "integer", "spec.asNumber", "AS number of the peer", 0},
-    {"Node", "string", "spec.node", "The node that has this peering", 0},
-    {"Nodes", "string", "spec.nodeSelector", "The nodes that have this peering", 0},
-    {"Peers", "string", "spec.peerSelector", "The nodes to peer with", 0},
-    {"Local AS", "integer", "spec.localASNumber", "AS number used towards the peer", 1},
-    {"Password", "string", "spec.password.secretKeyRef.name", "Secret that holds the password", 1},
+    COLUMN("Peer IP", "string", "spec.peerIP", "Address of the peer"),
+    COLUMN("AS", "integer", "spec.asNumber", "AS number of the peer"),
+    COLUMN("Nodes", "string", "spec.node", "The node, or the selector of the nodes, that have this peering",
+           .otherwise = "spec.nodeSelector", .fallback = "all()"),
+    COLUMN("Peers", "string", "spec.peerSelector", "The nodes to peer with"),
+    COLUMN("Local AS", "integer", "spec.localASNumber", "AS number used towards the peer", .priority = 1),
+    COLUMN("Password", "string", "spec.password.secretKeyRef.name", "Secret that holds the password",
+           .priority = 1),
 };
 
 const struct kind_info bgp_peer_kind = {

@@ -156,10 +156,10 @@ static const struct schema body_schema = {
 };
 
 static const struct printer_column columns[] = {
-    {"AS", "integer", "spec.bgp.asNumber", "AS number of the node", 0},
-    {"IPv4", "string", "spec.bgp.ipv4Address", "IPv4 address of its BGP speaker", 0},
-    {"IPv6", "string", "spec.bgp.ipv6Address", "IPv6 address of its BGP speaker", 0},
-    {"Cluster ID", "string", "spec.bgp.routeReflectorClusterID", "Set on route reflectors", 0},
+    COLUMN("AS", "integer", "spec.bgp.asNumber", "AS number of the node"),
+    COLUMN("IPv4", "string", "spec.bgp.ipv4Address", "IPv4 address of its BGP speaker"),
+    COLUMN("IPv6", "string", "spec.bgp.ipv6Address", "IPv6 address of its BGP speaker"),
+    COLUMN("Cluster ID", "string", "spec.bgp.routeReflectorClusterID", "Set on route reflectors"),
 };
 
 const struct kind_info node_kind = {

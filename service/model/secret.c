@@ -68,7 +68,8 @@ static const struct schema body_schema = {
 };
 
 static const struct printer_column columns[] = {
-    {"Type", "string", "type", "What the Secret is for", 0},
+    COLUMN("Type", "string", "type", "What the Secret is for"),
+    COLUMN("Data", "integer", "data", "How many values it holds", .count = true),
 };
 
 const struct kind_info secret_kind = {

@@ -22,6 +22,9 @@
 /* The rest of a schema's initializer: its struct and its table. */
 #define SCHEMA_OF(owner, table)                                                                              \
     .size = sizeof(struct owner), .fields = (table), .field_count = COUNT_OF(table)
+/* One printer column; .priority = 1 for -o wide only. */
+#define COLUMN(title, column_type, json_path, text, ...)                                                     \
+    { .name = (title), .type = (column_type), .path = (json_path), .description = (text), __VA_ARGS__ }
 
 /* Limits that several tables share; Calico's CRDs have the same. */
 #define NAME_LENGTH_MAX     253

@@ -250,6 +250,38 @@ static void reads_columns(void **state) {
     }
 }
 
+/* A column's second path, its fallback, and counts. */
+static void columns_have_alternatives(void **state) {
+    static const struct {
+        enum kind kind;
+        const char *json, *cells;
+    } cases[] = {
+        {KIND_BGPPEER, "{\"spec\":{}}", "[null,null,\"all()\",null,null,null]"},
+        {KIND_BGPPEER, "{\"spec\":{\"node\":\"\",\"nodeSelector\":\"has(a)\",\"asNumber\":4200000000}}",
+         "[null,4200000000,\"has(a)\",null,null,null]"},
+        {KIND_BGPPEER, "{\"spec\":{\"node\":\"n\",\"nodeSelector\":\"has(a)\"}}",
+         "[null,null,\"n\",null,null,null]"},
+        {KIND_SECRET, "{\"type\":\"Opaque\"}", "[\"Opaque\",0]"},
+        {KIND_SECRET, "{\"data\":{},\"type\":\"\"}", "[null,0]"},
+        {KIND_SECRET, "{\"data\":{\"a\":\"x\",\"b}\\\"\":\"y\"}}", "[null,2]"},
+        {KIND_BGPFILTER, "{\"spec\":{\"exportV4\":[{\"a\":[1,2]},{\"b\":{}},{}],\"importV6\":[]}}",
+         "[3,0,0,0]"},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fixture_clear(f);
+        buf_add_char(&f->out, '[');
+        assert_int_equal(codec_columns(cases[i].kind, cases[i].json, strlen(cases[i].json), &f->out, &f->err),
+                         0);
+        buf_add_char(&f->out, ']');
+        assert_string_equal(f->out.data, cases[i].cells);
+    }
+    fixture_clear(f);
+    assert_int_equal(codec_columns(KIND_SECRET, "{\"data\":{1}}", 12, &f->out, &f->err), -1);
+    assert_int_equal(f->err.code, ERR_CORRUPT);
+}
+
 /* Does the schema describe every field of the table, with its type? */
 static void check_schema(const struct schema *schema, const json_t *json) {
     const json_t *properties = json_object_get(json, "properties");
@@ -314,6 +346,7 @@ int main(void) {
         cmocka_unit_test(refuses_to_split),
         cmocka_unit_test(reads_delete_options),
         cmocka_unit_test(reads_columns),
+        cmocka_unit_test(columns_have_alternatives),
         cmocka_unit_test(writes_schemas),
     };
     return cmocka_run_group_tests_name("codec: documents", tests, fixture_setup, fixture_teardown);

@@ -197,7 +197,7 @@ static void test_kinds_are_found(void **state) {
                         "bgpconfig");
 }
 
-/* A column shows a scalar that its kind's table has. */
+/* A column shows a scalar that its kind's table has, or counts the members of a list or a map. */
 static void test_columns_name_fields(void **state) {
     (void)state;
     for (int at = 0; at < KIND_COUNT; at++) {
@@ -206,11 +206,19 @@ static void test_columns_name_fields(void **state) {
             const struct printer_column *column = &info->columns[i];
             const struct field *field = field_at(info->kind, column->path);
             bool number = field->type == FIELD_INT || field->type == FIELD_ASN;
+            assert_non_null(column->description);
+            if (column->count) {
+                assert_string_equal(column->type, "integer");
+                assert_true(field->type == FIELD_BYTE_MAP || field->type == FIELD_OBJECT_LIST);
+                continue;
+            }
+            if (column->otherwise != NULL) {
+                assert_int_equal(field_at(info->kind, column->otherwise)->type, field->type);
+            }
             assert_string_equal(column->type, number                      ? "integer"
                                               : field->type == FIELD_BOOL ? "boolean"
                                                                           : "string");
             assert_true(number || field->type == FIELD_BOOL || field->type == FIELD_STRING);
-            assert_non_null(column->description);
         }
     }
 }
