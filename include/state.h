@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "auth.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/causes.h"
@@ -56,12 +57,15 @@ struct picture *state_picture(struct state *state);
 struct picture *picture_ref(struct picture *picture);
 void picture_unref(struct picture *picture); /* accepts NULL */
 
+/* The namespace that secretKeyRef names resolve in. As long as the state. */
+const char *state_secret_namespace(const struct state *state);
+
 /* Is the store taking writes? For /readyz: 0, or -1 with the last commit's failure. */
 int state_writable(struct state *state, struct err *err) MUST_CHECK;
 
 /* ---- writing ---- */
 
-enum write_op { WRITE_CREATE, WRITE_REPLACE, WRITE_PATCH, WRITE_DELETE, WRITE_KEYS /* state's own */ };
+enum write_op { WRITE_CREATE, WRITE_REPLACE, WRITE_PATCH, WRITE_DELETE, WRITE_TASK /* state's own */ };
 
 /*
  * One change on its way. The submitter fills the first part. The write, its `arena` and everything the
@@ -78,9 +82,13 @@ struct write {
     const char *if_uid;         /* uid precondition, NULL = none; 409 */
     const char *if_match;       /* If-Match: the object's ETag without quotes (its resourceVersion), or
                                  * "*"; NULL = none; 412 */
+    uint64_t if_fleet;          /* the whole fleet's resourceVersion, 0 = none; 409. First of a group only */
     bool upsert;                /* REPLACE, PATCH-free apply: create what does not exist */
     bool dry_run;               /* everything but storing */
     const char *actor;          /* who, for the change log; NULL = "" */
+    /* A last check that needs both objects as they are then: -1 with `err` refuses the write. `before` is
+     * NULL for a creation, `after` for a deletion. NULL = none. Runs on the committer's thread. */
+    int (*guard)(const struct object *before, const struct object *after, struct err *err);
     /* PATCH: applied to the object as it is then, so it cannot race. */
     enum patch_type patch_type;
     enum codec_syntax syntax;
@@ -98,12 +106,14 @@ struct write {
     struct err err;              /* ERR_NONE = success */
     struct causes causes;        /* when ERR_INVALID; initialised by state */
     struct advice advice;        /* warnings; initialised by state */
+    uint64_t before;             /* the object's revision before; 0 = it did not exist, or was not reached */
     const struct record *record; /* the object afterwards (deleted: its last state); the submitter unrefs */
     bool created;                /* answer 201 */
     bool unchanged;              /* nothing needed to be written */
 
     struct write *next;                                                     /* state's own: queue */
-    int (*keys)(struct state *state, struct write *write, struct err *err); /* WRITE_KEYS */
+    void *waiter;                                                           /* state's own */
+    int (*task)(struct state *state, struct write *write, struct err *err); /* WRITE_TASK */
 };
 
 /* Queue a change. -1 (ERR_UNAVAILABLE): shutting down or too many waiting; `done` is not called. */
@@ -199,16 +209,57 @@ void state_watch_arm(struct state *state, struct watcher *watcher, uint64_t afte
 /* true: disarmed, wake will not be called. false: it was not armed, or wake has been or is being called. */
 bool state_watch_disarm(struct state *state, struct watcher *watcher);
 
+/* ---- tokens ---- */
+
+/* The tokens that are in force, for authenticating requests. As long as the state. */
+struct token_registry *state_tokens(struct state *state);
+/* No token was ever made here, or all have been revoked: time for a first one. */
+bool state_has_no_tokens(struct state *state);
+
+/* A token's creation or revocation on its way to the disk; in force when `write.done` is called without an
+ * error. The submitter fills `write.done` and `write.arg` and the rest below. */
+struct token_write {
+    struct write write; /* outcome: write.err; ERR_NOT_FOUND: nothing to revoke */
+    bool revoke;
+    struct token token; /* to be kept; to revoke: its id. Afterwards the whole token as it is or was */
+};
+/* As state_submit. */
+int state_submit_token(struct state *state, struct token_write *write, struct err *err) MUST_CHECK;
+/* The same, waiting for it. Never from a callback. */
+int state_write_token(struct state *state, struct token_write *write, struct err *err) MUST_CHECK;
+/* To be called now and then, from any thread: has the tokens' last uses stored, every TOKEN_USED_STEP_MS. */
+void state_flush_tokens(struct state *state);
+
+/* The same on a store that no state has open. Damaged tokens are logged and counted, not kept. */
+int state_load_tokens(struct store *store, struct token_registry *registry, size_t *ret_damaged,
+                      struct err *err) MUST_CHECK;
+int state_store_token(struct store *store, const struct token *token, struct err *err) MUST_CHECK;
+/* ERR_NOT_FOUND. Also removes a damaged one. */
+int state_drop_token(struct store *store, const char *id, struct err *err) MUST_CHECK;
+
+/* Put the changes that the log still has into the audit trail, at most `max`, oldest first. At start-up. */
+int state_seed_audit(struct state *state, struct audit *audit, size_t max, struct err *err) MUST_CHECK;
+
 /* ---- the vault's keys ---- */
+
+/* What the vault is doing and holds, besides vault_status. */
+struct vault_report {
+    struct vault_status keys;
+    const char *source;    /* vault_source_text */
+    const char *warning;   /* "" = none */
+    uint64_t values;       /* sealed values of all Secrets */
+    uint64_t unreadable;   /* … that do not decrypt */
+    uint64_t unseal_count; /* decryptions of values tried since the vault was opened */
+};
 
 /* Open the vault over what the store holds, and store what a first start or a finished change of the root
  * key brings. Before state_open. The vault is the caller's. Errors as vault_open and store_commit. */
 int state_open_vault(struct store *store, struct vault_options *options, struct vault **ret,
                      struct err *err) MUST_CHECK;
 
-/* How far a rotation is; called on the rotating thread. */
+/* How far a rotation is; called on the rotating thread. false: stop here (ERR_UNAVAILABLE). */
 struct key_progress {
-    void (*step)(void *arg, size_t done, size_t total);
+    bool (*step)(void *arg, size_t done, size_t total);
     void *arg;
 };
 
@@ -223,7 +274,32 @@ int state_rotate_data_key(struct state *state, const struct key_progress *progre
  * service with the new key as its source. */
 int state_change_root_key(struct state *state, const struct vault_new_root *new_root, bool *ret_restart,
                           struct err *err) MUST_CHECK;
+/* Give up a change of the root key that waits for its restart. ERR_CONFLICT: there is none. */
+int state_cancel_root_key_change(struct state *state, struct err *err) MUST_CHECK;
 /* Keys with their ages and the number of values under each. ERR_UNAVAILABLE: there is no vault. */
 int state_vault_status(struct state *state, struct vault_status *ret, struct err *err) MUST_CHECK;
+/* The same and more; its texts live as long as the vault. */
+int state_vault_report(struct state *state, struct vault_report *ret, struct err *err) MUST_CHECK;
+
+/* ---- backups ---- */
+
+/* A verified copy of the database as it is now, as an open file without a name (store_backup_open). Blocks;
+ * from any thread but state's own. */
+int state_backup(struct state *state, bool (*go_on)(void *arg), void *arg, int *ret_fd,
+                 struct err *err) MUST_CHECK;
+
+/* What a database file is and needs. */
+struct backup_report {
+    struct store_status status;
+    uint64_t values; /* sealed ones */
+    size_t root_count;
+    char roots[VAULT_ROOTS_MAX][VAULT_ROOT_ID_MAX]; /* fingerprints: either opens it */
+    bool opens;                                     /* the root key that was offered is one of them */
+    struct err refusal;                             /* why not */
+};
+/* Look into a database file that nothing has open; nothing is changed. `options` say which root key to try,
+ * NULL: none. Errors as store_inspect. */
+int state_inspect_backup(const char *path, const struct vault_options *options, struct backup_report *ret,
+                         struct err *err) MUST_CHECK;
 
 #endif

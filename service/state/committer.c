@@ -51,6 +51,46 @@ int state_submit(struct state *state, struct write *write, struct err *err) {
     return rc;
 }
 
+struct waiter {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+};
+
+static void waiter_done(struct write *write) {
+    struct waiter *waiter = write->waiter;
+
+    pthread_mutex_lock(&waiter->lock);
+    waiter->done = true;
+    pthread_cond_signal(&waiter->cond);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+int committer_run(struct state *state, struct write *write, struct err *err) {
+    struct waiter waiter = {.done = false};
+    int rc;
+
+    write->done = waiter_done;
+    write->waiter = &waiter;
+    pthread_mutex_init(&waiter.lock, NULL);
+    pthread_cond_init(&waiter.cond, NULL);
+    rc = state_submit(state, write, err);
+    if (rc == 0) {
+        pthread_mutex_lock(&waiter.lock);
+        while (!waiter.done) {
+            pthread_cond_wait(&waiter.cond, &waiter.lock);
+        }
+        pthread_mutex_unlock(&waiter.lock);
+        if (write->err.code != ERR_NONE) {
+            *err = write->err;
+            rc = -1;
+        }
+    }
+    pthread_cond_destroy(&waiter.cond);
+    pthread_mutex_destroy(&waiter.lock);
+    return rc;
+}
+
 /* Wait for writes; NULL when stopping and nothing is left, or (with `probe`) when none came in time. */
 static struct write *queue_take(struct queue *queue, bool probe, bool *ret_stop) {
     struct write *head, *last;
@@ -70,8 +110,8 @@ static struct write *queue_take(struct queue *queue, bool probe, bool *ret_stop)
     head = last = queue->head;
     for (size_t n = 1; last != NULL; n++) {
         queue->count--;
-        if (n == STATE_BATCH_MAX || last->next == NULL || last->op == WRITE_KEYS ||
-            last->next->op == WRITE_KEYS) {
+        if (n == STATE_BATCH_MAX || last->next == NULL || last->op == WRITE_TASK ||
+            last->next->op == WRITE_TASK) {
             queue->head = last->next;
             last->next = NULL;
             break;
@@ -209,10 +249,10 @@ static size_t run_batch(struct state *state, struct write *writes) {
     return changes;
 }
 
-/* A step of a key change: it commits for itself. */
-static void run_keys(struct state *state, struct write *write) {
+/* A task of state's own (a step of a key change, a token): it commits for itself. */
+static void run_task(struct state *state, struct write *write) {
     err_clear(&write->err);
-    if (write->keys(state, write, &write->err) == 0) {
+    if (write->task(state, write, &write->err) == 0) {
         err_clear(&write->err);
     }
     write->done(write);
@@ -251,8 +291,8 @@ static void *committer_main(void *arg) {
         bool failed = state_writable(state, &err) < 0;
         struct write *writes = queue_take(&state->queue, failed, &stop);
 
-        if (writes != NULL && writes->op == WRITE_KEYS) {
-            run_keys(state, writes);
+        if (writes != NULL && writes->op == WRITE_TASK) {
+            run_task(state, writes);
         } else if (writes != NULL) {
             since_compaction += run_batch(state, writes);
         } else if (failed && !stop) {

@@ -107,7 +107,8 @@ int draft_add(struct draft *draft, enum store_op op, enum kind kind, const struc
     return 0;
 }
 
-/* Encode `object` into an exact copy in its arena and make a record of both. */
+/* Encode `object` into an exact copy in its arena and make a record of both. The arena is empty afterwards,
+ * and a Secret's object gone: its record is a copy without the plaintext. */
 static int make_record(struct draft *draft, struct arena *arena, const struct object *object,
                        const struct record **ret, struct err *err) {
     struct record *record;
@@ -118,6 +119,13 @@ static int make_record(struct draft *draft, struct arena *arena, const struct ob
     codec_encode(object, &draft->json);
     if (key == NULL || buf_failed(&draft->json)) {
         return err_no_memory(err);
+    }
+    if (object->kind == KIND_SECRET) {
+        if (secret_record(arena, object, draft->json.data, draft->json.len, &record, err) < 0) {
+            return -1;
+        }
+        *ret = record;
+        return 0;
     }
     json = arena_strndup(arena, draft->json.data, draft->json.len);
     if (json == NULL) {
@@ -146,6 +154,11 @@ static int err_conflict(const struct record *current, struct err *err, enum err_
                    "your changes to its latest version",
                    info->plural, info->group[0] == '\0' ? "" : ".", info->group, current->object->meta.name,
                    what);
+}
+
+static int check_guard(const struct write *write, const struct object *before, const struct object *after,
+                       struct err *err) {
+    return write->guard == NULL ? 0 : write->guard(before, after, err);
 }
 
 /* `meta` is the new document's, NULL for a deletion. */
@@ -200,7 +213,8 @@ static int generate_name(const struct draft *draft, struct object *object, struc
 
 static int apply_create(struct draft *draft, struct write *write, struct object *object, struct arena *arena,
                         struct outcome *ret, struct err *err) {
-    const struct kind_info *info = kind_info(object->kind);
+    const enum kind kind = object->kind; /* the object is used up by its record */
+    const struct kind_info *info = kind_info(kind);
     char uid[UUID_TEXT_MAX];
     const char *key;
 
@@ -216,7 +230,8 @@ static int apply_create(struct draft *draft, struct write *write, struct object 
         return err_set(err, ERR_ALREADY_EXISTS, "%s%s%s \"%s\" already exists", info->plural,
                        info->group[0] == '\0' ? "" : ".", info->group, object->meta.name);
     }
-    if (object->kind == KIND_SECRET && secret_seal(draft, write, NULL, object, arena, err) < 0) {
+    if (check_guard(write, NULL, object, err) < 0 ||
+        (object->kind == KIND_SECRET && secret_seal(draft, write, NULL, object, arena, err) < 0)) {
         return -1;
     }
     uuid_new(uid);
@@ -232,7 +247,7 @@ static int apply_create(struct draft *draft, struct write *write, struct object 
     }
     ret->created = true;
     draft->revision++;
-    return draft_add(draft, STORE_CREATE, object->kind, NULL, ret->record, write->actor, err);
+    return draft_add(draft, STORE_CREATE, kind, NULL, ret->record, write->actor, err);
 }
 
 /* Did the part besides metadata change? Decides about metadata.generation. */
@@ -256,6 +271,7 @@ static int apply_replace(struct draft *draft, struct write *write, const struct 
     bool differs = false;
 
     if (check_preconditions(write, &object->meta, current, err) < 0 ||
+        check_guard(write, current->object, object, err) < 0 ||
         (object->kind == KIND_SECRET && secret_seal(draft, write, current, object, arena, err) < 0) ||
         body_differs(draft, current->object, object, &differs, err) < 0) {
         return -1;
@@ -284,7 +300,7 @@ static int apply_replace(struct draft *draft, struct write *write, const struct 
         return -1;
     }
     draft->revision++;
-    return draft_add(draft, STORE_UPDATE, object->kind, current, ret->record, write->actor, err);
+    return draft_add(draft, STORE_UPDATE, current->object->kind, current, ret->record, write->actor, err);
 }
 
 /* The patched document goes through the same decoding and rules as a PUT of it would. */
@@ -323,7 +339,8 @@ static int apply_delete(struct draft *draft, const struct write *write, const st
     struct object *object;
     struct arena arena;
 
-    if (check_preconditions(write, NULL, current, err) < 0) {
+    if (check_preconditions(write, NULL, current, err) < 0 ||
+        check_guard(write, current->object, NULL, err) < 0) {
         return -1;
     }
     last.meta.resource_version = draft->revision + 1;
@@ -356,6 +373,7 @@ static int apply_one(struct draft *draft, struct write *write, struct outcome *r
     if (current == NULL) {
         return err_missing(write->kind, key, err);
     }
+    write->before = current->revision;
     switch (write->op) {
     case WRITE_REPLACE:
         return apply_replace(draft, write, current, write->object, write->object_arena, ret, err);
@@ -364,7 +382,7 @@ static int apply_one(struct draft *draft, struct write *write, struct outcome *r
     case WRITE_DELETE:
         return apply_delete(draft, write, current, ret, err);
     case WRITE_CREATE:
-    case WRITE_KEYS:
+    case WRITE_TASK:
         break;
     }
     return err_set(err, ERR_INTERNAL, "unknown write operation %d", (int)write->op);
@@ -380,6 +398,12 @@ int draft_apply(struct draft *draft, struct write *write) {
         advice_init(&w->advice, w->arena);
         w->record = NULL;
         w->created = w->unchanged = false;
+        w->before = 0;
+    }
+    if (write->if_fleet != 0 && write->if_fleet != draft->revision) {
+        return err_set(&write->err, ERR_CONFLICT,
+                       "the fleet is at resourceVersion %llu, not at %llu as If-Match says; preview again",
+                       (unsigned long long)draft->revision, (unsigned long long)write->if_fleet);
     }
     for (struct write *w = write; w != NULL; w = w->also) {
         struct outcome outcome = {0};

@@ -1,7 +1,7 @@
 /*
  * Secrets: between the vault, which seals, and the store, which keeps rows. Plaintext comes in with a write's
- * object (in a wiping arena) and goes out in state_reveal_list; nothing else here holds one longer than a
- * call. Runs on the committer, on a previewing thread, or at boot; no locks of its own.
+ * object, whose arena is wiped as soon as the record is made; nothing here holds one longer than a call. Runs
+ * on the committer, on a previewing thread, or at boot; no locks of its own.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ static struct vault_place value_place(const struct meta *meta, const char *key, 
         .secret_namespace = meta->name_space, .secret_name = meta->name, .item = key, .version = version};
 }
 
-static struct vault_sealed value_sealed(const struct secret_value *value) {
+struct vault_sealed secret_value_sealed(const struct secret_value *value) {
     return (struct vault_sealed){.key_id = value->key_id,
                                  .nonce = value->nonce,
                                  .nonce_len = VAULT_NONCE_BYTES,
@@ -263,6 +263,9 @@ int secret_seal(struct draft *draft, struct write *write, const struct record *c
         }
         check_use(draft, &object->meta, &values[i], path, &write->causes);
     }
+    if (secret->type == NULL || secret->type[0] == '\0') {
+        secret->type = "Opaque"; /* as Kubernetes */
+    }
     secret->data = (struct byte_map){0};
     secret->string_data = (struct label_set){0};
     secret->values = (struct list){.count = count, .items = values};
@@ -441,7 +444,7 @@ int secret_load(struct vault *vault, const struct sealed_rows *rows, struct obje
 static int reseal_value(struct vault *vault, const struct meta *meta, struct arena *arena,
                         struct secret_value *value, bool *ret_changed, struct err *err) {
     const struct vault_place place = value_place(meta, value->key, value->version);
-    const struct vault_sealed old = value_sealed(value);
+    const struct vault_sealed old = secret_value_sealed(value);
     struct vault_sealed sealed;
 
     if (value->state == SECRET_UNREADABLE || value->key_id == vault_active_key(vault)) {
@@ -464,25 +467,72 @@ static int reseal_value(struct vault *vault, const struct meta *meta, struct are
     return 0;
 }
 
+/* The Secret as it is stored, with the sealed values of `from`, in an arena of its own. */
+static int copy_stored(const char *json, size_t json_len, const struct secret *from, struct arena *arena,
+                       struct object **ret, struct err *err) {
+    struct secret *secret;
+
+    if (codec_decode_stored(KIND_SECRET, json, json_len, arena, ret, err) < 0) {
+        return -1;
+    }
+    secret = (*ret)->body;
+    if (secret->values.count != from->values.count) {
+        return err_set(err, ERR_INTERNAL, "Secret \"%s\" is encoded with %zu values instead of %zu",
+                       (*ret)->meta.name, secret->values.count, from->values.count);
+    }
+    for (size_t i = 0; i < secret->values.count; i++) {
+        if (keep_value((const struct secret_value *)from->values.items + i, arena,
+                       (struct secret_value *)secret->values.items + i, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int new_record(struct arena *arena, const struct object *object, const char *json, size_t json_len,
+                      struct record **ret, struct err *err) {
+    const char *key = object_key(object, arena);
+    const char *copy = arena_strndup(arena, json, json_len);
+
+    if (key == NULL || copy == NULL) {
+        arena_done(arena);
+        return err_no_memory(err);
+    }
+    return record_new(arena, object, key, copy, json_len, ret, err);
+}
+
+int secret_record(struct arena *written, const struct object *object, const char *json, size_t json_len,
+                  struct record **ret, struct err *err) {
+    struct object *stored;
+    struct arena arena;
+
+    arena_init(&arena, 0);
+    if (copy_stored(json, json_len, object->body, &arena, &stored, err) < 0) {
+        arena_done(&arena);
+        return -1;
+    }
+    if (new_record(&arena, stored, json, json_len, ret, err) < 0) {
+        return -1;
+    }
+    written->wipe = true;
+    arena_done(written);
+    return 0;
+}
+
 int secret_reseal(struct vault *vault, const struct record *record, struct record **ret, struct err *err) {
-    const struct secret *old = record->object->body;
     struct object *object;
     struct secret *secret;
     struct arena arena;
     bool changed = false;
-    const char *key;
-    char *json;
 
     arena_init(&arena, 0);
-    if (codec_decode_stored(KIND_SECRET, record->json, record->json_len, &arena, &object, err) < 0) {
+    if (copy_stored(record->json, record->json_len, record->object->body, &arena, &object, err) < 0) {
         goto fail;
     }
     secret = object->body;
-    for (size_t i = 0; i < secret->values.count && i < old->values.count; i++) {
-        struct secret_value *value = (struct secret_value *)secret->values.items + i;
-
-        if (keep_value((const struct secret_value *)old->values.items + i, &arena, value, err) < 0 ||
-            reseal_value(vault, &object->meta, &arena, value, &changed, err) < 0) {
+    for (size_t i = 0; i < secret->values.count; i++) {
+        if (reseal_value(vault, &object->meta, &arena, (struct secret_value *)secret->values.items + i,
+                         &changed, err) < 0) {
             goto fail;
         }
     }
@@ -491,79 +541,8 @@ int secret_reseal(struct vault *vault, const struct record *record, struct recor
         *ret = NULL;
         return 0;
     }
-    key = arena_strdup(&arena, record->key);
-    json = arena_strndup(&arena, record->json, record->json_len);
-    if (key == NULL || json == NULL) {
-        err_no_memory(err);
-        goto fail;
-    }
-    return record_new(&arena, object, key, json, record->json_len, ret, err);
+    return new_record(&arena, object, record->json, record->json_len, ret, err);
 fail:
     arena_done(&arena);
     return -1;
-}
-
-/* ---- reading ---- */
-
-static int reveal_password(void *arg, const struct peering_entry *entry, struct buf *out, struct err *err) {
-    const struct state *state = arg;
-    const struct vault_sealed sealed = value_sealed(entry->secret);
-    const char *slash = strchr(entry->secret_key, '/');
-    char name_space[VAULT_NAME_MAX + 1];
-    struct vault_place place;
-
-    if (slash == NULL || (size_t)(slash - entry->secret_key) > VAULT_NAME_MAX) {
-        return err_set(err, ERR_INTERNAL, "\"%s\" is not namespace/name", entry->secret_key);
-    }
-    memcpy(name_space, entry->secret_key, (size_t)(slash - entry->secret_key));
-    name_space[slash - entry->secret_key] = '\0';
-    place = (struct vault_place){.secret_namespace = name_space,
-                                 .secret_name = slash + 1,
-                                 .item = entry->secret->key,
-                                 .version = entry->secret->version};
-    if (vault_unseal(state->vault, &place, &sealed, out, err) < 0) {
-        log_event(LOG_ERROR, "secret-unreadable", LOG_STR("secret", entry->secret_key),
-                  LOG_STR("key", entry->secret->key), LOG_STR("error", err->text));
-        return -1;
-    }
-    return 0;
-}
-
-int state_reveal_list(struct state *state, const char *node, struct buf *out, char ret_etag[DIGEST_TEXT_MAX],
-                      struct err *err) {
-    const struct peering_reveal reveal = {.password = reveal_password, .arg = state};
-    struct buf content = BUF_INIT;
-    struct peering_list peerings;
-    struct picture *picture;
-    struct node_list *list;
-    struct arena arena;
-    char etag[DIGEST_TEXT_MAX];
-    int rc;
-
-    if (state_node_list(state, node, &list, err) < 0) {
-        return -1;
-    }
-    arena_init(&arena, 8192);
-    picture = state_picture(state);
-    rc = peering_compute(picture->index, node, &arena, &peerings, err);
-    if (rc == 0) {
-        peering_encode_content(&peerings, &content);
-        rc = buf_failed(&content) ? err_no_memory(err) : 0;
-    }
-    if (rc == 0) {
-        digest_hex(content.data, content.len, etag);
-        out->wipe = true;
-        peering_encode(&peerings,
-                       strcmp(etag, list->etag) == 0 ? list->resource_version : peerings.newest_revision,
-                       &reveal, out);
-        rc = buf_failed(out) ? err_no_memory(err) : 0;
-    }
-    if (rc == 0) {
-        memcpy(ret_etag, etag, sizeof etag);
-    }
-    buf_done(&content);
-    arena_done(&arena);
-    picture_unref(picture);
-    node_list_unref(list);
-    return rc;
 }

@@ -53,6 +53,10 @@ struct picture *state_picture(struct state *state) {
     return picture;
 }
 
+const char *state_secret_namespace(const struct state *state) {
+    return state->secret_namespace;
+}
+
 void state_publish(struct state *state, struct picture *next) {
     struct picture *old;
 
@@ -285,7 +289,7 @@ int state_open(struct store *store, const struct state_options *options, struct 
     pthread_mutex_init(&state->failure_lock, NULL);
     pthread_mutex_init(&state->keys.lock, NULL);
     if (lists_init(&state->lists, err) < 0 || committer_init(state, err) < 0 || state_load(state, err) < 0 ||
-        lists_start(state, err) < 0 || committer_start(state, err) < 0) {
+        tokens_init(state, err) < 0 || lists_start(state, err) < 0 || committer_start(state, err) < 0) {
         state_close(state);
         return -1;
     }
@@ -299,6 +303,7 @@ void state_close(struct state *state) {
     }
     committer_stop(state);
     lists_stop(state);
+    tokens_done(state);
     history_done(&state->history);
     lists_done(&state->lists);
     picture_unref(state->picture);

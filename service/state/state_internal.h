@@ -9,6 +9,7 @@
  *   lists.locks[]  a stripe of cells: their cached list and their parked polls
  *   lists.wake_lock  slots waiting for the notifier
  *   keys.lock      one change of keys at a time; held for long, taken before every other
+ *   (the token registry and the audit trail have locks of their own, taken last)
  */
 #ifndef BGPPEERD_STATE_INTERNAL_H
 #define BGPPEERD_STATE_INTERNAL_H
@@ -72,6 +73,14 @@ const struct record *draft_get(const struct draft *draft, enum kind kind, const 
  */
 int secret_seal(struct draft *draft, struct write *write, const struct record *current, struct object *object,
                 struct arena *arena, struct err *err) MUST_CHECK;
+/*
+ * The record of a Secret that a client wrote: of its stored form `json`, and in memory of its own, because
+ * `written` (which holds `object`) has the plaintext in it. `written` is wiped and empty afterwards.
+ */
+int secret_record(struct arena *written, const struct object *object, const char *json, size_t json_len,
+                  struct record **ret, struct err *err) MUST_CHECK;
+/* As the vault takes it; borrows. */
+struct vault_sealed secret_value_sealed(const struct secret_value *value);
 /* The sealed rows that go with the change from `before` to `after` (NULL: deleted) into the draft. */
 int secret_add_rows(struct draft *draft, const struct record *before, const struct record *after,
                     struct err *err) MUST_CHECK;
@@ -170,15 +179,38 @@ struct queue {
     bool runs;
 };
 
+/* Submit a WRITE_TASK and wait until it is done: its failure is the answer. Sets its `done`, leaves its
+ * `arg`. */
+int committer_run(struct state *state, struct write *write, struct err *err) MUST_CHECK;
 int committer_init(struct state *state, struct err *err) MUST_CHECK;
 int committer_start(struct state *state, struct err *err) MUST_CHECK;
 void committer_stop(struct state *state);
+
+/* ---- vault_open.c ---- */
+
+/* One transaction with what the vault wants written. */
+int vault_commit_settings(struct store *store, const struct vault_settings *settings,
+                          struct err *err) MUST_CHECK;
 
 /* ---- keys.c ---- */
 
 struct keys {
     pthread_mutex_t lock; /* held while a key change runs, over all its steps */
 };
+
+/* ---- tokens.c ---- */
+
+struct tokens {
+    struct token_registry *registry;
+    size_t damaged;           /* in the store, but of no use */
+    _Atomic int64_t flush_at; /* monotonic: when last uses are stored next */
+    _Atomic bool flushing;    /* `flush` is on its way */
+    struct write flush;
+};
+
+int tokens_init(struct state *state, struct err *err) MUST_CHECK;
+/* After the committer has stopped: stores the last uses. */
+void tokens_done(struct state *state);
 
 /* ---- state.c ---- */
 
@@ -195,6 +227,7 @@ struct state {
     struct history history;
     struct lists lists;
     struct keys keys;
+    struct tokens tokens;
 };
 
 /* A record of a stored body; `rows` and `vault` for a Secret's values (both may be empty). */

@@ -1,0 +1,266 @@
+/*
+ * Tokens: what auth knows, kept in the store as settings. A creation or revocation is one task on the
+ * committer's thread, so nobody else waits for the disk, and it is in force when it is durable. Owns the
+ * registry (which has its own lock). Last uses are stored in the background, coarsely.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "state_internal.h"
+
+#define FLUSH_BATCH 512 /* tokens whose last use is stored in one transaction */
+
+/* ---- on a store ---- */
+
+static int commit_setting(struct store *store, const char *name, const void *value, size_t len,
+                          struct err *err) {
+    const struct store_setting setting = {.name = name, .value = value, .value_len = len};
+
+    return store_commit(store, &(struct store_batch){.settings = &setting, .setting_count = 1}, err);
+}
+
+int state_store_token(struct store *store, const struct token *token, struct err *err) {
+    uint8_t row[TOKEN_ROW_MAX];
+    char name[TOKEN_SETTING_MAX];
+
+    token_setting_name(token->id, name);
+    return commit_setting(store, name, row, token_encode(token, row), err);
+}
+
+struct search {
+    const char *name;
+    bool found;
+};
+
+static int search_setting(void *arg, const struct store_setting *setting, struct err *err) {
+    struct search *search = arg;
+
+    (void)err;
+    search->found = search->found || strcmp(setting->name, search->name) == 0;
+    return 0;
+}
+
+static int err_no_token(const char *id, struct err *err) {
+    return err_set(err, ERR_NOT_FOUND, "tokens.bgppeerd.io \"%.64s\" not found", id);
+}
+
+int state_drop_token(struct store *store, const char *id, struct err *err) {
+    char name[TOKEN_SETTING_MAX];
+    struct search search = {.name = name};
+    const struct store_reader reader = {.setting = search_setting, .arg = &search};
+
+    if (!token_id_is_valid(id)) {
+        return err_no_token(id, err);
+    }
+    token_setting_name(id, name);
+    if (store_load(store, &reader, err) < 0) {
+        return -1;
+    }
+    return search.found ? commit_setting(store, name, NULL, 0, err) : err_no_token(id, err);
+}
+
+struct loading {
+    struct token_registry *registry;
+    size_t damaged;
+};
+
+static int load_setting(void *arg, const struct store_setting *setting, struct err *err) {
+    struct loading *loading = arg;
+    struct err damage = ERR_INIT;
+    struct token token;
+
+    if (strncmp(setting->name, TOKEN_SETTING, strlen(TOKEN_SETTING)) != 0) {
+        return 0;
+    }
+    if (token_decode(setting->name, setting->value, setting->value_len, &token, &damage) < 0) {
+        log_event(LOG_ERROR, "token-unreadable", LOG_STR("error", damage.text));
+        loading->damaged++;
+        return 0;
+    }
+    if (token_registry_reserve(loading->registry, err) < 0) {
+        return -1;
+    }
+    token_registry_put(loading->registry, &token);
+    return 0;
+}
+
+int state_load_tokens(struct store *store, struct token_registry *registry, size_t *ret_damaged,
+                      struct err *err) {
+    struct loading loading = {.registry = registry};
+    const struct store_reader reader = {.setting = load_setting, .arg = &loading};
+
+    if (store_load(store, &reader, err) < 0) {
+        return -1;
+    }
+    *ret_damaged = loading.damaged;
+    return 0;
+}
+
+/* ---- start and stop ---- */
+
+int tokens_init(struct state *state, struct err *err) {
+    struct tokens *tokens = &state->tokens;
+
+    atomic_store(&tokens->flush_at, clock_monotonic_ms() + TOKEN_USED_STEP_MS);
+    if (token_registry_new(&tokens->registry, err) < 0) {
+        return -1;
+    }
+    return state_load_tokens(state->store, tokens->registry, &tokens->damaged, err);
+}
+
+/* Returns the number of tokens stored. A failure costs the last uses of this batch, nothing else. */
+static size_t store_uses(struct state *state, struct err *err) {
+    struct token *tokens = calloc(FLUSH_BATCH, sizeof *tokens);
+    struct store_setting *settings = calloc(FLUSH_BATCH, sizeof *settings);
+    struct {
+        char name[TOKEN_SETTING_MAX];
+        uint8_t row[TOKEN_ROW_MAX];
+    } *texts = calloc(FLUSH_BATCH, sizeof *texts);
+    size_t count = 0;
+
+    if (tokens != NULL && settings != NULL && texts != NULL) {
+        count = token_registry_take_used(state->tokens.registry, tokens, FLUSH_BATCH);
+    }
+    for (size_t i = 0; i < count; i++) {
+        token_setting_name(tokens[i].id, texts[i].name);
+        settings[i] = (struct store_setting){.name = texts[i].name,
+                                             .value = texts[i].row,
+                                             .value_len = token_encode(&tokens[i], texts[i].row)};
+    }
+    if (count > 0 &&
+        store_commit(state->store, &(struct store_batch){.settings = settings, .setting_count = count}, err) <
+            0) {
+        log_event(LOG_WARN, "token-uses-lost", LOG_INT("tokens", count), LOG_STR("error", err->text));
+        count = 0;
+    }
+    free(texts);
+    free(settings);
+    free(tokens);
+    return count;
+}
+
+void tokens_done(struct state *state) {
+    struct err err = ERR_INIT;
+
+    if (state->tokens.registry == NULL) {
+        return;
+    }
+    while (store_uses(state, &err) == FLUSH_BATCH) {
+    }
+    token_registry_free(state->tokens.registry);
+}
+
+/* ---- in the running service ---- */
+
+struct token_registry *state_tokens(struct state *state) {
+    return state->tokens.registry;
+}
+
+bool state_has_no_tokens(struct state *state) {
+    return token_registry_count(state->tokens.registry) == 0 && state->tokens.damaged == 0;
+}
+
+/* On the committer's thread, which alone changes the registry: nothing changes between check and change. */
+static int task_token(struct state *state, struct write *write, struct err *err) {
+    struct token_write *task = (struct token_write *)write; /* its first member */
+    struct token_registry *registry = state->tokens.registry;
+
+    if (task->revoke) {
+        char name[TOKEN_SETTING_MAX];
+
+        if (!token_registry_get(registry, task->token.id, &task->token)) {
+            return err_no_token(task->token.id, err);
+        }
+        token_setting_name(task->token.id, name);
+        if (commit_setting(state->store, name, NULL, 0, err) < 0) {
+            return -1;
+        }
+        (void)token_registry_remove(registry, task->token.id);
+        return 0;
+    }
+    if (token_registry_reserve(registry, err) < 0 || state_store_token(state->store, &task->token, err) < 0) {
+        return -1;
+    }
+    token_registry_put(registry, &task->token);
+    return 0;
+}
+
+static void prepare(struct token_write *write) {
+    write->write.op = WRITE_TASK;
+    write->write.task = task_token;
+    err_clear(&write->write.err);
+}
+
+int state_submit_token(struct state *state, struct token_write *write, struct err *err) {
+    prepare(write);
+    return state_submit(state, &write->write, err);
+}
+
+int state_write_token(struct state *state, struct token_write *write, struct err *err) {
+    prepare(write);
+    return committer_run(state, &write->write, err);
+}
+
+/* ---- last uses ---- */
+
+static int task_flush(struct state *state, struct write *write, struct err *err) {
+    (void)write;
+    (void)store_uses(state, err);
+    return 0; /* what went wrong has been logged */
+}
+
+static void flush_done(struct write *write) {
+    struct state *state = write->arg;
+
+    atomic_store(&state->tokens.flushing, false);
+}
+
+void state_flush_tokens(struct state *state) {
+    struct tokens *tokens = &state->tokens;
+    int64_t now_ms = clock_monotonic_ms();
+    struct err err = ERR_INIT;
+
+    if (now_ms < atomic_load(&tokens->flush_at) || atomic_exchange(&tokens->flushing, true)) {
+        return;
+    }
+    atomic_store(&tokens->flush_at, now_ms + TOKEN_USED_STEP_MS);
+    tokens->flush = (struct write){.op = WRITE_TASK, .task = task_flush, .done = flush_done, .arg = state};
+    if (state_submit(state, &tokens->flush, &err) < 0) {
+        atomic_store(&tokens->flushing,
+                     false); /* busy or shutting down: the next time, or the end, will do */
+    }
+}
+
+/* ---- the change log as the beginning of the audit trail ---- */
+
+static int seed_change(void *arg, const struct store_change *change, struct err *err) {
+    static const char *const VERBS[] = {
+        [STORE_CREATE] = "create", [STORE_UPDATE] = "update", [STORE_DELETE] = "delete"};
+    const struct kind_info *kind = kind_by_name(change->kind);
+
+    (void)err;
+    audit_add(arg, &(struct audit_entry){.event = AUDIT_WRITE,
+                                         .time_ms = change->time_ms,
+                                         .user = change->actor,
+                                         .verb = VERBS[change->op],
+                                         .resource = kind != NULL ? kind->plural : change->kind,
+                                         .name = change->name,
+                                         .after = change->revision});
+    return 0;
+}
+
+int state_seed_audit(struct state *state, struct audit *audit, size_t max, struct err *err) {
+    struct store_status status;
+    uint64_t after;
+
+    if (store_status(state->store, &status, err) < 0) {
+        return -1;
+    }
+    after = status.compacted;
+    if (status.revision > max && status.revision - max > after) {
+        after = status.revision - max;
+    }
+    return store_read_changes(state->store, after, 0, seed_change, audit, err);
+}

@@ -1,0 +1,149 @@
+/*
+ * Opening the vault over what a store holds, and looking into a backup: both read the vault's settings, which
+ * `struct kept` owns meanwhile. Before the state exists, or without one; no locks.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "state_internal.h"
+
+struct kept {
+    struct arena arena;
+    struct vault_setting *items;
+    size_t count;
+    size_t cap;
+    size_t sealed_count;
+};
+
+static void kept_done(struct kept *kept) {
+    free(kept->items);
+    arena_done(&kept->arena);
+}
+
+static int kept_setting(void *arg, const struct store_setting *setting, struct err *err) {
+    struct kept *kept = arg;
+    void *value;
+
+    if (strncmp(setting->name, "vault/", strlen("vault/")) != 0) {
+        return 0;
+    }
+    if (kept->count == kept->cap) {
+        size_t cap = kept->cap == 0 ? 16 : kept->cap * 2;
+        struct vault_setting *items = realloc(kept->items, cap * sizeof *items);
+
+        if (items == NULL) {
+            return err_no_memory(err);
+        }
+        kept->items = items;
+        kept->cap = cap;
+    }
+    value = arena_alloc(&kept->arena, setting->value_len);
+    if (value == NULL) {
+        return err_no_memory(err);
+    }
+    memcpy(value, setting->value, setting->value_len);
+    kept->items[kept->count] = (struct vault_setting){
+        .name = arena_strdup(&kept->arena, setting->name), .value = value, .value_len = setting->value_len};
+    if (kept->items[kept->count].name == NULL) {
+        return err_no_memory(err);
+    }
+    kept->count++;
+    return 0;
+}
+
+static int kept_sealed(void *arg, const struct store_sealed *sealed, struct err *err) {
+    (void)sealed;
+    (void)err;
+    ((struct kept *)arg)->sealed_count++;
+    return 0;
+}
+
+int vault_commit_settings(struct store *store, const struct vault_settings *settings, struct err *err) {
+    struct store_setting *rows;
+    int rc;
+
+    if (settings->count == 0) {
+        return 0;
+    }
+    rows = calloc(settings->count, sizeof *rows);
+    if (rows == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < settings->count; i++) {
+        rows[i] = (struct store_setting){.name = settings->items[i].name,
+                                         .value = settings->items[i].value,
+                                         .value_len = settings->items[i].value_len};
+    }
+    rc = store_commit(store, &(struct store_batch){.settings = rows, .setting_count = settings->count}, err);
+    free(rows);
+    return rc;
+}
+
+int state_open_vault(struct store *store, struct vault_options *options, struct vault **ret,
+                     struct err *err) {
+    struct kept kept = {0};
+    const struct store_reader reader = {.setting = kept_setting, .sealed = kept_sealed, .arg = &kept};
+    struct vault_settings to_write;
+    struct vault *vault = NULL;
+    int rc;
+
+    arena_init(&kept.arena, 0);
+    rc = store_load(store, &reader, err);
+    if (rc == 0) {
+        options->sealed_count = kept.sealed_count;
+        rc = vault_open(options, kept.items, kept.count, &vault, &to_write, err);
+    }
+    if (rc == 0) {
+        rc = vault_commit_settings(store, &to_write, err);
+        if (rc == 0) {
+            vault_apply(vault);
+            *ret = vault;
+        } else {
+            vault_close(vault);
+        }
+    }
+    kept_done(&kept);
+    return rc;
+}
+
+/* ---- backups ---- */
+
+int state_backup(struct state *state, bool (*go_on)(void *arg), void *arg, int *ret_fd, struct err *err) {
+    return store_backup_open(state->store, go_on, arg, ret_fd, err);
+}
+
+/* Would the root key of `options` open these settings? */
+static void try_root_key(const struct kept *kept, const struct vault_options *options,
+                         struct backup_report *report) {
+    struct vault_options trial = *options;
+    struct vault_settings unused;
+    struct vault *vault;
+
+    trial.sealed_count = kept->sealed_count;
+    trial.must_exist = true;
+    report->opens = vault_open(&trial, kept->items, kept->count, &vault, &unused, &report->refusal) == 0;
+    if (report->opens) {
+        vault_close(vault);
+    }
+}
+
+int state_inspect_backup(const char *path, const struct vault_options *options, struct backup_report *ret,
+                         struct err *err) {
+    struct kept kept = {0};
+    const struct store_reader reader = {.setting = kept_setting, .sealed = kept_sealed, .arg = &kept};
+    struct backup_report report = {.refusal = ERR_INIT};
+    int rc;
+
+    arena_init(&kept.arena, 0);
+    rc = store_inspect(path, &reader, &report.status, err);
+    if (rc == 0) {
+        report.values = kept.sealed_count;
+        report.root_count = vault_list_roots(kept.items, kept.count, report.roots);
+        if (options != NULL) {
+            try_root_key(&kept, options, &report);
+        }
+        *ret = report;
+    }
+    kept_done(&kept);
+    return rc;
+}
