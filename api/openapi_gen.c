@@ -2,11 +2,12 @@
  * Build-time program: writes the OpenAPI document from openapi-skeleton.json and the kinds' field tables,
  * so that the schemas of the resources are written down once, in service/model.
  *
- *     openapi-gen yaml|json|c [SKELETON]
+ *     openapi-gen yaml|json|c|v2|v3|v3-core [SKELETON]
  *
- * In the skeleton, whatever has %Kind%, %plural% or %description% in its key (or, for an item of an array,
- * in one of its strings) is repeated for each kind that is served. `c` gives a C file with the JSON text as
- * openapi_json, which the service answers /openapi.json with.
+ * In the skeleton, whatever has %Kind% or %plural% in its key (or, for an item of an array, in one of its
+ * strings) is repeated for each kind that is served; the other %words% stand for what the kind says of
+ * itself. `c` gives a C file with all documents that the service answers with (service/http/openapi.h); v2,
+ * v3 and v3-core show those for Kubernetes' clients, as JSON.
  *
  * A build step has one way to fail: say why and exit 1. Memory belongs to jansson; the document is released
  * at the end, so that the program is clean under the leak checker like everything else.
@@ -21,19 +22,20 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/random.h"
 #include "codec.h"
+#include "gen.h"
 #include "model/object.h"
 #include "yaml_writer.h"
 
-#define SKELETON   "api/openapi-skeleton.json"
-#define REF_PREFIX "#/components/schemas/"
+#define SKELETON "api/openapi-skeleton.json"
 
 /* In the order of the document. tests/unit/openapi_test.c holds it to the route table. */
-static const enum kind SERVED[] = {KIND_BGPPEER, KIND_NODE, KIND_BGPCONFIGURATION, KIND_BGPFILTER};
+static const enum kind SERVED[] = {KIND_BGPPEER, KIND_NODE, KIND_BGPCONFIGURATION, KIND_BGPFILTER,
+                                   KIND_SECRET};
 #define SERVED_COUNT (sizeof(SERVED) / sizeof(SERVED[0]))
 
-static _Noreturn void die(const char *fmt, ...) PRINTF_LIKE(1, 2);
-static void die(const char *fmt, ...) {
+void die(const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
     fputs("openapi-gen: ", stderr);
@@ -45,13 +47,13 @@ static void die(const char *fmt, ...) {
 
 /* ---- templates ---- */
 
-static void set_new(json_t *object, const char *key, json_t *value) {
+void set_new(json_t *object, const char *key, json_t *value) {
     if (value == NULL || json_object_set_new(object, key, value) != 0) {
         die("out of memory");
     }
 }
 
-static void append_new(json_t *array, json_t *value) {
+void append_new(json_t *array, json_t *value) {
     if (value == NULL || json_array_append_new(array, value) != 0) {
         die("out of memory");
     }
@@ -69,6 +71,11 @@ static void replace_words(const char *text, const struct kind_info *kind, struct
         {"%Kind%", kind->name},
         {"%plural%", kind->plural},
         {"%description%", kind->body->description},
+        {"%group%", kind->group},
+        {"%version%", kind->version},
+        {"%apiVersion%", kind->api_version},
+        {"%base%", kind->namespaced ? "/api/v1/namespaces/{namespace}" : "/apis/projectcalico.org/v3"},
+        {"%patch%", kind->namespaced ? "SecretPatch" : "Patch"},
     };
     while (*text != '\0') {
         size_t i = 0;
@@ -165,7 +172,7 @@ static json_t *expand(json_t *value, const struct kind_info *kind) {
 
 /* ---- schemas from the field tables ---- */
 
-static json_t *table_schema(const struct schema *schema) {
+json_t *table_schema(const struct schema *schema) {
     struct buf text = BUF_INIT;
     codec_schema(schema, &text);
     json_error_t where;
@@ -197,6 +204,26 @@ static void add_kind(json_t *components, const struct kind_info *kind) {
         body, "x-kubernetes-group-version-kind",
         json_pack("[{s:s, s:s, s:s}]", "group", kind->group, "version", kind->version, "kind", kind->name));
     set_new(components, kind->name, body);
+}
+
+/* Each {word} of a path is one of the parameters, in the path's order. */
+static void declare_path_parameters(json_t *paths) {
+    const char *path;
+    json_t *item;
+    json_object_foreach(paths, path, item) {
+        json_t *declared = json_array();
+        for (const char *word = strchr(path, '{'); word != NULL; word = strchr(word + 1, '{')) {
+            json_t *parameter = json_object();
+            set_new(parameter, "$ref",
+                    json_sprintf("#/components/parameters/%.*s", (int)strcspn(word + 1, "}"), word + 1));
+            append_new(declared, parameter);
+        }
+        if (json_array_size(declared) > 0) {
+            set_new(item, "parameters", declared);
+        } else {
+            json_decref(declared);
+        }
+    }
 }
 
 /* Every "$ref" below `value` must lead somewhere. */
@@ -243,24 +270,19 @@ static json_t *build_document(const char *path) {
     for (size_t i = 0; i < SERVED_COUNT; i++) {
         add_kind(schemas, kind_info(SERVED[i]));
     }
+    declare_path_parameters(json_object_get(document, "paths"));
     check_refs(document, document);
     return document;
 }
 
 /* ---- output ---- */
 
-static void write_c(const char *text, FILE *out) {
-    fputs("/* Generated by api/openapi_gen.c: the OpenAPI document, which /openapi.json answers with. */\n"
-          "#include <stddef.h>\n\n"
-          "extern const char openapi_json[];\n"
-          "extern const size_t openapi_json_len;\n\n"
-          "const char openapi_json[] =",
-          out);
-    for (size_t i = 0; text[i] != '\0'; i++) {
+static void write_literal(const char *bytes, size_t len, FILE *out) {
+    for (size_t i = 0; i < len; i++) {
         if (i % 100 == 0) {
             fputs(i == 0 ? "\n    \"" : "\"\n    \"", out);
         }
-        unsigned char c = (unsigned char)text[i];
+        unsigned char c = (unsigned char)bytes[i];
         if (c == '"' || c == '\\') {
             fprintf(out, "\\%c", c);
         } else if (c < ' ' || c >= 0x7f || c == '?') {
@@ -269,32 +291,103 @@ static void write_c(const char *text, FILE *out) {
             fputc(c, out);
         }
     }
-    fputs("\";\n\nconst size_t openapi_json_len = sizeof(openapi_json) - 1;\n", out);
+    fputs(len == 0 ? " \"\"" : "\"", out);
+}
+
+/* One member of the array of documents; `digest` receives its content's. */
+static void write_document(const char *index, const char *bytes, size_t len, char digest[DIGEST_TEXT_MAX],
+                           FILE *out) {
+    digest_hex(bytes, len, digest);
+    fprintf(out, "    [%s] = {.len = %zu, .hash = \"%s\", .bytes =", index, len, digest);
+    write_literal(bytes, len, out);
+    fputs("},\n", out);
+}
+
+static void write_json(const char *index, json_t *document, char digest[DIGEST_TEXT_MAX], FILE *out) {
+    char *text = json_dumps(document, JSON_COMPACT);
+    if (text == NULL) {
+        die("out of memory");
+    }
+    write_document(index, text, strlen(text), digest, out);
+    free(text);
+}
+
+/* The index of the parts, each with its content's digest in its URL. */
+static json_t *make_index(const char *core, const char *calico) {
+    json_t *index =
+        json_pack("{s:{s:{s:o}, s:{s:o}}}", "paths", "api/v1", "serverRelativeURL",
+                  json_sprintf("/openapi/v3/api/v1?hash=%s", core), "apis/projectcalico.org/v3",
+                  "serverRelativeURL", json_sprintf("/openapi/v3/apis/projectcalico.org/v3?hash=%s", calico));
+    if (index == NULL) {
+        die("out of memory");
+    }
+    return index;
+}
+
+static void write_c(json_t *document, FILE *out) {
+    char digest[DIGEST_TEXT_MAX];
+    char core_digest[DIGEST_TEXT_MAX];
+    char calico_digest[DIGEST_TEXT_MAX];
+    struct buf protobuf = BUF_INIT;
+    json_t *v2 = kubernetes_v2(document);
+    json_t *core = kubernetes_v3(document, "/api/v1");
+    json_t *calico = kubernetes_v3(document, "/apis/projectcalico.org/v3");
+    gnostic_encode(v2, &protobuf);
+    fputs("/* Generated by api/openapi_gen.c. */\n#include \"openapi.h\"\n\n"
+          "const struct openapi_document openapi_documents[OPENAPI_COUNT] = {\n",
+          out);
+    write_json("OPENAPI_OWN", document, digest, out);
+    write_json("OPENAPI_V2", v2, digest, out);
+    write_document("OPENAPI_V2_PROTOBUF", protobuf.data, protobuf.len, digest, out);
+    write_json("OPENAPI_V3_CORE", core, core_digest, out);
+    write_json("OPENAPI_V3_CALICO", calico, calico_digest, out);
+    json_t *index = make_index(core_digest, calico_digest);
+    write_json("OPENAPI_V3_INDEX", index, digest, out);
+    fputs("};\n", out);
+    json_decref(index);
+    json_decref(calico);
+    json_decref(core);
+    json_decref(v2);
+    buf_done(&protobuf);
+}
+
+/* Owned by the caller; NULL: not a form that is JSON. */
+static json_t *json_form(const char *form, json_t *document) {
+    if (strcmp(form, "json") == 0) {
+        return json_incref(document);
+    }
+    if (strcmp(form, "v2") == 0) {
+        return kubernetes_v2(document);
+    }
+    if (strcmp(form, "v3") == 0) {
+        return kubernetes_v3(document, "/apis/projectcalico.org/v3");
+    }
+    return strcmp(form, "v3-core") == 0 ? kubernetes_v3(document, "/api/v1") : NULL;
 }
 
 int main(int argc, char **argv) {
+    static const char *const forms[] = {"yaml", "json", "c", "v2", "v3", "v3-core"};
     const char *form = argc >= 2 ? argv[1] : "";
-    if (argc > 3 || (strcmp(form, "yaml") != 0 && strcmp(form, "json") != 0 && strcmp(form, "c") != 0)) {
-        die("usage: openapi-gen yaml|json|c [SKELETON]");
+    bool known = false;
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        known = known || strcmp(form, forms[i]) == 0;
+    }
+    if (argc > 3 || !known) {
+        die("usage: openapi-gen yaml|json|c|v2|v3|v3-core [SKELETON]");
     }
     json_t *document = build_document(argc == 3 ? argv[2] : SKELETON);
+    json_t *shown = json_form(form, document);
     if (strcmp(form, "yaml") == 0) {
         fputs("# Generated by `make openapi` from openapi-skeleton.json and the field tables in "
               "service/model.\n",
               stdout);
         yaml_write(document, stdout);
-    } else {
-        char *text = json_dumps(document, JSON_COMPACT);
-        if (text == NULL) {
-            die("out of memory");
-        }
-        if (strcmp(form, "json") == 0) {
-            puts(text);
-        } else {
-            write_c(text, stdout);
-        }
-        free(text);
+    } else if (strcmp(form, "c") == 0) {
+        write_c(document, stdout);
+    } else if (json_dumpf(shown, stdout, JSON_COMPACT) != 0 || putchar('\n') == EOF) {
+        die("cannot write the output");
     }
+    json_decref(shown);
     json_decref(document);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         die("cannot write the output");

@@ -82,6 +82,11 @@ class Schemas:
         if not any(not list(self.errors(value, choice, path)) for choice in rule):
             yield f"{path}: {value!r} fits none of anyOf"
 
+    def check_oneOf(self, value, rule, path, _schema):
+        fitting = [choice for choice in rule if not list(self.errors(value, choice, path))]
+        if len(fitting) != 1:
+            yield f"{path}: {value!r} fits {len(fitting)} of oneOf"
+
     def check_pattern(self, value, rule, path, _schema):
         if isinstance(value, str) and not re.search(rule, value):
             yield f"{path}: {value!r} does not match {rule}"
@@ -149,7 +154,7 @@ class SchemaTest(unittest.TestCase):
             for method in item:
                 if method == "parameters":
                     continue
-                path = template.replace("{name}", "there-is-none")
+                path = template.replace("{name}", "there-is-none").replace("{namespace}", "default")
                 answer = self.service.request(method.upper(), path + "?dryRun=All", body=b"{}",
                                               headers={"Content-Type": "application/json"}) if method != "get" \
                     else self.service.request("GET", path)
@@ -161,7 +166,7 @@ class SchemaTest(unittest.TestCase):
     def test_methods_that_are_not_in_the_document_are_405(self):
         for template, item in self.document["paths"].items():
             for method in {"get", "post", "put", "patch", "delete"} - set(item):
-                answer = self.service.request(method.upper(), template.replace("{name}", "x"), body=b"{}")
+                answer = self.service.request(method.upper(), template.replace("{name}", "x").replace("{namespace}", "default"), body=b"{}")
                 with self.subTest(method=method, path=template):
                     self.assertEqual(answer.status, 405)
                     allowed = {word.strip().lower() for word in answer.headers["Allow"].split(",")} - {"head"}
