@@ -3,7 +3,7 @@
  *
  * The request's context is made when its first line is in and freed when its answer is out; between
  * them every call runs on the connection's own thread. No handler blocks: writes and waiting polls
- * suspend their connection. The connection's own context is the peer's address as text.
+ * suspend their connection. The connection's own context is its struct peer.
  */
 #include "dispatch.h"
 
@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "peer.h"
 #include "reply.h"
 #include "request.h"
 #include "server.h"
@@ -60,17 +61,23 @@ static uint64_t announced_length(const struct request *request) {
     return errno != 0 ? UINT64_MAX : length;
 }
 
-/* Headers as text, without what libmicrohttpd spends on each of them. */
+/* Would what is left of the connection's memory be too little for the answer's headers? Without room
+ * for them libmicrohttpd closes the connection and says nothing. */
 static bool headers_too_large(struct request *request) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    return info != NULL && info->header_size > HTTP_HEADER_MAX;
+    if (info == NULL || info->header_size < HTTP_HEADER_MAX / 8) {
+        return false; /* not even a header in every third byte fills it */
+    }
+    int notes = MHD_get_connection_values(request->connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, NULL, NULL);
+    return info->header_size + (size_t)notes * HTTP_HEADER_EACH > HTTP_HEADER_MAX;
 }
 
 static enum MHD_Result refuse_headers(struct request *request) {
     struct err failure = ERR_INIT;
     struct err err = ERR_INIT;
-    err_set(&failure, ERR_TOO_LARGE, "the request's headers are larger than %d bytes", HTTP_HEADER_MAX);
+    err_set(&failure, ERR_TOO_LARGE, "the request's headers are too large: together they may have %d bytes, where each counts %d more",
+            HTTP_HEADER_MAX, HTTP_HEADER_EACH);
     request->cut_short = true;
     return reply_failure_as(request, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge", &failure,
                             &err) == 0
@@ -85,7 +92,9 @@ static enum MHD_Result refuse_headers(struct request *request) {
 static enum MHD_Result begin(struct request *request, const char *method) {
     struct err err = ERR_INIT;
     request->phase = REQUEST_BODY;
+    peer_serves(peer_of(request->connection));
     int routed = request_route(request, method, &err);
+    routed = access_check(request, routed, &err);
     if (headers_too_large(request)) {
         return refuse_headers(request);
     }
@@ -123,7 +132,12 @@ static enum MHD_Result take_body(struct request *request, const char *bytes, siz
         return request->dropped <= HTTP_DISCARD_MAX ? MHD_YES : MHD_NO;
     }
     struct err err = ERR_INIT;
-    if (request_take_body(request, bytes, len, &err) != 0) {
+    int taken = request_take_body(request, bytes, len, &err);
+    if (request->body.wipe) {
+        /* libmicrohttpd's own buffer, which it is done with. */
+        explicit_bzero((void *)(uintptr_t)bytes, len);
+    }
+    if (taken != 0) {
         request->dropped = HTTP_BODY_MAX;
         return fail_later(request, &err);
     }
@@ -165,12 +179,6 @@ enum MHD_Result dispatch_request(void *cls, struct MHD_Connection *connection, c
     return run_handler(request);
 }
 
-static const char *remote_address(const struct request *request) {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info != NULL ? info->socket_context : NULL;
-}
-
 static void log_access(struct request *request, enum MHD_RequestTerminationCode how) {
     if (!log_enabled(LOG_INFO)) {
         return;
@@ -183,7 +191,8 @@ static void log_access(struct request *request, enum MHD_RequestTerminationCode 
         uri = cut;
     }
     log_event(LOG_INFO, how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "request" : "request-cut",
-              LOG_STR("id", request->id), LOG_STR("remote", remote_address(request)),
+              LOG_STR("id", request->id), LOG_STR("remote", peer_address(request->connection)),
+              LOG_STR("user", request->principal.user),
               LOG_STR("method", method_text(request->method)), LOG_STR("uri", uri), LOG_INT("status", request->status),
               LOG_INT("bytes", request->reply_bytes),
               LOG_INT("us", (clock_monotonic_ns() - request->start_ns) / 1000));
@@ -205,20 +214,17 @@ void dispatch_completed(void *cls, struct MHD_Connection *connection, void **con
     }
     log_access(request, how);
     request_free(request);
+    peer_awaits(&http->peers, peer_of(connection));
 }
 
 void dispatch_connection(void *cls, struct MHD_Connection *connection, void **context,
                          enum MHD_ConnectionNotificationCode how) {
-    (void)cls;
+    struct http *http = cls;
     if (how == MHD_CONNECTION_NOTIFY_CLOSED) {
-        free(*context);
+        peer_free(&http->peers, *context);
         *context = NULL;
         return;
     }
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    char text[HTTP_ADDRESS_TEXT_MAX];
-    if (info != NULL && listen_peer_text(info->client_addr, text)) {
-        /* For the access log alone: without memory the line has no address. */
-        *context = strdup(text);
-    }
+    /* Without memory for it the connection has no address and no certificate; requests need a token then. */
+    *context = peer_new(&http->peers, connection);
 }

@@ -23,7 +23,8 @@ struct parser {
 static int expected(struct parser *p, const char *what) {
     size_t offset = (size_t)(p->at - p->text);
     return err_set_offset(p->err, ERR_BAD_REQUEST, offset,
-                          "unable to parse the labelSelector \"%.200s\": expected %s at byte %zu", p->text, what, offset);
+                          "unable to parse the labelSelector \"%.200s\": expected %s at byte %zu", p->text,
+                          what, offset);
 }
 
 static void skip_blanks(struct parser *p) {
@@ -53,7 +54,8 @@ static bool is_label_key(const char *text, size_t len) {
         return is_label_name(text, len);
     }
     size_t prefix_len = (size_t)(slash - text);
-    if (prefix_len == 0 || prefix_len > LABEL_PREFIX_MAX || !is_alnum(text[0]) || !is_alnum(text[prefix_len - 1])) {
+    if (prefix_len == 0 || prefix_len > LABEL_PREFIX_MAX || !is_alnum(text[0]) ||
+        !is_alnum(text[prefix_len - 1])) {
         return false;
     }
     for (size_t i = 0; i < prefix_len; i++) {
@@ -66,7 +68,9 @@ static bool is_label_key(const char *text, size_t len) {
 }
 
 /* A run of characters that are not the language's own. */
-static size_t word_len(const char *at) { return strcspn(at, " \t\r\n,()=!"); }
+static size_t word_len(const char *at) {
+    return strcspn(at, " \t\r\n,()=!");
+}
 
 static int parse_key(struct parser *p, const char **ret) {
     skip_blanks(p);
@@ -106,8 +110,8 @@ static int parse_set(struct parser *p, struct label_requirement *requirement) {
         room += *c == ',';
     }
     if (room > SELECTOR_VALUES) {
-        return err_set(p->err, ERR_BAD_REQUEST, "the labelSelector lists more than %d values for \"%s\"", SELECTOR_VALUES,
-                       requirement->key);
+        return err_set(p->err, ERR_BAD_REQUEST, "the labelSelector lists more than %d values for \"%s\"",
+                       SELECTOR_VALUES, requirement->key);
     }
     requirement->values = arena_array(p->arena, room, sizeof(*requirement->values));
     if (requirement->values == NULL) {

@@ -3,7 +3,8 @@
  * language, which lives in selector.h.
  *
  *   requirement *( "," requirement )
- *   requirement := key | "!" key | key ("=" | "==" | "!=") value | key ("in" | "notin") "(" value *("," value) ")"
+ *   requirement := key | "!" key | key ("=" | "==" | "!=") value | key ("in" | "notin") "(" value *(","
+ * value) ")"
  *
  * Source: Kubernetes' API conventions, "Labels and Selectors". Immutable once parsed.
  */
@@ -33,7 +34,8 @@ struct labelselector {
 };
 
 /* ERR_BAD_REQUEST with the byte offset. The result lives in the arena. */
-int labelselector_parse(const char *text, struct arena *arena, struct labelselector *ret, struct err *err) MUST_CHECK;
+int labelselector_parse(const char *text, struct arena *arena, struct labelselector *ret,
+                        struct err *err) MUST_CHECK;
 bool labelselector_matches(const struct labelselector *selector, const struct label_set *labels);
 
 #endif

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,11 +23,19 @@
 static int bad_address(const char *text, struct err *err) {
     return err_set(err, ERR_USAGE,
                    "the listen address \"%.100s\" is not understood: write IPv4:port or [IPv6]:port, for example "
-                   "127.0.0.1:8080 or [::1]:8080 (port 0 takes any free port)",
+                   "127.0.0.1:8080 or [::1]:8080 (port 0 takes any free port); http:// or https:// may stand in front",
                    text);
 }
 
 int http_address_parse(const char *text, struct http_listen_address *ret, struct err *err) {
+    struct http_listen_address address = {.scheme = HTTP_EITHER};
+    if (strncmp(text, "http://", 7) == 0) {
+        address.scheme = HTTP_PLAIN;
+        text += 7;
+    } else if (strncmp(text, "https://", 8) == 0) {
+        address.scheme = HTTP_TLS;
+        text += 8;
+    }
     const char *colon = strrchr(text, ':');
     uint64_t port;
     if (colon == NULL || !u64_parse(colon + 1, strlen(colon + 1), 65535, &port)) {
@@ -34,7 +43,7 @@ int http_address_parse(const char *text, struct http_listen_address *ret, struct
     }
     const char *host = text;
     size_t len = (size_t)(colon - text);
-    struct http_listen_address address = {.port = (uint16_t)port};
+    address.port = (uint16_t)port;
     bool brackets = len >= 2 && host[0] == '[' && host[len - 1] == ']';
     if (brackets) {
         host++;
@@ -122,25 +131,33 @@ int listen_open(const char *text, int *ret_fd, char bound[HTTP_ADDRESS_TEXT_MAX]
     return 0;
 }
 
-bool listen_peer_text(const struct sockaddr *peer, char text[HTTP_ADDRESS_TEXT_MAX]) {
+bool listen_peer_ip(const struct sockaddr *peer, struct ip_addr *ret) {
     union socket_address name;
-    struct ip_addr addr = {.family = IP_NONE};
-    char ip[IP_TEXT_MAX];
     if (peer->sa_family == AF_INET) {
         memcpy(&name.v4, peer, sizeof(name.v4));
-        addr.family = IP_V4;
-        memcpy(addr.bytes, &name.v4.sin_addr, 4);
-        ip_format(&addr, ip);
-        snprintf(text, HTTP_ADDRESS_TEXT_MAX, "%s:%u", ip, (unsigned)ntohs(name.v4.sin_port));
+        *ret = (struct ip_addr){.family = IP_V4};
+        memcpy(ret->bytes, &name.v4.sin_addr, 4);
         return true;
     }
     if (peer->sa_family == AF_INET6) {
         memcpy(&name.v6, peer, sizeof(name.v6));
-        addr.family = IP_V6;
-        memcpy(addr.bytes, &name.v6.sin6_addr, 16);
-        ip_format(&addr, ip);
-        snprintf(text, HTTP_ADDRESS_TEXT_MAX, "[%s]:%u", ip, (unsigned)ntohs(name.v6.sin6_port));
+        *ret = (struct ip_addr){.family = IP_V6};
+        memcpy(ret->bytes, &name.v6.sin6_addr, 16);
         return true;
     }
     return false;
+}
+
+bool listen_peer_text(const struct sockaddr *peer, char text[HTTP_ADDRESS_TEXT_MAX]) {
+    struct ip_addr addr;
+    char ip[IP_TEXT_MAX];
+    if (!listen_peer_ip(peer, &addr)) {
+        return false;
+    }
+    in_port_t port;
+    /* sin_port and sin6_port stand in the same place. */
+    memcpy(&port, (const char *)peer + offsetof(struct sockaddr_in, sin_port), sizeof(port));
+    ip_format(&addr, ip);
+    snprintf(text, HTTP_ADDRESS_TEXT_MAX, addr.family == IP_V6 ? "[%s]:%u" : "%s:%u", ip, (unsigned)ntohs(port));
+    return true;
 }

@@ -10,8 +10,10 @@
 /* Bind and listen; ERR_USAGE says which address and why not. `text` receives the bound address. */
 int listen_open(const char *address, int *ret_fd, char text[HTTP_ADDRESS_TEXT_MAX], struct err *err) MUST_CHECK;
 
-/* "192.0.2.7:40112" of a connected peer; false: neither IPv4 nor IPv6. */
+/* The address of a connected peer; false: neither IPv4 nor IPv6. */
 struct sockaddr;
+bool listen_peer_ip(const struct sockaddr *peer, struct ip_addr *ret);
+/* "192.0.2.7:40112" of a connected peer; false: neither IPv4 nor IPv6. */
 bool listen_peer_text(const struct sockaddr *peer, char text[HTTP_ADDRESS_TEXT_MAX]);
 
 #endif

@@ -153,12 +153,14 @@ int pages_parse_token(struct arena *arena, const char *token, enum kind kind, ui
     const char *rest = token + revision_len;
     uint64_t revision;
     if (!u64_parse(token, revision_len, UINT64_MAX, &revision) || rest[0] != '.' ||
-        strncmp(rest + 1, plural, plural_len) != 0 || rest[1 + plural_len] != '.' || !decode_key(arena, rest + 2 + plural_len, ret_key)) {
-        return arena->failed ? err_no_memory(err)
-                             : err_set(err, ERR_BAD_REQUEST,
-                                       "the continue token is not one that a list of %s has given out; start the "
-                                       "list again without it",
-                                       plural);
+        strncmp(rest + 1, plural, plural_len) != 0 || rest[1 + plural_len] != '.' ||
+        !decode_key(arena, rest + 2 + plural_len, ret_key)) {
+        return arena->failed
+                   ? err_no_memory(err)
+                   : err_set(err, ERR_BAD_REQUEST,
+                             "the continue token is not one that a list of %s has given out; start the "
+                             "list again without it",
+                             plural);
     }
     *ret_revision = revision;
     return 0;

@@ -14,7 +14,7 @@
 #include "model/object.h"
 #include "snapshot.h"
 
-#define PAGES_KEPT    16           /* snapshots; the one unused for the longest time goes first */
+#define PAGES_KEPT    16          /* snapshots; the one unused for the longest time goes first */
 #define PAGES_KEEP_MS (5 * 60000) /* after its last use */
 
 struct pages;

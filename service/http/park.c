@@ -24,10 +24,10 @@
 struct park {
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* earlier deadline, release, or end */
+    pthread_cond_t changed;   /* earlier deadline, release, or end */
     struct park_entry **heap; /* smallest deadline first */
-    size_t count;  /* in the heap */
-    size_t places; /* counted waits: in the heap, starting or expiring */
+    size_t count;             /* in the heap */
+    size_t places;            /* counted waits: in the heap, starting or expiring */
     size_t max;
     bool released;
     bool ending;
@@ -132,7 +132,8 @@ static void expire(struct park *park, struct park_entry *entry) {
 /* ---- the timer thread ---- */
 
 static void wait_until(struct park *park, int64_t deadline_ms) {
-    struct timespec when = {.tv_sec = (time_t)(deadline_ms / 1000), .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
+    struct timespec when = {.tv_sec = (time_t)(deadline_ms / 1000),
+                            .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
     pthread_cond_timedwait(&park->changed, &park->lock, &when);
 }
 
@@ -184,8 +185,7 @@ static int init_locks(struct park *park) {
     return failure;
 }
 
-int park_start(size_t max, void (*sweep)(void *arg), void *arg, struct park **ret,
-               struct err *err) {
+int park_start(size_t max, void (*sweep)(void *arg), void *arg, struct park **ret, struct err *err) {
     struct park *park = calloc(1, sizeof(*park));
     struct park_entry **heap = calloc(2 * max, sizeof(struct park_entry *));
     if (park == NULL || heap == NULL) {
@@ -241,8 +241,8 @@ static int take_place(struct park *park, struct err *err) {
     park->places += !full;
     pthread_mutex_unlock(&park->lock);
     if (full) {
-        return err_set(err, ERR_UNAVAILABLE, "%zu polls are waiting already; try again, or poll without wait=",
-                       park->max);
+        return err_set(err, ERR_UNAVAILABLE,
+                       "%zu polls are waiting already; try again, or poll without wait=", park->max);
     }
     return 0;
 }

@@ -40,7 +40,8 @@ struct park;
 
 /* `max`: waiting polls; as many watches may wait besides. `sweep` is called about once a second on the
  * timer thread. */
-int park_start(size_t max, void (*sweep)(void *arg), void *arg, struct park **ret, struct err *err) MUST_CHECK;
+int park_start(size_t max, void (*sweep)(void *arg), void *arg, struct park **ret,
+               struct err *err) MUST_CHECK;
 /* Resume everything that waits; whatever comes later does not wait. */
 void park_release(struct park *park);
 /* After park_release, with no request left. Accepts NULL. */

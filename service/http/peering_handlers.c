@@ -16,9 +16,10 @@
 #include "park.h"
 #include "reply.h"
 #include "server.h"
+#include "trail.h"
 
 #define WAIT_JITTER 16 /* a wait is made longer by up to this part of it */
-#define ETAG_TEXT_MAX (DIGEST_TEXT_MAX + 2)
+#define ETAG_TEXT_MAX (DIGEST_TEXT_MAX + 4) /* with quotes and "-p" */
 
 /* A poll that waits. */
 struct poll {
@@ -28,39 +29,51 @@ struct poll {
     int64_t wait_ms;
 };
 
-static void quote(const char *tag, char out[ETAG_TEXT_MAX]) {
-    size_t len = strlen(tag);
+/* The entity tag with its quotes: the list's digest, and who sees passwords in it has another one. */
+static void make_etag(const char *digest, bool passwords, char out[ETAG_TEXT_MAX]) {
+    size_t len = strlen(digest);
     out[0] = '"';
-    memcpy(out + 1, tag, len);
-    out[len + 1] = '"';
-    out[len + 2] = '\0';
+    memcpy(out + 1, digest, len);
+    memcpy(out + 1 + len, passwords ? "-p\"" : "\"", passwords ? 4 : 2);
 }
 
 static void unref_list(void *list) { node_list_unref(list); }
 
-/*
- * 200 with the list, or 304, which is the same answer without its body: so its Content-Length is the
- * list's, as RFC 9110 section 8.6 wants it. Takes over the reference, also on failure.
- */
-static int reply_list(struct request *request, unsigned status, struct node_list *list, struct err *err) {
+/* Takes over the reference, also on failure. */
+static int reply_list(struct request *request, struct node_list *list, struct err *err) {
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
         list->json_len, (void *)(uintptr_t)list->json, unref_list, list);
     if (response == NULL) {
         node_list_unref(list);
         return err_no_memory(err);
     }
+    request->reply_bytes = list->json_len;
     char etag[ETAG_TEXT_MAX];
-    quote(list->etag, etag);
-    bool whole = status == MHD_HTTP_OK;
-    request->reply_bytes = whole ? list->json_len : 0;
-    if ((whole && reply_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, TYPE_JSON, err) != 0) ||
-        reply_header(response, MHD_HTTP_HEADER_ETAG, etag, err) != 0 ||
-        reply_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "private, no-cache", err) != 0 ||
-        reply_header(response, MHD_HTTP_HEADER_VARY, "Authorization, Accept", err) != 0) {
+    make_etag(list->etag, false, etag);
+    if (reply_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, TYPE_JSON, err) != 0 ||
+        reply_validators(response, etag, err) != 0) {
         MHD_destroy_response(response);
         return -1;
     }
-    return reply_send(request, status, response, err);
+    return reply_send(request, MHD_HTTP_OK, response, err);
+}
+
+/* The list with its passwords in clear: made for this answer, wiped when it is out. */
+static int reply_revealed(struct request *request, struct err *err) {
+    const char *node = request->params[0];
+    struct buf body = {.wipe = true};
+    char digest[DIGEST_TEXT_MAX];
+    char etag[ETAG_TEXT_MAX];
+    int result = state_reveal_list(request->http->state, node, &body, digest, err);
+    if (result == 0) {
+        make_etag(digest, true, etag);
+        result = reply_wiped(request, MHD_HTTP_OK, TYPE_JSON, "private, no-cache", etag, &body, err);
+    }
+    buf_done(&body);
+    if (result == 0) {
+        trail_passwords(request, node);
+    }
+    return result;
 }
 
 /* ---- waiting ---- */
@@ -99,7 +112,7 @@ static int park(struct request *request, struct poll *poll, const struct node_li
     if (poll->deadline_ms == 0) {
         /* So that a thousand polls that began together do not end together. */
         uint64_t jitter = random_u64() % (uint64_t)(poll->wait_ms / WAIT_JITTER + 1);
-        poll->deadline_ms = clock_monotonic_ms() + poll->wait_ms + (int64_t)jitter;
+        poll->deadline_ms = clock_monotonic_ms() + 1 + poll->wait_ms + (int64_t)jitter;
     }
     if (park_enter(http->park, &poll->entry, request, true, poll->deadline_ms, withdraw, go_on, err) != 0) {
         return -1;
@@ -134,18 +147,25 @@ static int evaluate(struct request *request, struct poll *poll, struct err *err)
         return -1;
     }
     const char *known = request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
-    if (known == NULL || !etag_list_has(known, list->etag, DIGEST_TEXT_MAX - 1, true)) {
-        return reply_list(request, MHD_HTTP_OK, list, err);
+    bool revealed = request->passwords && list->has_passwords;
+    char etag[ETAG_TEXT_MAX];
+    make_etag(list->etag, revealed, etag);
+    int result;
+    if (known != NULL && etag_list_has(known, etag + 1, strlen(etag) - 2, true)) {
+        result = must_wait(request, poll) ? park(request, poll, list, err) : reply_not_modified(request, etag, err);
+    } else if (revealed) {
+        result = reply_revealed(request, err);
+    } else {
+        return reply_list(request, list, err);
     }
-    if (!must_wait(request, poll)) {
-        return reply_list(request, MHD_HTTP_NOT_MODIFIED, list, err);
-    }
-    int result = park(request, poll, list, err);
     node_list_unref(list);
     return result;
 }
 
-static int go_on(struct request *request, struct err *err) { return evaluate(request, request->work, err); }
+/* After waiting: a token may have been revoked meanwhile. */
+static int go_on(struct request *request, struct err *err) {
+    return access_recheck(request, err) != 0 ? -1 : evaluate(request, request->work, err);
+}
 
 int handle_peerings(struct request *request, struct err *err) {
     enum media_answer unused;
@@ -153,10 +173,17 @@ int handle_peerings(struct request *request, struct err *err) {
         return -1;
     }
     if (memchr(request->uri, '?', request->uri_len) == NULL) {
-        return evaluate(request, NULL, err);
+        return access_passwords(request, &request->passwords, err) != 0 ? -1 : evaluate(request, NULL, err);
     }
     int64_t wait_ms;
-    if (request_parse_query(request, err) != 0 || wait_param(request, &wait_ms, err) != 0) {
+    if (request_parse_query(request, err) != 0) {
+        return -1;
+    }
+    const char *remote = request_query(request, "explain");
+    if (remote != NULL) {
+        return handle_explain(request, remote, err);
+    }
+    if (access_passwords(request, &request->passwords, err) != 0 || wait_param(request, &wait_ms, err) != 0) {
         return -1;
     }
     struct poll *poll = NULL;

@@ -23,7 +23,10 @@ static bool utf8_is_valid(const unsigned char *text, size_t len) {
         if (c < 0x80) {
             continue;
         }
-        size_t more = c >= 0xc2 && c <= 0xdf ? 1 : c >= 0xe0 && c <= 0xef ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : 0;
+        size_t more = c >= 0xc2 && c <= 0xdf   ? 1
+                      : c >= 0xe0 && c <= 0xef ? 2
+                      : c >= 0xf0 && c <= 0xf4 ? 3
+                                               : 0;
         if (more == 0 || len - i < more) {
             return false;
         }
@@ -56,10 +59,11 @@ int percent_decode(struct arena *arena, const char *text, size_t len, const char
             int high = i + 1 < len ? hex_value(text[i + 1]) : -1;
             int low = i + 2 < len ? hex_value(text[i + 2]) : -1;
             if (high < 0 || low < 0) {
-                return err_set_offset(err, ERR_BAD_REQUEST, i,
-                                      "the %s has a broken percent-encoding at byte %zu: '%%' must be followed by two "
-                                      "hexadecimal digits",
-                                      what, i);
+                return err_set_offset(
+                    err, ERR_BAD_REQUEST, i,
+                    "the %s has a broken percent-encoding at byte %zu: '%%' must be followed by two "
+                    "hexadecimal digits",
+                    what, i);
             }
             c = (char)(high * 16 + low);
             i += 2;

@@ -15,6 +15,7 @@
 #include "preview.h"
 #include "reply.h"
 #include "server.h"
+#include "trail.h"
 #include "worker.h"
 #include "write.h"
 
@@ -97,7 +98,7 @@ static int decode_one(struct request *request, struct group *group, size_t index
                                   .object_arena = &one->object_arena,
                                   .upsert = true,
                                   .dry_run = group->dry_run,
-                                  .actor = "",
+                                  .actor = request->principal.user,
                                   .arena = &request->arena,
                                   .done = on_done,
                                   .arg = request,
@@ -333,6 +334,7 @@ static int apply_answer(struct request *request, struct err *err) {
         group->err = first->err;
         return group_failure(request, group, err);
     }
+    trail_write(request, first);
     uint64_t revision = 0;
     for (size_t i = 0; i < group->count; i++) {
         uint64_t version = group->ones[i].write.record->revision;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "peer.h"
 #include "server.h"
 #include "warning.h"
 
@@ -57,6 +58,9 @@ int reply_send(struct request *request, unsigned status, struct MHD_Response *re
     }
     request->status = status;
     request->phase = REQUEST_ANSWERED;
+    if (!request->stream) {
+        peer_answers(&request->http->peers, peer_of(request->connection));
+    }
     return 0;
 }
 
@@ -88,6 +92,37 @@ int reply_buffer(struct request *request, unsigned status, const char *type, str
     return add_type_and_send(request, status, type, response, err);
 }
 
+/* The last use of a body that holds a secret. */
+static void wipe_body(void *cls) {
+    buf_done(cls);
+    free(cls);
+}
+
+int reply_wiped(struct request *request, unsigned status, const char *type, const char *cache_control,
+                const char *etag, struct buf *body, struct err *err) {
+    struct buf *kept = malloc(sizeof(*kept));
+    if (kept == NULL || buf_failed(body)) {
+        free(kept);
+        return err_no_memory(err);
+    }
+    *kept = *body;
+    *body = (struct buf){.wipe = true};
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_with_free_callback_cls(kept->len, kept->data, wipe_body, kept);
+    if (response == NULL) {
+        wipe_body(kept);
+        return err_no_memory(err);
+    }
+    request->reply_bytes = kept->len;
+    if (reply_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control, err) != 0 ||
+        reply_header(response, MHD_HTTP_HEADER_VARY, "Authorization, Accept", err) != 0 ||
+        (etag != NULL && reply_header(response, MHD_HTTP_HEADER_ETAG, etag, err) != 0)) {
+        MHD_destroy_response(response);
+        return -1;
+    }
+    return add_type_and_send(request, status, type, response, err);
+}
+
 int reply_static(struct request *request, unsigned status, const char *type, const char *bytes, size_t len,
                  struct err *err) {
     /* libmicrohttpd only reads a persistent buffer. */
@@ -103,6 +138,15 @@ void object_etag(const struct record *record, char out[OBJECT_ETAG_MAX]) {
 
 static void unref_record(void *record) { record_unref(record); }
 
+int reply_validators(struct MHD_Response *response, const char *etag, struct err *err) {
+    if (reply_header(response, MHD_HTTP_HEADER_ETAG, etag, err) != 0 ||
+        reply_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "private, no-cache", err) != 0 ||
+        reply_header(response, MHD_HTTP_HEADER_VARY, "Authorization, Accept", err) != 0) {
+        return -1;
+    }
+    return 0;
+}
+
 int reply_record(struct request *request, unsigned status, const struct record *record, struct err *err) {
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
         record->json_len, (void *)(uintptr_t)record->json, unref_record, record_ref(record));
@@ -110,17 +154,12 @@ int reply_record(struct request *request, unsigned status, const struct record *
         record_unref(record);
         return err_no_memory(err);
     }
-    request->reply_bytes = status == MHD_HTTP_NOT_MODIFIED ? 0 : record->json_len;
+    request->reply_bytes = record->json_len;
     char etag[OBJECT_ETAG_MAX];
     object_etag(record, etag);
-    if (reply_header(response, MHD_HTTP_HEADER_ETAG, etag, err) != 0 ||
-        reply_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "private, no-cache", err) != 0 ||
-        reply_header(response, MHD_HTTP_HEADER_VARY, "Authorization, Accept", err) != 0) {
+    if (reply_validators(response, etag, err) != 0) {
         MHD_destroy_response(response);
         return -1;
-    }
-    if (status == MHD_HTTP_NOT_MODIFIED) {
-        return reply_send(request, status, response, err);
     }
     return add_type_and_send(request, status, TYPE_JSON, response, err);
 }

@@ -17,7 +17,7 @@
 #define TYPE_TEXT "text/plain; charset=utf-8"
 
 /* Bytes that the Warning headers of one answer may take; the rest is counted in the last of them. */
-#define REPLY_WARNINGS_MAX 4096
+#define REPLY_WARNINGS_MAX 2048
 
 /* Add a header. Values are ours: without line breaks. */
 int reply_header(struct MHD_Response *response, const char *name, const char *value, struct err *err) MUST_CHECK;
@@ -28,12 +28,22 @@ int reply_send(struct request *request, unsigned status, struct MHD_Response *re
 /* The buffer's content is taken over when it is sent; a failed buffer is a failure. */
 int reply_buffer(struct request *request, unsigned status, const char *type, struct buf *body,
                  struct err *err) MUST_CHECK;
+/* The same for a body with a secret in it: it must be a wiping buffer, whose memory is wiped once it is sent.
+ * `etag` (with its quotes) may be NULL. */
+int reply_wiped(struct request *request, unsigned status, const char *type, const char *cache_control,
+                const char *etag, struct buf *body, struct err *err) MUST_CHECK;
 /* Bytes that outlive the server. */
 int reply_static(struct request *request, unsigned status, const char *type, const char *bytes, size_t len,
                  struct err *err) MUST_CHECK;
-/* A stored object with its ETag, not copied; with status 304 without its body. Takes its own reference. */
+/* ETag (given with its quotes), Cache-Control and Vary of what can be asked for again. */
+int reply_validators(struct MHD_Response *response, const char *etag, struct err *err) MUST_CHECK;
+/* A stored object with its ETag, not copied. Takes its own reference. */
 int reply_record(struct request *request, unsigned status, const struct record *record,
                  struct err *err) MUST_CHECK;
+/* 304. libmicrohttpd writes "Content-Length: 0", where RFC 9110 has the length of the 200 or nothing;
+ * the other way round, clients built on old parsers wait for a body. */
+int reply_not_modified(struct request *request, const char *etag, struct err *err) MUST_CHECK;
+
 /* A Status object from a failure, with the request's causes. Logs what is our own fault. */
 int reply_failure(struct request *request, const struct err *failure, struct err *err) MUST_CHECK;
 /* The same for a status and reason that no error code stands for. */

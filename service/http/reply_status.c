@@ -24,6 +24,9 @@ static const char *object_name(const struct request *request) {
     if (request->object_name != NULL) {
         return request->object_name;
     }
+    if (request->route != NULL && request->route->kind == KIND_SECRET && request->param_count < 2) {
+        return NULL; /* a namespace at most */
+    }
     return request->param_count > 0 ? request->params[request->param_count - 1] : NULL;
 }
 
@@ -53,6 +56,10 @@ static bool wants_retry(unsigned status) {
            status == MHD_HTTP_GATEWAY_TIMEOUT;
 }
 
+static unsigned retry_after(const struct request *request) {
+    return request->retry_after_s > 0 ? request->retry_after_s : RETRY_AFTER_SECONDS;
+}
+
 static void add_details(const struct request *request, const struct err *failure, const struct causes *causes,
                         unsigned status, struct buf *out) {
     const struct kind_info *kind = route_kind(request);
@@ -72,16 +79,17 @@ static void add_details(const struct request *request, const struct err *failure
         /* By this cause client-go knows that it may list without a version instead. */
         buf_json_key(out, "causes");
         buf_add_str(out, "[{\"reason\":\"ResourceVersionTooLarge\",\"message\":\"Too large resource version\"}]");
-    } else if (failure->field[0] != '\0') {
+    } else if (failure->field[0] != '\0' || (failure->code == ERR_INVALID && kind != NULL)) {
+        /* Of an invalid object kubectl shows the causes only, each behind its field. */
         buf_json_key(out, "causes");
         buf_add_str(out, "[{");
         buf_json_member_str(out, "reason", CAUSE_INVALID);
         buf_json_member_str(out, "message", failure->text);
-        buf_json_member_str(out, "field", failure->field);
+        buf_json_member_str(out, "field", failure->field[0] != '\0' ? failure->field : "body");
         buf_add_str(out, "}]");
     }
     if (wants_retry(status)) {
-        buf_json_member_u64(out, "retryAfterSeconds", RETRY_AFTER_SECONDS);
+        buf_json_member_u64(out, "retryAfterSeconds", retry_after(request));
     }
     buf_add_char(out, '}');
 }
@@ -143,11 +151,13 @@ static int send_status(struct request *request, unsigned status, struct buf *bod
     }
     request->reply_bytes = len;
     char retry[16];
-    snprintf(retry, sizeof(retry), "%d", RETRY_AFTER_SECONDS);
+    snprintf(retry, sizeof(retry), "%u", retry_after(request));
     if (reply_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, TYPE_JSON, err) != 0 ||
         reply_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store", err) != 0 ||
         (status == MHD_HTTP_METHOD_NOT_ALLOWED && request->allow != NULL &&
          reply_header(response, MHD_HTTP_HEADER_ALLOW, request->allow, err) != 0) ||
+        (status == MHD_HTTP_UNAUTHORIZED &&
+         reply_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"bgppeerd\"", err) != 0) ||
         (wants_retry(status) && reply_header(response, MHD_HTTP_HEADER_RETRY_AFTER, retry, err) != 0)) {
         MHD_destroy_response(response);
         return -1;

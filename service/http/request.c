@@ -96,6 +96,8 @@ struct request *request_new(struct http *http, struct MHD_Connection *connection
         }
     }
     request->id[0] = '\0';
+    request->principal.role = ROLE_NONE;
+    request->principal.user[0] = '\0';
     request->shard = own_shard(http);
     atomic_fetch_add_explicit(&http->shards[request->shard].active, 1, memory_order_relaxed);
     return request;
@@ -131,16 +133,38 @@ static const char *find_path(const struct request *request, size_t *ret_len) {
     return path;
 }
 
+/* Copies a piece that needs no decoding; false: it may. */
+static bool copy_plain(const struct router_piece *piece, char out[REQUEST_PARAM_KEEP]) {
+    if (piece->len >= REQUEST_PARAM_KEEP) {
+        return false;
+    }
+    for (size_t i = 0; i < piece->len; i++) {
+        char c = piece->text[i];
+        if (c == '%' || c <= ' ' || c > '~') {
+            return false;
+        }
+        out[i] = c;
+    }
+    out[piece->len] = '\0';
+    return true;
+}
+
 static int decode_params(struct request *request, const struct router_piece *pieces, size_t count, struct err *err) {
+    request->param_count = count;
+    if (count == 1 && copy_plain(&pieces[0], request->param_kept)) {
+        request->params[0] = request->param_kept;
+        return 0;
+    }
     for (size_t i = 0; i < count; i++) {
         if (percent_decode(&request->arena, pieces[i].text, pieces[i].len, "path", &request->params[i], err) != 0) {
+            request->param_count = 0;
             return -1;
         }
         if (strchr(request->params[i], '/') != NULL) {
+            request->param_count = 0;
             return err_set(err, ERR_BAD_REQUEST, "the path has an encoded \"/\" inside a name; no name has one");
         }
     }
-    request->param_count = count;
     return 0;
 }
 
@@ -178,6 +202,12 @@ int request_route(struct request *request, const char *method, struct err *err) 
         request->allow = arena_strdup(&request->arena, allow);
         return err_set(err, ERR_METHOD_NOT_ALLOWED, "the method %.20s is not allowed on this path; allowed: %s", method,
                        allow);
+    }
+    /* Passwords come in Secrets, and in the documents of several kinds. */
+    if (request->route->kind == KIND_SECRET ||
+        (request->route->kind == ROUTE_KIND_NONE && (request->route->flags & ROUTE_BODY) != 0)) {
+        request->arena.wipe = true;
+        request->body.wipe = true;
     }
     return 0;
 }

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "auth.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/causes.h"
@@ -21,6 +22,8 @@
 
 #define REQUEST_ID_MAX   65 /* longest accepted X-Request-Id plus NUL */
 #define REQUEST_URI_KEEP 160
+/* A short, plain path parameter is kept in the request itself: most polls then need no arena at all. */
+#define REQUEST_PARAM_KEEP 64
 #define QUERY_MAX        64 /* parameters of one request */
 
 struct http;
@@ -45,6 +48,10 @@ struct request {
     enum method method;
     enum request_phase phase;
     bool failed;    /* `early` holds an error that is answered once the body is read */
+    enum auth_answer allowed; /* what authorization said */
+    unsigned retry_after_s;   /* with ERR_TOO_MANY_REQUESTS; 0 = the usual */
+    bool stream;    /* the answer goes on for as long as there is news: no time limit */
+    bool passwords; /* the answer may carry passwords */
     bool cut_short; /* answered before its body was read: the connection needs a lingering close */
     unsigned status;
     unsigned shard;
@@ -72,7 +79,9 @@ struct request {
     size_t uri_len;
     const char *uri; /* raw: path and query as received */
     char id[REQUEST_ID_MAX];
+    struct principal principal; /* who; ROLE_NONE until authenticated, and for public paths */
     char uri_kept[REQUEST_URI_KEEP];
+    char param_kept[REQUEST_PARAM_KEEP];
 };
 
 /* NULL when memory is out. `uri` may be NULL. */

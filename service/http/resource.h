@@ -19,11 +19,13 @@ int resource_not_found(const struct request *request, struct err *err);
 /* `resourceVersion` of the query; 0 when it is absent, "" or "0". ERR_BAD_REQUEST. */
 int resource_version_param(const struct request *request, uint64_t *ret, struct err *err) MUST_CHECK;
 /* 504, as Kubernetes answers, for a version that is yet to come. */
-int resource_reply_too_new(struct request *request, uint64_t wanted, uint64_t current, struct err *err) MUST_CHECK;
+int resource_reply_too_new(struct request *request, uint64_t wanted, uint64_t current,
+                           struct err *err) MUST_CHECK;
 
 /* What an `XList` starts with, up to and with `"items":[`. `token` NULL: the last page.
  * `remaining` < 0: not known. */
-void resource_list_head(enum kind kind, uint64_t revision, const char *token, int64_t remaining, struct buf *out);
+void resource_list_head(enum kind kind, uint64_t revision, const char *token, int64_t remaining,
+                        struct buf *out);
 
 /* A watch on the list's path (watch.c). The query and the selection have been parsed. */
 int handle_watch(struct request *request, const struct selection *selection, enum media_answer answer,

@@ -13,6 +13,7 @@
 #include "reply.h"
 #include "resource.h"
 #include "server.h"
+#include "trail.h"
 #include "write.h"
 
 #define WAVE 64
@@ -61,6 +62,7 @@ static int end_wave(struct request *request, struct err *err) {
         if (write->err.code == ERR_NONE && write_merge_advice(request, &write->advice, err) != 0) {
             return -1;
         }
+        trail_write(request, write);
         record_unref(write->record);
         write->record = NULL;
     }
@@ -101,7 +103,8 @@ static int next_wave(struct request *request, struct err *err) {
                                        .key = record->key,
                                        .if_uid = record->object->meta.uid,
                                        .dry_run = work->dry_run,
-                                       .actor = "",
+                                       .actor = request->principal.user,
+                                       .guard = access_write_guard(request),
                                        .arena = &request->arena,
                                        .done = on_done,
                                        .arg = request,

@@ -98,7 +98,7 @@ static int reply_object(struct request *request, const struct record *record, en
         char etag[OBJECT_ETAG_MAX];
         object_etag(record, etag);
         if (etag_list_has(known, etag + 1, strlen(etag) - 2, true)) {
-            return reply_record(request, MHD_HTTP_NOT_MODIFIED, record, err);
+            return reply_not_modified(request, etag, err);
         }
     }
     return reply_record(request, MHD_HTTP_OK, record, err);

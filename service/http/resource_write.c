@@ -10,9 +10,11 @@
 
 #include "etag.h"
 #include "handlers.h"
+#include "preview.h"
 #include "reply.h"
 #include "resource.h"
 #include "server.h"
+#include "trail.h"
 #include "write.h"
 
 struct write_work {
@@ -121,9 +123,22 @@ int write_merge_advice(struct request *request, const struct advice *advice, str
     return 0;
 }
 
+/* What there is to say about the object among all others, as they are now. */
+static int advise(struct request *request, const struct write *write, struct err *err) {
+    struct advice *advice = request_advice(request);
+    if (advice == NULL) {
+        return err_no_memory(err);
+    }
+    struct picture *picture = state_picture(request->http->state);
+    state_advise(request->http->state, picture, write->record->object, write->op == WRITE_DELETE, advice);
+    picture_unref(picture);
+    return 0;
+}
+
 static int answer(struct request *request, struct err *err) {
     struct write_work *work = request->work;
     struct write *write = &work->write;
+    trail_write(request, write);
     /* Advice is worth hearing with a refusal as well. */
     if (write_merge_advice(request, &write->advice, err) != 0) {
         return -1;
@@ -131,6 +146,9 @@ static int answer(struct request *request, struct err *err) {
     if (write->err.code != ERR_NONE) {
         request->causes = &write->causes;
         *err = write->err;
+        return -1;
+    }
+    if (advise(request, write, err) != 0) {
         return -1;
     }
     if (write->op == WRITE_DELETE) {
@@ -154,7 +172,8 @@ static struct write_work *new_work(struct request *request, enum write_op op, st
     work->write = (struct write){.op = op,
                                  .kind = request->route->kind,
                                  .object_arena = &work->object_arena,
-                                 .actor = "",
+                                 .actor = request->principal.user,
+                                 .guard = access_write_guard(request),
                                  .arena = &request->arena,
                                  .done = on_done,
                                  .arg = request,
@@ -173,8 +192,18 @@ static struct write_work *new_work(struct request *request, enum write_op op, st
     return work;
 }
 
-static int submit(struct request *request, struct write_work *work) {
+static int submit(struct request *request, struct write_work *work, struct err *err) {
     struct write *write = &work->write;
+    const char *preview = request_query(request, "preview");
+    if (preview != NULL && preview[0] != '\0') {
+        if (strcmp(preview, "peerings") != 0 || !write->dry_run) {
+            return err_set(err, ERR_BAD_REQUEST,
+                           "preview=%.50s is not understood; write dryRun=All&preview=peerings to see what a change "
+                           "would do to every node's sessions",
+                           preview);
+        }
+        return preview_write(request, write, err);
+    }
     /* The connection must be suspended before anyone can resume it. */
     request_suspend(request, answer);
     if (state_submit(request->http->state, write, &write->err) != 0) {
@@ -189,13 +218,15 @@ static int submit(struct request *request, struct write_work *work) {
 /* For the Status of an invalid document that the path does not name: what name would it have had? */
 static void note_name(struct request *request, enum codec_syntax syntax) {
     struct err ignored = ERR_INIT;
-    struct codec_document *document = NULL;
+    struct codec_document whole = {.json = request->body.data, .len = request->body.len};
+    struct codec_document *document = &whole;
     struct object *object = NULL;
-    size_t count = 0;
-    if (syntax != CODEC_PROTOBUF &&
-        codec_split(syntax, request->body.data, request->body.len, 1, &request->arena, &document, &count,
-                    &ignored) == 0 &&
-        count == 1 &&
+    size_t count = 1;
+    if (syntax == CODEC_YAML && codec_split(syntax, request->body.data, request->body.len, 1, &request->arena, &document,
+                                            &count, &ignored) != 0) {
+        return;
+    }
+    if (syntax != CODEC_PROTOBUF && count == 1 &&
         codec_decode_stored(request->route->kind, document->json, document->len, &request->arena, &object,
                             &ignored) == 0) {
         request->object_name = object->meta.name != NULL ? object->meta.name : object->meta.generate_name;
@@ -246,7 +277,7 @@ int handle_create(struct request *request, struct err *err) {
         return -1;
     }
     work->write.dry_run = parameters.dry_run;
-    return submit(request, work);
+    return submit(request, work, err);
 }
 
 int handle_replace(struct request *request, struct err *err) {
@@ -258,7 +289,7 @@ int handle_replace(struct request *request, struct err *err) {
         return -1;
     }
     work->write.dry_run = parameters.dry_run;
-    return submit(request, work);
+    return submit(request, work, err);
 }
 
 int handle_patch(struct request *request, struct err *err) {
@@ -288,7 +319,7 @@ int handle_patch(struct request *request, struct err *err) {
     if (take_if_match(request, write, err) != 0 || check_if_none_match(request, write, err) != 0) {
         return -1;
     }
-    return submit(request, work);
+    return submit(request, work, err);
 }
 
 /* ---- delete ---- */
@@ -315,5 +346,5 @@ int handle_delete(struct request *request, struct err *err) {
     work->write.if_uid = options.uid;
     work->write.if_version = options.resource_version;
     work->write.dry_run = options.dry_run;
-    return submit(request, work);
+    return submit(request, work, err);
 }

@@ -35,7 +35,9 @@ enum method method_parse(const char *text) {
     }
 }
 
-const char *method_text(enum method method) { return METHOD_TEXTS[method]; }
+const char *method_text(enum method method) {
+    return METHOD_TEXTS[method];
+}
 
 /* ---- building ---- */
 
@@ -55,12 +57,14 @@ static struct router_node *add_child(struct router *router, size_t parent, const
     return node;
 }
 
-static struct router_node *find_or_add(struct router *router, size_t parent, const char *segment, size_t len) {
+static struct router_node *find_or_add(struct router *router, size_t parent, const char *segment,
+                                       size_t len) {
     bool parameter = segment[0] == '{';
     for (uint16_t i = router->nodes[parent].child; i != 0; i = router->nodes[i].sibling) {
         struct router_node *node = &router->nodes[i];
-        if (parameter ? node->segment == NULL
-                      : node->segment != NULL && node->len == len && memcmp(node->segment, segment, len) == 0) {
+        if (parameter
+                ? node->segment == NULL
+                : node->segment != NULL && node->len == len && memcmp(node->segment, segment, len) == 0) {
             return node;
         }
     }
@@ -75,7 +79,8 @@ static int add_route(struct router *router, const struct route *route, struct er
         size_t len = strcspn(segment, "/");
         struct router_node *node = find_or_add(router, at, segment, len);
         if (node == NULL) {
-            return err_set(err, ERR_INTERNAL, "the route table needs more than %d tree nodes", ROUTER_NODES_MAX);
+            return err_set(err, ERR_INTERNAL, "the route table needs more than %d tree nodes",
+                           ROUTER_NODES_MAX);
         }
         at = (size_t)(node - router->nodes);
         path = segment + len;

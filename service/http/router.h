@@ -14,10 +14,10 @@
 #include "base/err.h"
 #include "model/object.h"
 
-#define ROUTE_PARAMS_MAX  4
-#define ROUTER_NODES_MAX  192
-#define ROUTER_ALLOW_MAX  64
-#define ROUTE_KIND_NONE   KIND_COUNT
+#define ROUTE_PARAMS_MAX 4
+#define ROUTER_NODES_MAX 192
+#define ROUTER_ALLOW_MAX 64
+#define ROUTE_KIND_NONE  KIND_COUNT
 
 enum method {
     METHOD_GET,

@@ -6,13 +6,15 @@
 static int parse_field(struct request *request, const char *text, size_t len, struct selection *selection,
                        struct err *err) {
     if (selection->field_count == SELECTION_FIELDS_MAX) {
-        return err_set(err, ERR_BAD_REQUEST, "the fieldSelector has more than %d requirements", SELECTION_FIELDS_MAX);
+        return err_set(err, ERR_BAD_REQUEST, "the fieldSelector has more than %d requirements",
+                       SELECTION_FIELDS_MAX);
     }
     const char *equals = memchr(text, '=', len);
     if (equals == NULL || equals == text) {
-        return err_set(err, ERR_BAD_REQUEST,
-                       "unable to parse the fieldSelector at \"%.*s\": write metadata.name=VALUE, ==VALUE or !=VALUE",
-                       (int)(len > 100 ? 100 : len), text);
+        return err_set(
+            err, ERR_BAD_REQUEST,
+            "unable to parse the fieldSelector at \"%.*s\": write metadata.name=VALUE, ==VALUE or !=VALUE",
+            (int)(len > 100 ? 100 : len), text);
     }
     struct field_requirement *field = &selection->fields[selection->field_count];
     size_t key_len = (size_t)(equals - text);
@@ -69,7 +71,10 @@ bool selection_matches(const struct selection *selection, const struct object *o
 }
 
 bool selection_is_all(const struct selection *selection) {
-    return selection->name_space == NULL && selection->field_count == 0 && selection->labels.requirements == NULL;
+    return selection->name_space == NULL && selection->field_count == 0 &&
+           selection->labels.requirements == NULL;
 }
 
-bool selection_is_by_label(const struct selection *selection) { return selection->labels.requirements != NULL; }
+bool selection_is_by_label(const struct selection *selection) {
+    return selection->labels.requirements != NULL;
+}

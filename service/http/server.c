@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "dispatch.h"
+#include "trail.h"
 
 /* Paths and queries are decoded by us, strictly; libmicrohttpd must leave them as they came. */
 static size_t leave_escaped(void *cls, struct MHD_Connection *connection, char *text) {
@@ -53,21 +54,30 @@ static int start_daemon(struct http *http, const struct http_options *options, s
     if (connections < threads) {
         connections = threads;
     }
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ERROR_LOG;
-    struct MHD_OptionItem pool[] = {
-        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
-        {MHD_OPTION_END, 0, NULL},
-    };
-    if (threads == 1) {
-        pool[0].option = MHD_OPTION_END; /* a pool of one is refused; one thread is the default */
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ERROR_LOG |
+                     (listener->tls ? MHD_USE_TLS : 0);
+    struct MHD_OptionItem more[5];
+    size_t n = 0;
+    if (threads > 1) { /* a pool of one is refused; one thread is the default */
+        more[n++] = (struct MHD_OptionItem){.option = MHD_OPTION_THREAD_POOL_SIZE, .value = (intptr_t)threads};
     }
+    if (options->connections_per_address > 0) {
+        more[n++] = (struct MHD_OptionItem){.option = MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                                            .value = (intptr_t)options->connections_per_address};
+    }
+    if (listener->tls) {
+        more[n++] = (struct MHD_OptionItem){.option = MHD_OPTION_HTTPS_PRIORITIES,
+                                            .ptr_value = (void *)(uintptr_t)TLS_PRIORITIES};
+        more[n++] = tls_option();
+    }
+    more[n] = (struct MHD_OptionItem){.option = MHD_OPTION_END};
     listener->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, dispatch_request, http, MHD_OPTION_LISTEN_SOCKET, listener->fd,
         MHD_OPTION_EXTERNAL_LOGGER, on_library_message, NULL, MHD_OPTION_CONNECTION_LIMIT, connections,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)HTTP_IDLE_SECONDS, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_URI_LOG_CALLBACK,
         dispatch_uri, http, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
-        dispatch_connection, http, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+        dispatch_connection, http, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
     if (listener->daemon == NULL) {
         return err_set(err, ERR_UNAVAILABLE, "cannot serve on %s: libmicrohttpd did not start (%u threads, %u "
                                              "connections); is the limit of open files or threads too low?",
@@ -76,18 +86,123 @@ static int start_daemon(struct http *http, const struct http_options *options, s
     return 0;
 }
 
+/* About once a second, on the park's timer thread. */
+static void sweep(void *arg) {
+    struct http *http = arg;
+    pages_sweep(http->pages);
+    state_flush_tokens(http->state);
+    peers_sweep(&http->peers);
+}
+
+/* Who may come in, how often, and what is written down about it. */
+static int start_access(struct http *http, const struct http_options *options, struct err *err) {
+    size_t keep = options->audit_keep > 0 ? options->audit_keep : HTTP_AUDIT_KEEP_DEFAULT;
+    size_t count;
+    http->no_auth = options->no_auth;
+    peers_init(&http->peers,
+               1000 * (int64_t)(options->header_seconds > 0 ? options->header_seconds : HTTP_HEADER_SECONDS_DEFAULT),
+               1000 * (int64_t)(options->answer_seconds > 0 ? options->answer_seconds : HTTP_ANSWER_SECONDS_DEFAULT));
+    http->routes = routes_all(&count);
+    http->access = calloc(count, sizeof(*http->access));
+    if (http->access == NULL) {
+        return err_no_memory(err);
+    }
+    if (access_init(http->routes, count, http->access, err) != 0 || audit_new(keep, &http->audit, err) != 0 ||
+        state_seed_audit(http->state, http->audit, keep, err) != 0 ||
+        limiter_new(TRAIL_REFUSED_PER_SECOND, TRAIL_REFUSED_BURST, &http->refusals, err) != 0) {
+        return -1;
+    }
+    double requests = (double)options->requests_per_second;
+    double failures = (double)options->auth_failures;
+    if ((requests > 0 && limiter_new(requests, 2 * requests, &http->requests, err) != 0) ||
+        (failures > 0 && limiter_new(failures / 60, failures, &http->failures, err) != 0)) {
+        return -1;
+    }
+    return options->tls_cert != NULL
+               ? tls_new(options->tls_cert, options->tls_key, options->client_ca, &http->tls, err)
+               : 0;
+}
+
 static int start_rooms(struct http *http, const struct http_options *options, struct err *err) {
     size_t count;
     const struct route *routes = routes_all(&count);
     unsigned parked = options->parked_max > 0 ? options->parked_max : HTTP_PARKED_DEFAULT;
     http->watches_max = parked;
+    shown_previews_init(&http->previews);
+    vault_operations_init(&http->vault_operations);
     if (router_init(&http->router, routes, count, err) != 0 ||
         documents_init(&http->documents, http->version, err) != 0 || pages_new(&http->pages, err) != 0 ||
-        linger_start(&http->linger, err) != 0 ||
-        park_start(parked, pages_sweep, http->pages, &http->park, err) != 0) {
+        linger_start(&http->linger, err) != 0 || worker_start(&http->worker, err) != 0 ||
+        worker_start(&http->slow_worker, err) != 0 ||
+        start_access(http, options, err) != 0 || park_start(parked, sweep, http, &http->park, err) != 0) {
         return -1;
     }
     return 0;
+}
+
+/* Secure unless somebody says otherwise: nothing beyond this machine without encryption or without a credential. */
+static int check_listener(const struct http_options *options, const char *text, bool *ret_tls, struct err *err) {
+    struct http_listen_address address;
+    if (http_address_parse(text, &address, err) != 0) {
+        return -1;
+    }
+    bool tls = address.scheme == HTTP_TLS || (address.scheme == HTTP_EITHER && options->tls_cert != NULL);
+    if (tls && options->tls_cert == NULL) {
+        return err_set(err, ERR_USAGE,
+                       "--listen %s needs --tls-cert and --tls-key; \"bgppeerd tls init\" makes both for those who "
+                       "have none",
+                       text);
+    }
+    bool loopback = http_address_is_loopback(&address);
+    if (!loopback && options->no_auth) {
+        return err_set(err, ERR_USAGE,
+                       "--listen %s can be reached from other machines, and with --no-auth everybody there could "
+                       "change the network's routing; listen on 127.0.0.1 or [::1], or leave --no-auth out",
+                       text);
+    }
+    if (!loopback && !tls && !options->insecure_http) {
+        return err_set(err, ERR_USAGE,
+                       "--listen %s can be reached from other machines, and without TLS tokens and passwords would "
+                       "cross the network readable: give --tls-cert and --tls-key (\"bgppeerd tls init\" makes "
+                       "them), or say --insecure-http if something in front encrypts",
+                       text);
+    }
+    *ret_tls = tls;
+    return 0;
+}
+
+int http_check(const struct http_options *options, struct err *err) {
+    if (options->listen_count == 0 || options->listen_count > HTTP_LISTEN_MAX) {
+        return err_set(err, ERR_USAGE, "between 1 and %d listen addresses can be served", HTTP_LISTEN_MAX);
+    }
+    if ((options->tls_cert == NULL) != (options->tls_key == NULL)) {
+        return err_set(err, ERR_USAGE, "--tls-cert and --tls-key are needed together");
+    }
+    if (options->client_ca != NULL && options->tls_cert == NULL) {
+        return err_set(err, ERR_USAGE, "--client-ca is of no use without --tls-cert and --tls-key");
+    }
+    for (size_t i = 0; i < options->listen_count; i++) {
+        bool tls;
+        if (check_listener(options, options->listen[i], &tls, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* What an operator should know although it was asked for. */
+static void warn_about(const struct http_options *options, const struct http_listener *listener) {
+    if (options->no_auth) {
+        log_event(LOG_WARN, "no-auth", LOG_STR("listen", listener->text),
+                  LOG_STR("text", "every user of this machine is admin here"));
+    }
+    struct http_listen_address address;
+    struct err ignored = ERR_INIT;
+    bool parsed = http_address_parse(listener->text, &address, &ignored) == 0;
+    if (!listener->tls && parsed && !http_address_is_loopback(&address)) {
+        log_event(LOG_WARN, "insecure-http", LOG_STR("listen", listener->text),
+                  LOG_STR("text", "tokens and passwords cross the network without encryption"));
+    }
 }
 
 int http_start(const struct http_options *options, struct state *state, struct http **ret, struct err *err) {
@@ -99,22 +214,20 @@ int http_start(const struct http_options *options, struct state *state, struct h
     memset(http, 0, sizeof(*http));
     http->state = state;
     http->version = options->version;
-    if (options->listen_count == 0 || options->listen_count > HTTP_LISTEN_MAX) {
-        http_stop(http);
-        return err_set(err, ERR_USAGE, "between 1 and %d listen addresses can be served", HTTP_LISTEN_MAX);
-    }
-    if (start_rooms(http, options, err) != 0) {
+    if (http_check(options, err) != 0 || start_rooms(http, options, err) != 0) {
         http_stop(http);
         return -1;
     }
     /* All sockets first: a taken port must not leave a half-served set behind. */
     for (size_t i = 0; i < options->listen_count; i++) {
         struct http_listener *listener = &http->listeners[i];
-        if (listen_open(options->listen[i], &listener->fd, listener->text, err) != 0) {
+        if (check_listener(options, options->listen[i], &listener->tls, err) != 0 ||
+            listen_open(options->listen[i], &listener->fd, listener->text, err) != 0) {
             http_stop(http);
             return -1;
         }
         http->listener_count++;
+        warn_about(options, listener);
     }
     for (size_t i = 0; i < http->listener_count; i++) {
         if (start_daemon(http, options, &http->listeners[i], err) != 0) {
@@ -129,6 +242,12 @@ int http_start(const struct http_options *options, struct state *state, struct h
 const char *http_address(const struct http *http, size_t index) {
     return index < http->listener_count ? http->listeners[index].text : NULL;
 }
+
+bool http_is_tls(const struct http *http, size_t index) {
+    return index < http->listener_count && http->listeners[index].tls;
+}
+
+int http_reload(struct http *http, struct err *err) { return http->tls != NULL ? tls_reload(http->tls, err) : 0; }
 
 /* ---- stopping ---- */
 
@@ -185,8 +304,17 @@ void http_stop(struct http *http) {
         }
     }
     park_free(http->park);
+    worker_stop(http->worker);
+    worker_stop(http->slow_worker);
+    vault_operations_done(&http->vault_operations);
     linger_stop(http->linger);
     pages_free(http->pages);
     documents_done(&http->documents);
+    tls_free(http->tls);
+    limiter_free(http->requests);
+    limiter_free(http->failures);
+    limiter_free(http->refusals);
+    audit_free(http->audit);
+    free(http->access);
     free(http);
 }

@@ -13,21 +13,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "access.h"
+#include "auth.h"
 #include "discovery.h"
 #include "http.h"
 #include "linger.h"
 #include "listen.h"
 #include "pages.h"
 #include "park.h"
+#include "peer.h"
+#include "preview.h"
 #include "router.h"
 #include "state.h"
+#include "tls.h"
+#include "vault_operation.h"
+#include "worker.h"
 
 #define HTTP_CONNECTIONS_DEFAULT 16384
 #define HTTP_PARKED_DEFAULT      20000
 #define HTTP_THREADS_MAX         256
-/* Per connection: request line, headers, the body's current piece, the response's headers. */
-#define HTTP_CONNECTION_MEMORY (24 * 1024)
-#define HTTP_HEADER_MAX        (12 * 1024)
+/* Per connection: request line, headers, the body's current piece, the response's headers.
+ * libmicrohttpd zeroes all of it between two requests, so it is memory in use, and time. */
+#define HTTP_CONNECTION_MEMORY (10 * 1024)
+/* Of that, what the request's headers may take with HTTP_HEADER_EACH for the library's note of every
+ * header and parameter. The rest must hold the answer's headers. */
+#define HTTP_HEADER_MAX   (7 * 1024)
+#define HTTP_HEADER_EACH  64
 #define HTTP_IDLE_SECONDS      30
 /* A body must be complete this long after its headers, however steadily it trickles. */
 #define HTTP_BODY_MS 30000
@@ -41,8 +52,14 @@ struct http_shard {
     _Alignas(64) atomic_uint active;
 };
 
+/* Defaults of the limits of callers; http.h has their meaning. */
+#define HTTP_AUDIT_KEEP_DEFAULT          10000
+#define HTTP_HEADER_SECONDS_DEFAULT      40
+#define HTTP_ANSWER_SECONDS_DEFAULT      300
+
 struct http_listener {
     struct MHD_Daemon *daemon;
+    bool tls;
     int fd; /* ours again once the daemon is quiesced; -1 = none */
     char text[HTTP_ADDRESS_TEXT_MAX];
 };
@@ -51,10 +68,23 @@ struct http {
     struct state *state;
     const char *version;
     struct router router;
+    const struct route *routes;   /* the table */
+    struct route_access *access;  /* what each of them asks for */
+    bool no_auth;                 /* everybody is admin */
+    struct tls *tls;              /* NULL: no listener has TLS */
+    struct audit *audit;
+    struct limiter *requests;     /* per user; NULL = no limit */
+    struct limiter *failures;     /* of authentication, per address; NULL = no limit */
+    struct peers peers;           /* the open connections */
+    struct limiter *refusals;     /* entries of the audit trail, per address */
     struct documents documents;
     struct park *park;
     struct pages *pages;
     struct lingering *linger;
+    struct worker *worker;
+    struct worker *slow_worker; /* changes of the vault's keys, backups: previews must not wait for them */
+    struct vault_operations vault_operations;
+    struct shown_previews previews;
     size_t listener_count;
     struct http_listener listeners[HTTP_LISTEN_MAX];
     atomic_bool stopping;      /* no new waiting; connections are closed after their answer */

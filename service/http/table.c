@@ -21,13 +21,14 @@ int table_object_param(const struct request *request, enum table_object *ret, st
     } else if (strcmp(value, "None") == 0) {
         *ret = TABLE_NOTHING;
     } else {
-        return err_set(err, ERR_BAD_REQUEST, "includeObject=%.50s is not one of None, Metadata, Object", value);
+        return err_set(err, ERR_BAD_REQUEST, "includeObject=%.50s is not one of None, Metadata, Object",
+                       value);
     }
     return 0;
 }
 
-static void add_column(const char *name, const char *type, const char *format, const char *description, int priority,
-                       struct buf *out) {
+static void add_column(const char *name, const char *type, const char *format, const char *description,
+                       int priority, struct buf *out) {
     buf_json_comma(out);
     buf_add_char(out, '{');
     buf_json_member_str(out, "name", name);
@@ -65,25 +66,27 @@ void table_begin(enum kind kind, uint64_t revision, const char *token, int64_t r
     buf_add_str(out, ",\"rows\":[");
 }
 
-void table_end(struct buf *out) { buf_add_str(out, "]}"); }
+void table_end(struct buf *out) {
+    buf_add_str(out, "]}");
+}
 
-void table_age(int64_t since_ms, int64_t now_ms, char out[16]) {
-    int64_t seconds = now_ms > since_ms ? (now_ms - since_ms) / 1000 : 0;
+void table_age(int64_t since_ms, int64_t now_ms, char out[TABLE_AGE_MAX]) {
+    uint64_t seconds = now_ms > since_ms ? (uint64_t)(now_ms - since_ms) / 1000 : 0;
     /* As kubectl: two units only where one would be too coarse. */
     if (seconds < 120) {
-        snprintf(out, 16, "%" PRId64 "s", seconds);
+        snprintf(out, TABLE_AGE_MAX, "%" PRIu64 "s", seconds);
     } else if (seconds < 600 && seconds % 60 != 0) {
-        snprintf(out, 16, "%" PRId64 "m%" PRId64 "s", seconds / 60, seconds % 60);
+        snprintf(out, TABLE_AGE_MAX, "%" PRIu64 "m%" PRIu64 "s", seconds / 60, seconds % 60);
     } else if (seconds < 3 * 3600) {
-        snprintf(out, 16, "%" PRId64 "m", seconds / 60);
+        snprintf(out, TABLE_AGE_MAX, "%" PRIu64 "m", seconds / 60);
     } else if (seconds < 8 * 3600 && seconds / 60 % 60 != 0) {
-        snprintf(out, 16, "%" PRId64 "h%" PRId64 "m", seconds / 3600, seconds / 60 % 60);
+        snprintf(out, TABLE_AGE_MAX, "%" PRIu64 "h%" PRIu64 "m", seconds / 3600, seconds / 60 % 60);
     } else if (seconds < 48 * 3600) {
-        snprintf(out, 16, "%" PRId64 "h", seconds / 3600);
-    } else if (seconds < INT64_C(365) * 2 * 86400) {
-        snprintf(out, 16, "%" PRId64 "d", seconds / 86400);
+        snprintf(out, TABLE_AGE_MAX, "%" PRIu64 "h", seconds / 3600);
+    } else if (seconds < UINT64_C(2) * 365 * 86400) {
+        snprintf(out, TABLE_AGE_MAX, "%" PRIu64 "d", seconds / 86400);
     } else {
-        snprintf(out, 16, "%" PRId64 "y", seconds / (365 * 86400));
+        snprintf(out, TABLE_AGE_MAX, "%" PRIu64 "y", seconds / (365 * 86400));
     }
 }
 
@@ -104,6 +107,12 @@ static void add_metadata(const struct object *object, struct buf *out) {
     buf_add_str(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{");
     buf_json_member_str(out, "name", meta->name);
     buf_json_member_str(out, "namespace", meta->name_space);
+    if (object->kind == KIND_SECRET) {
+        /* The rest is none of a table's business. */
+        add_map("labels", &meta->labels, out);
+        buf_add_str(out, "}}");
+        return;
+    }
     buf_json_member_str(out, "uid", meta->uid);
     buf_printf(out, ",\"resourceVersion\":\"%" PRIu64 "\"", meta->resource_version);
     if (meta->generation > 0) {
@@ -113,10 +122,7 @@ static void add_metadata(const struct object *object, struct buf *out) {
     clock_format_seconds(meta->creation_ms, created);
     buf_json_member_str(out, "creationTimestamp", created);
     add_map("labels", &meta->labels, out);
-    /* A Secret's annotations are none of a table's business. */
-    if (object->kind != KIND_SECRET) {
-        add_map("annotations", &meta->annotations, out);
-    }
+    add_map("annotations", &meta->annotations, out);
     buf_add_str(out, "}}");
 }
 
@@ -129,7 +135,7 @@ int table_row(const struct record *record, enum table_object object, int64_t now
     if (codec_columns(record->object->kind, record->json, record->json_len, out, err) != 0) {
         return -1;
     }
-    char age[16];
+    char age[TABLE_AGE_MAX];
     table_age(meta->creation_ms, now_ms, age);
     buf_json_comma(out);
     buf_add_json_str(out, age);

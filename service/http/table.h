@@ -25,6 +25,7 @@ int table_row(const struct record *record, enum table_object object, int64_t now
 void table_end(struct buf *out);
 
 /* "5s", "3m", "2d": how long ago. */
-void table_age(int64_t since_ms, int64_t now_ms, char out[16]);
+#define TABLE_AGE_MAX 48
+void table_age(int64_t since_ms, int64_t now_ms, char out[TABLE_AGE_MAX]);
 
 #endif

@@ -25,12 +25,12 @@
 #include "server.h"
 #include "table.h"
 
-#define WATCH_BLOCK        4096  /* bytes asked for at a time */
-#define WATCH_FILL         16384 /* stop collecting events for one write beyond this */
-#define WATCH_EVENTS       64    /* read from the history at a time */
-#define WATCH_LOOK_MS      30000 /* how often an idle client is looked at */
-#define WATCH_BOOKMARK_MS  60000
-#define WATCH_SECONDS_MAX  86400
+#define WATCH_BLOCK       4096  /* bytes asked for at a time */
+#define WATCH_FILL        16384 /* stop collecting events for one write beyond this */
+#define WATCH_EVENTS      64    /* read from the history at a time */
+#define WATCH_LOOK_MS     30000 /* how often an idle client is looked at */
+#define WATCH_BOOKMARK_MS 60000
+#define WATCH_SECONDS_MAX 86400
 
 struct watch {
     struct park_entry entry;
@@ -87,14 +87,16 @@ static void add_bookmark(struct watch *watch, bool initial_end) {
     buf_json_member_str(out, "kind", kind->name);
     buf_json_member_str(out, "apiVersion", kind->api_version);
     buf_printf(out, ",\"metadata\":{\"resourceVersion\":\"%" PRIu64 "\",\"creationTimestamp\":null%s}}}\n",
-               watch->reported, initial_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "");
+               watch->reported,
+               initial_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "");
 }
 
 /* The stream's last word; the client lists anew. */
 static void add_failure(struct watch *watch, const struct err *failure) {
     struct buf *out = &watch->out;
-    buf_add_str(out, "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},"
-                     "\"status\":\"Failure\"");
+    buf_add_str(out,
+                "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},"
+                "\"status\":\"Failure\"");
     buf_json_member_str(out, "message", failure->text);
     buf_json_member_str(out, "reason", err_reason(failure->code));
     buf_json_member_u64(out, "code", err_http_status(failure->code));
@@ -127,7 +129,8 @@ static const char *event_type(const struct watch *watch, const struct state_even
         return after ? "ADDED" : NULL;
     }
     if (event->op == STORE_DELETE) {
-        bool before = event->before != NULL ? selection_matches(&watch->selection, event->before->object) : after;
+        bool before =
+            event->before != NULL ? selection_matches(&watch->selection, event->before->object) : after;
         return before ? "DELETED" : NULL;
     }
     if (event->before == NULL) {
@@ -147,8 +150,8 @@ static int add_changes(struct watch *watch, struct err *err) {
     size_t count = WATCH_EVENTS;
     while (count == WATCH_EVENTS && watch->out.len < WATCH_FILL) {
         uint64_t upto = watch->reported;
-        if (state_events(watch->http->state, watch->kind, watch->reported, events, WATCH_EVENTS, &count, &upto,
-                         err) != 0) {
+        if (state_events(watch->http->state, watch->kind, watch->reported, events, WATCH_EVENTS, &count,
+                         &upto, err) != 0) {
             return -1;
         }
         for (size_t i = 0; i < count; i++) {
@@ -170,7 +173,9 @@ static void fill(struct watch *watch) {
     int64_t now = clock_monotonic_ms();
     buf_clear(&watch->out);
     watch->sent = 0;
-    if (atomic_load(&watch->http->stopping) || now >= watch->deadline_ms) {
+    /* Also when its credential has ended meanwhile: whoever begins anew is then told so. */
+    if (atomic_load(&watch->http->stopping) || now >= watch->deadline_ms ||
+        access_recheck(watch->request, &err) != 0) {
         watch->ended = true;
         return;
     }
@@ -188,7 +193,9 @@ static void fill(struct watch *watch) {
 
 /* ---- waiting ---- */
 
-static void on_news(struct watcher *watcher) { park_wake(watcher->arg); }
+static void on_news(struct watcher *watcher) {
+    park_wake(watcher->arg);
+}
 
 static bool withdraw(struct park_entry *entry) {
     struct watch *watch = (struct watch *)((char *)entry - offsetof(struct watch, entry));
@@ -274,7 +281,7 @@ static int parse_times(struct watch *watch, struct err *err) {
     if (value > WATCH_SECONDS_MAX) {
         value = WATCH_SECONDS_MAX;
     }
-    watch->deadline_ms = value > 0 ? now + (int64_t)value * 1000 : INT64_MAX;
+    watch->deadline_ms = value > 0 ? now + (int64_t)value * 1000 + 1 : INT64_MAX;
     watch->next_bookmark_ms = now + WATCH_BOOKMARK_MS;
     return 0;
 }
@@ -336,6 +343,7 @@ static int start(struct watch *watch, struct err *err) {
         MHD_destroy_response(response);
         return -1;
     }
+    request->stream = true;
     return reply_send(request, MHD_HTTP_OK, response, err);
 }
 
@@ -344,7 +352,8 @@ int handle_watch(struct request *request, const struct selection *selection, enu
     struct http *http = request->http;
     if (atomic_fetch_add(&http->watches, 1) >= http->watches_max) {
         atomic_fetch_sub(&http->watches, 1);
-        return err_set(err, ERR_UNAVAILABLE, "%u watches are open already; try again later", http->watches_max);
+        return err_set(err, ERR_UNAVAILABLE, "%u watches are open already; try again later",
+                       http->watches_max);
     }
     struct watch *watch = calloc(1, sizeof(*watch));
     if (watch == NULL) {

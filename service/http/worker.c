@@ -7,8 +7,10 @@
 #include <stdlib.h>
 
 struct job {
-    struct request *request;
+    struct request *request; /* NULL: nobody waits */
     void (*run)(struct request *request);
+    void (*run_detached)(void *arg);
+    void *arg;
 };
 
 struct worker {
@@ -33,8 +35,12 @@ static void *worker_main(void *arg) {
         worker->first = (worker->first + 1) % WORKER_JOBS_MAX;
         worker->count--;
         pthread_mutex_unlock(&worker->lock);
-        job.run(job.request);
-        request_resume(job.request);
+        if (job.request != NULL) {
+            job.run(job.request);
+            request_resume(job.request);
+        } else {
+            job.run_detached(job.arg);
+        }
         pthread_mutex_lock(&worker->lock);
     }
     pthread_mutex_unlock(&worker->lock);
@@ -72,20 +78,40 @@ void worker_stop(struct worker *worker) {
     free(worker);
 }
 
-int worker_run(struct worker *worker, struct request *request, void (*job)(struct request *request),
-               int (*resume)(struct request *request, struct err *err), struct err *err) {
-    pthread_mutex_lock(&worker->lock);
+/* With the lock. */
+static int check_room(const struct worker *worker, struct err *err) {
     if (worker->count == WORKER_JOBS_MAX || worker->stopping) {
-        pthread_mutex_unlock(&worker->lock);
         return err_set(err, ERR_UNAVAILABLE,
                        "%d long-running requests are waiting already; try again in a moment",
                        WORKER_JOBS_MAX);
     }
-    request_suspend(request, resume);
-    worker->ring[(worker->first + worker->count) % WORKER_JOBS_MAX] =
-        (struct job){.request = request, .run = job};
+    return 0;
+}
+
+static void add_job(struct worker *worker, const struct job *job) {
+    worker->ring[(worker->first + worker->count) % WORKER_JOBS_MAX] = *job;
     worker->count++;
     pthread_cond_signal(&worker->cond);
+}
+
+int worker_run(struct worker *worker, struct request *request, void (*job)(struct request *request),
+               int (*resume)(struct request *request, struct err *err), struct err *err) {
+    pthread_mutex_lock(&worker->lock);
+    int result = check_room(worker, err);
+    if (result == 0) {
+        request_suspend(request, resume);
+        add_job(worker, &(struct job){.request = request, .run = job});
+    }
     pthread_mutex_unlock(&worker->lock);
-    return 0;
+    return result;
+}
+
+int worker_detach(struct worker *worker, void (*job)(void *arg), void *arg, struct err *err) {
+    pthread_mutex_lock(&worker->lock);
+    int result = check_room(worker, err);
+    if (result == 0) {
+        add_job(worker, &(struct job){.run_detached = job, .arg = arg});
+    }
+    pthread_mutex_unlock(&worker->lock);
+    return result;
 }

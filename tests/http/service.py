@@ -33,10 +33,14 @@ def free_port():
 
 
 class Service:
-    """One data directory, and at most one process serving it. Use as a context manager, or start/close."""
+    """One data directory, and at most one process serving it. Use as a context manager, or start/close.
 
-    def __init__(self, *arguments, data=None):
-        self.arguments = list(arguments)
+    Without `auth` it runs with --no-auth; with it, requests carry the admin token unless they say otherwise."""
+
+    def __init__(self, *arguments, data=None, auth=False):
+        self.arguments = list(arguments) + ([] if auth else ["--no-auth"])
+        self.auth = auth
+        self.token = None
         self.folder = tempfile.mkdtemp(prefix="bgppeerd-test-")
         self.data = data or os.path.join(self.folder, "data")
         self.log_path = os.path.join(self.folder, "log")
@@ -58,15 +62,28 @@ class Service:
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
-    def start(self):
-        """Start and wait until it is ready. Somebody else may take the free port first: then try another."""
+    def wait_for_log(self, text, seconds=10):
+        """Wait until the log has this text: lines of level info come out a moment later."""
+        end = time.monotonic() + seconds
+        while text not in self.log():
+            if time.monotonic() > end:
+                raise AssertionError(f"the log does not have {text!r}:\n{self.log()}")
+            time.sleep(0.02)
+
+    def start(self, scheme="", port=None):
+        """Start and wait until it is ready. Somebody else may take the free port first: then try another.
+
+        `scheme`: "http://" where the arguments bring TLS, because requests go to a plain listener."""
         for _ in range(5):
-            self.port = free_port()
+            self.port = port or free_port()
             with open(self.log_path, "ab") as log:
                 self.process = subprocess.Popen(
-                    [PROGRAM, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", self.data, *self.arguments],
+                    [PROGRAM, "serve", "--listen", f"{scheme}127.0.0.1:{self.port}", "--data-dir", self.data, *self.arguments],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             if self.wait_until_ready():
+                if self.auth:
+                    with open(os.path.join(self.data, "admin.token"), encoding="ascii") as file:
+                        self.token = file.read().strip()
                 return
             if "in use" not in self.log():
                 break
@@ -104,6 +121,9 @@ class Service:
     def request(self, method, path, body=None, headers=None, connection=None):
         """One request. A body that is not text or bytes is sent as JSON."""
         headers = dict(headers or {})
+        if self.token is not None:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
+        headers = {name: value for name, value in headers.items() if value is not None}
         if body is not None and not isinstance(body, (str, bytes)):
             body = json.dumps(body)
             headers.setdefault("Content-Type", "application/json")

@@ -1,0 +1,82 @@
+/*
+ * Authentication. A bearer token is looked up in memory for each request; a client certificate is verified
+ * when a connection's first request needs it, and again every PEER_VERIFY_MS, so that one that has expired or
+ * whose CA was taken away ends. Runs on the connection's thread; keeps nothing but the connection's peer.
+ */
+#include "authn.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "peer.h"
+#include "server.h"
+
+static int no_credential(const struct http *http, struct err *err) {
+    return err_set(err, ERR_UNAUTHORIZED,
+                   "this needs a credential: send a token in the header \"Authorization: Bearer bpd_…\"%s",
+                   http->tls != NULL ? " or a client certificate" : "");
+}
+
+static int by_token(struct request *request, const char *header, struct err *err) {
+    const char *token = header + strlen("Bearer");
+    size_t len;
+
+    if (strncasecmp(header, "Bearer", strlen("Bearer")) != 0 || (*token != ' ' && *token != '\t')) {
+        return err_set(
+            err, ERR_UNAUTHORIZED,
+            "the Authorization header has another scheme than Bearer, the only one that is understood");
+    }
+    token += strspn(token, " \t");
+    len = strcspn(token, " \t");
+    if (token[len + strspn(token + len, " \t")] != '\0') {
+        return err_set(err, ERR_UNAUTHORIZED, "the Authorization header has something behind the token");
+    }
+    return token_registry_authenticate(state_tokens(request->http->state), token, len, clock_realtime_ms(),
+                                       &request->principal, err);
+}
+
+static int by_certificate(struct request *request, struct peer *peer, struct err *err) {
+    struct http *http = request->http;
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (peer->certificate == PEER_UNSEEN || now_ms - peer->verified_ms >= PEER_VERIFY_MS) {
+        struct err failure = ERR_INIT;
+        bool present = false;
+        int rc = tls_client(http->tls, request->connection, &present, &peer->principal, &failure);
+
+        peer->verified_ms = now_ms;
+        peer->certificate = !present ? PEER_NO_CERTIFICATE : rc == 0 ? PEER_GOOD : PEER_BAD;
+        if (present && rc != 0) {
+            *err = failure;
+            return -1;
+        }
+    }
+    if (peer->certificate == PEER_GOOD) {
+        request->principal = peer->principal;
+        return 0;
+    }
+    return peer->certificate == PEER_NO_CERTIFICATE
+               ? no_credential(http, err)
+               : err_set(err, ERR_UNAUTHORIZED, "the client certificate of this connection was refused");
+}
+
+int authn_request(struct request *request, struct err *err) {
+    struct http *http = request->http;
+    const char *header;
+    struct peer *peer;
+
+    if (http->no_auth) {
+        principal_anonymous(&request->principal);
+        return 0;
+    }
+    header = request_header(request, MHD_HTTP_HEADER_AUTHORIZATION);
+    if (header != NULL) {
+        return by_token(request, header, err);
+    }
+    peer = peer_of(request->connection);
+    if (http->tls == NULL || peer == NULL || !peer->tls) {
+        return no_credential(http, err);
+    }
+    return by_certificate(request, peer, err);
+}

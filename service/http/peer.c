@@ -1,0 +1,115 @@
+/*
+ * Peer: made from the socket's address and, for TLS, the session, which is asked for a client certificate
+ * here, before the handshake. Owned by its connection. The list's lock is held over shutdown(), so that no
+ * socket number is reused in between.
+ */
+#include "peer.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "listen.h"
+#include "tls.h"
+
+void peers_init(struct peers *peers, int64_t header_ms, int64_t answer_ms) {
+    *peers = (struct peers){.header_ms = header_ms, .answer_ms = answer_ms};
+    pthread_mutex_init(&peers->lock, NULL);
+}
+
+static void set_deadline(struct peer *peer, int64_t ms) {
+    atomic_store_explicit(&peer->deadline_ms, ms == 0 ? 0 : clock_monotonic_ms() + ms, memory_order_relaxed);
+}
+
+void peer_awaits(const struct peers *peers, struct peer *peer) {
+    if (peer != NULL) {
+        set_deadline(peer, peers->header_ms);
+    }
+}
+
+void peer_serves(struct peer *peer) {
+    if (peer != NULL) {
+        set_deadline(peer, 0);
+    }
+}
+
+void peer_answers(const struct peers *peers, struct peer *peer) {
+    if (peer != NULL) {
+        set_deadline(peer, peers->answer_ms);
+    }
+}
+
+void peers_sweep(struct peers *peers) {
+    int64_t now_ms = clock_monotonic_ms();
+
+    pthread_mutex_lock(&peers->lock);
+    for (struct peer *peer = peers->first; peer != NULL; peer = peer->next) {
+        int64_t deadline_ms = atomic_load_explicit(&peer->deadline_ms, memory_order_relaxed);
+
+        if (deadline_ms != 0 && deadline_ms <= now_ms) {
+            /* Its own thread sees the end of the connection and closes it. */
+            (void)shutdown(peer->fd, SHUT_RDWR);
+            peer_serves(peer);
+            log_event(LOG_INFO, "connection-cut", LOG_STR("remote", peer->address),
+                      LOG_STR("text", "it took too long to send a request or to take an answer"));
+        }
+    }
+    pthread_mutex_unlock(&peers->lock);
+}
+
+struct peer *peer_new(struct peers *peers, struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info;
+    struct peer *peer = calloc(1, sizeof *peer);
+
+    if (peer == NULL) {
+        return NULL;
+    }
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (info != NULL) {
+        (void)listen_peer_text(info->client_addr, peer->address);
+        (void)listen_peer_ip(info->client_addr, &peer->ip);
+    }
+    peer->tls = tls_prepare(connection);
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    peer->fd = info != NULL ? info->connect_fd : -1;
+    peer_awaits(peers, peer);
+    pthread_mutex_lock(&peers->lock);
+    peer->next = peers->first;
+    if (peer->next != NULL) {
+        peer->next->prev = peer;
+    }
+    peers->first = peer;
+    pthread_mutex_unlock(&peers->lock);
+    return peer;
+}
+
+void peer_free(struct peers *peers, struct peer *peer) {
+    if (peer == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&peers->lock);
+    if (peer->prev != NULL) {
+        peer->prev->next = peer->next;
+    } else {
+        peers->first = peer->next;
+    }
+    if (peer->next != NULL) {
+        peer->next->prev = peer->prev;
+    }
+    pthread_mutex_unlock(&peers->lock);
+    free(peer);
+}
+
+struct peer *peer_of(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info != NULL ? info->socket_context : NULL;
+}
+
+const char *peer_address(struct MHD_Connection *connection) {
+    const struct peer *peer = peer_of(connection);
+
+    return peer != NULL ? peer->address : "";
+}

@@ -1,0 +1,595 @@
+"""Who may do what: every route of the service × every kind of caller, from the document that lists the routes."""
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+from service import PROGRAM, Service
+
+GROUP = "/apis/projectcalico.org/v3"
+OURS = "/apis/bgppeerd.io/v1"
+PUBLIC = {"/livez", "/readyz", "/healthz", "/version"}
+MERGE = "application/merge-patch+json"
+
+# What each role may do, written down a second time, apart from the service's own table: per resource the verbs.
+# get, list, create, update, patch, delete, deletecollection: g l c u p d D.
+BGP = ("bgppeers", "bgpconfigurations", "bgpfilters", "nodes")
+MAY = {
+    "operator": {**{kind: "glcupdD" for kind in BGP}, "secrets": "glcup", "nodes/peerings": "g", "bgppeers/peerings": "g",
+                 "previews": "c", "applies": "c", "namespaces": "gl", "reviews": "c", "documents": "g", "metrics": "g"},
+    "viewer": {**{kind: "gl" for kind in BGP}, "nodes/peerings": "g", "bgppeers/peerings": "g", "namespaces": "gl",
+               "reviews": "c", "documents": "g", "metrics": "g"},
+    "own node": {"nodes": "gup", "nodes/peerings": "g", "reviews": "c", "documents": "g"},
+    "other node": {"reviews": "c", "documents": "g"},
+}
+
+
+def resource_of(path):
+    """(resource, is a collection) of a path in the document."""
+    if path.startswith((GROUP + "/", OURS + "/", "/api/v1/")):
+        words = [word for word in path.split("/")[4 if path.startswith("/apis") else 3:]]
+        if words[0] == "namespaces" and len(words) > 2:
+            words = words[2:]
+        if len(words) == 3:
+            return f"{words[0]}/{words[2]}", False
+        return words[0], len(words) == 1
+    if path.endswith(("selfsubjectaccessreviews", "selfsubjectreviews")):
+        return "reviews", True
+    if path == "/metrics":
+        return "metrics", False
+    return "documents", False
+
+
+def verb_of(method, collection, resource):
+    if method == "get":
+        return "l" if collection else "g"
+    return {"post": "c", "put": "u", "patch": "p", "delete": "D" if collection and resource != "tokens" else "d"}[method]
+
+
+class Callers:
+    """Tokens of every sort for one service."""
+
+    def __init__(self, service):
+        self.service = service
+        self.headers = {"admin": service.token}
+        for name, spec in (("operator", {"role": "operator"}), ("viewer", {"role": "viewer"}),
+                           ("own node", {"role": "node", "node": "rack1-host1"}),
+                           ("other node", {"role": "node", "node": "rack1-host2"})):
+            self.headers[name] = self.make(spec)[1]
+        identity, self.headers["revoked"] = self.make({"role": "admin"})
+        assert service.request("DELETE", f"{OURS}/tokens/{identity}").status == 200
+        soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+        self.headers["expired"] = self.make({"role": "admin", "expires": soon})[1]
+        time.sleep(3.1)
+        self.headers["altered"] = service.token[:-1] + ("A" if service.token[-1] != "A" else "B")
+        self.headers["nobody"] = None
+
+    def make(self, spec):
+        answer = self.service.request("POST", f"{OURS}/tokens", body={"spec": spec})
+        assert answer.status == 201, answer.body
+        document = answer.json()
+        return document["metadata"]["name"], document["status"]["token"]
+
+    def request(self, caller, method, path, **options):
+        token = self.headers[caller]
+        headers = {**options.pop("headers", {}), "Authorization": None if token is None else f"Bearer {token}"}
+        return self.service.request(method, path, headers=headers, **options)
+
+
+class TableTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.service = Service("--max-auth-failures", "0", auth=True)
+        cls.addClassCleanup(cls.service.close)
+        cls.service.start()
+        cls.service.apply_examples()
+        cls.callers = Callers(cls.service)
+        cls.document = cls.service.request("GET", "/openapi.json").json()
+
+    def ask(self, caller, method, path):
+        """A request that changes nothing when it is let through: a dry run, or a body that is refused."""
+        headers = {"Content-Type": MERGE if method == "patch" else "application/json"}
+        if method == "get":
+            return self.callers.request(caller, "GET", path)
+        return self.callers.request(caller, method.upper(), path + "?dryRun=All", body=b"{\"refused\":1}" if method != "delete" else None,
+                                    headers=headers)
+
+    def operations(self):
+        count = 0
+        for path, item in self.document["paths"].items():
+            for method in item:
+                if method != "parameters":
+                    count += 1
+                    yield path, method
+        self.assertGreater(count, 40)
+
+    def test_every_route_for_every_caller(self):
+        for template, method in self.operations():
+            path = template.replace("{namespace}", "default").replace("{name}", "rack1-host1")
+            resource, collection = resource_of(template)
+            verb = verb_of(method, collection, resource)
+            for caller in self.callers.headers:
+                with self.subTest(caller=caller, method=method, path=template):
+                    answer = self.ask(caller, method, path)
+                    if template in PUBLIC:
+                        self.assertEqual(answer.status, 200)
+                    elif caller in ("revoked", "expired", "altered", "nobody"):
+                        self.assertEqual(answer.status, 401, answer.body)
+                        self.assertIn("Bearer", answer.headers["WWW-Authenticate"])
+                        self.assertEqual(answer.json()["reason"], "Unauthorized")
+                    elif caller == "admin" or verb in MAY[caller].get(resource, ""):
+                        self.assertNotIn(answer.status, (401, 403), answer.body)
+                    else:
+                        self.assertEqual(answer.status, 403, answer.body)
+                        status = answer.json()
+                        self.assertEqual(status["reason"], "Forbidden")
+                        self.assertRegex(status["message"], r'is forbidden: User "[^"]+" cannot [a-z]+ resource "')
+
+    def test_a_denial_does_not_tell_what_exists(self):
+        for caller in ("own node", "other node", "nobody"):
+            for plural, there in (("nodes", "rack2-host1"), ("bgppeers", "rack1-tor"), ("bgpfilters", "only-pods")):
+                for method in ("GET", "DELETE", "PUT"):
+                    with self.subTest(caller=caller, plural=plural, method=method):
+                        answers = [self.callers.request(caller, method, f"{GROUP}/{plural}/{name}") for name in (there, "there-is-none")]
+                        texts = [json.loads(answer.body.decode().replace(there, "there-is-none")) for answer in answers]
+                        self.assertEqual(answers[0].status, 401 if caller == "nobody" else 403)
+                        self.assertEqual(texts[0], texts[1])
+        self.assertEqual(self.callers.request("own node", "GET", f"{GROUP}/nodes/there-is-none/peerings").status, 403)
+
+    def test_unknown_paths_need_a_credential(self):
+        for path in ("/", "/nowhere", f"{GROUP}/pods", f"{GROUP}/nodes/%zz", "/metrics/x"):
+            self.assertEqual(self.callers.request("nobody", "GET", path).status, 401, path)
+            self.assertIn(self.callers.request("viewer", "GET", path).status, (400, 404), path)
+        self.assertEqual(self.callers.request("nobody", "DELETE", "/api").status, 401)
+        self.assertEqual(self.callers.request("viewer", "DELETE", "/api").status, 405)
+
+    def test_credentials_that_are_none(self):
+        for value in ("", "Bearer", "Bearer ", "Basic YTpi", self.service.token, f"Bearer {self.service.token} x", "Bearer bpd_x",
+                      f"Token {self.service.token}", "Bearer " + "a" * 3000):
+            answer = self.service.request("GET", f"{GROUP}/nodes", headers={"Authorization": value})
+            self.assertEqual(answer.status, 401, value)
+            self.assertNotIn(self.service.token[30:], answer.body.decode())
+        for value in (f"bearer {self.service.token}", f"BEARER   {self.service.token} "):
+            self.assertEqual(self.service.request("GET", f"{GROUP}/nodes", headers={"Authorization": value}).status, 200, value)
+
+    def test_what_a_node_may_not_ask(self):
+        own = f"{GROUP}/nodes/rack1-host1"
+        self.assertEqual(self.callers.request("own node", "GET", f"{own}/peerings").status, 200)
+        self.assertEqual(self.callers.request("own node", "GET", f"{own}/peerings?explain=10.0.1.1").status, 403)
+        self.assertEqual(self.callers.request("viewer", "GET", f"{own}/peerings?explain=10.0.1.1").status, 200)
+        patch = {"body": b'{"spec":{"bgp":{"ipv4Address":"10.0.1.99/24"}}}', "headers": {"Content-Type": MERGE}}
+        self.assertEqual(self.callers.request("own node", "PATCH", f"{own}?dryRun=All&preview=peerings", **patch).status, 403)
+        self.assertEqual(self.callers.request("own node", "PATCH", f"{own}?dryRun=All", **patch).status, 200)
+
+    def test_reviews(self):
+        def may(caller, **attributes):
+            answer = self.callers.request(caller, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+                                          body={"spec": {"resourceAttributes": attributes}})
+            self.assertEqual(answer.status, 201, answer.body)
+            return answer.json()["status"]["allowed"]
+
+        calico = {"group": "projectcalico.org"}
+        self.assertTrue(may("viewer", verb="list", resource="bgppeers", **calico))
+        self.assertTrue(may("viewer", verb="get", resource="nodes", subresource="peerings", **calico))
+        self.assertFalse(may("viewer", verb="delete", resource="bgppeers", **calico))
+        self.assertFalse(may("viewer", verb="list", resource="secrets"))
+        self.assertTrue(may("operator", verb="create", resource="secrets", namespace="default"))
+        self.assertFalse(may("operator", verb="*", resource="*"))
+        self.assertTrue(may("admin", verb="*", resource="*", group="*"))
+        self.assertTrue(may("own node", verb="update", resource="nodes", name="rack1-host1", **calico))
+        self.assertFalse(may("own node", verb="update", resource="nodes", **calico))
+        self.assertFalse(may("admin", verb="list", resource="pods"))
+        for body, status in (({}, 400), ({"spec": {}}, 400), ({"spec": {"resourceAttributes": {"verbs": "x"}}}, 400), ("[", 400)):
+            answer = self.callers.request("viewer", "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body,
+                                          headers={"Content-Type": "application/json"})
+            self.assertEqual(answer.status, status, answer.body)
+        who = self.callers.request("own node", "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body={}).json()
+        self.assertEqual(who["status"]["userInfo"], {"username": "system:node:rack1-host1", "groups": ["system:nodes", "system:authenticated"]})
+
+
+class NodeWriteTest(unittest.TestCase):
+    """A node's own Node: its addresses and nothing else, whichever way it is written."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.service = Service(auth=True)
+        cls.addClassCleanup(cls.service.close)
+        cls.service.start()
+        cls.service.apply_examples()
+        cls.callers = Callers.__new__(Callers)
+        cls.callers.service = cls.service
+        cls.callers.headers = {"node": cls.callers.make({"role": "node", "node": "rack1-host1"})[1]}
+        answer = cls.service.request("PATCH", cls.path, body=b'{"spec":{"bgp":{"asNumber":64513}}}', headers={"Content-Type": MERGE})
+        assert answer.status == 200, answer.body
+
+    path = f"{GROUP}/nodes/rack1-host1"
+
+    def patch(self, body, kind=MERGE):
+        return self.callers.request("node", "PATCH", self.path, body=json.dumps(body).encode(), headers={"Content-Type": kind})
+
+    def test_addresses(self):
+        for body in ({"spec": {"bgp": {"ipv4Address": "10.0.1.77/24"}}}, {"spec": {"bgp": {"ipv6Address": "2001:db8::7/64"}}},
+                     {"spec": {"bgp": {"ipv6Address": None}}}):
+            answer = self.patch(body)
+            self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(self.patch([{"op": "replace", "path": "/spec/bgp/ipv4Address", "value": "10.0.1.11/24"}],
+                                    "application/json-patch+json").status, 200)
+        whole = self.callers.request("node", "GET", self.path).json()
+        whole["spec"]["bgp"]["ipv4Address"] = "10.0.1.78/24"
+        answer = self.callers.request("node", "PUT", self.path, body=whole)
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(answer.json()["spec"]["bgp"]["ipv4Address"], "10.0.1.78/24")
+
+    def test_everything_else(self):
+        before = self.service.request("GET", self.path).json()
+        for body in ({"metadata": {"labels": {"rack": "rack2"}}}, {"metadata": {"annotations": {"a": "b"}}}, {"spec": {"bgp": {"asNumber": 65000}}},
+                     {"spec": {"bgp": {"routeReflectorClusterID": "244.0.0.9"}}}, {"spec": {"bgp": None}},
+                     {"spec": {"bgp": {"ipv4Address": "10.0.1.79/24", "asNumber": 65000}}}, {"spec": {"addresses": [{"address": "10.0.0.1"}]}},
+                     {"status": {"podCIDRs": ["10.1.0.0/16"]}}):
+            answer = self.patch(body)
+            self.assertEqual(answer.status, 403, f"{body}: {answer.body}")
+            self.assertIn("ipv4Address", answer.json()["message"])
+        whole = self.callers.request("node", "GET", self.path).json()
+        whole["metadata"]["labels"] = {}
+        self.assertEqual(self.callers.request("node", "PUT", self.path, body=whole).status, 403)
+        for method in ("DELETE",):
+            self.assertEqual(self.callers.request("node", method, self.path).status, 403)
+        self.assertEqual(self.service.request("GET", self.path).json()["spec"].get("bgp", {}).get("asNumber"),
+                         before["spec"].get("bgp", {}).get("asNumber"))
+        self.assertEqual(self.service.request("GET", self.path).json()["metadata"]["labels"], before["metadata"]["labels"])
+
+
+class TokenTest(unittest.TestCase):
+    def test_first_start_and_restart(self):
+        with Service(auth=True) as service:
+            path = os.path.join(service.data, "admin.token")
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            self.assertRegex(service.token, r"^bpd_[0-9a-f]{16}_[A-Za-z0-9_-]{43}$")
+            service.wait_for_log("file=admin.token")
+            first = service.token
+            service.stop()
+            service.start()
+            self.assertEqual(service.token, first)
+            self.assertEqual(service.request("GET", f"{GROUP}/nodes").status, 200)
+            service.wait_for_log("event=ready")
+            self.assertEqual(service.log().count("event=admin-token"), 1)
+            self.assertNotIn(first[30:], service.log())
+            service.kill()
+            service.start()
+            self.assertEqual(service.request("GET", f"{GROUP}/nodes").status, 200)
+            # No secret is in any file but that one.
+            for name in os.listdir(service.data):
+                if name != "admin.token":
+                    with open(os.path.join(service.data, name), "rb") as file:
+                        self.assertNotIn(first[21:].encode(), file.read(), name)
+
+    def test_api(self):
+        with Service(auth=True) as service:
+            answer = service.request("POST", f"{OURS}/tokens", body={"apiVersion": "bgppeerd.io/v1", "kind": "Token", "spec": {
+                "role": "viewer", "description": "a \"quoted\" line"}})
+            self.assertEqual(answer.status, 201)
+            self.assertEqual(answer.headers["Cache-Control"], "no-store")
+            token = answer.json()
+            name, text = token["metadata"]["name"], token["status"].pop("token")
+            self.assertEqual(service.request("GET", f"{OURS}/tokens/{name}").json(), token)
+            listed = service.request("GET", f"{OURS}/tokens")
+            self.assertEqual([item["spec"]["role"] for item in listed.json()["items"]], ["admin", "viewer"])
+            self.assertNotIn(text[21:], listed.body.decode())
+            viewer = {"Authorization": f"Bearer {text}"}
+            self.assertEqual(service.request("GET", f"{GROUP}/nodes", headers=viewer).status, 200)
+            self.assertIn("lastUsed", service.request("GET", f"{OURS}/tokens/{name}").json()["status"])
+            self.assertEqual(service.request("DELETE", f"{OURS}/tokens/{name}").status, 200)
+            self.assertEqual(service.request("GET", f"{GROUP}/nodes", headers=viewer).status, 401)
+            for method in ("GET", "DELETE"):
+                for missing in (name, "x", "0123456789abcdef0"):
+                    self.assertEqual(service.request(method, f"{OURS}/tokens/{missing}").status, 404)
+            for spec, field in (({"role": "root"}, "spec.role"), ({}, "spec.role"), ({"role": "node"}, "spec.node"),
+                                ({"role": "viewer", "node": "a"}, "spec.node"), ({"role": "node", "node": "-a"}, "spec.node"),
+                                ({"role": "admin", "expires": "tomorrow"}, "spec.expires"),
+                                ({"role": "admin", "expires": "2020-01-01T00:00:00Z"}, "spec.expires"),
+                                ({"role": "admin", "description": "x" * 129}, "spec.description")):
+                answer = service.request("POST", f"{OURS}/tokens", body={"spec": spec})
+                self.assertEqual(answer.status, 422, answer.body)
+                self.assertEqual(answer.json()["details"]["causes"][0]["field"], field)
+            for body in (b"", b"{", b"[]", b'{"spec":{"rol":"admin"}}', b'{"kind":"Node","spec":{"role":"admin"}}'):
+                self.assertEqual(service.request("POST", f"{OURS}/tokens", body=body, headers={"Content-Type": "application/json"}).status, 400)
+
+    def run_token(self, service, *arguments):
+        return subprocess.run([PROGRAM, "token", *arguments, "--data-dir", service.data], capture_output=True, text=True, timeout=60)
+
+    def test_command_line_running_and_stopped(self):
+        with Service(auth=True) as service:
+            made = self.run_token(service, "create", "--role", "node", "--node", "n1", "--expires", "90d", "--description", "d")
+            self.assertEqual(made.returncode, 0, made.stderr)
+            text = made.stdout.strip()
+            self.assertNotIn(text, made.stderr)
+            self.assertEqual(service.request("GET", "/apis", headers={"Authorization": f"Bearer {text}"}).status, 200)
+            running = self.run_token(service, "list").stdout
+            self.assertIn(text[4:20], running)
+            service.stop()
+            stopped = self.run_token(service, "list").stdout
+            self.assertEqual(re.sub(r"\S+Z|never", "", running), re.sub(r"\S+Z|never", "", stopped))
+            other = self.run_token(service, "create", "--role", "viewer").stdout.strip()
+            self.assertEqual(self.run_token(service, "revoke", text[4:20]).returncode, 0)
+            self.assertEqual(self.run_token(service, "revoke", text[4:20]).returncode, 1)
+            service.start()
+            self.assertEqual(service.request("GET", "/apis", headers={"Authorization": f"Bearer {other}"}).status, 200)
+            self.assertEqual(service.request("GET", "/apis", headers={"Authorization": f"Bearer {text}"}).status, 401)
+            self.assertEqual(self.run_token(service, "revoke", other[4:20]).returncode, 0)
+            self.assertEqual(service.request("GET", "/apis", headers={"Authorization": f"Bearer {other}"}).status, 401)
+            failed = self.run_token(service, "revoke", other[4:20])
+            self.assertEqual((failed.returncode, failed.stdout), (1, ""))
+            self.assertIn("not found", failed.stderr)
+            for arguments in (("create",), ("create", "--role", "king"), ("create", "--role", "node"), ("revoke",), ("revoke", "x"), ("frob",), (),
+                              ("create", "--role", "viewer", "--expires", "soon"), ("create", "--role", "node", "--node", "-")):
+                failed = self.run_token(service, *arguments)
+                self.assertEqual((failed.returncode, failed.stdout), (2, ""), arguments)
+
+
+class SettingsTest(unittest.TestCase):
+    def refused(self, *arguments):
+        with tempfile.TemporaryDirectory() as folder:
+            data = os.path.join(folder, "data")
+            done = subprocess.run([PROGRAM, "serve", "--data-dir", data, *arguments], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertFalse(os.path.exists(data))
+            return done.stderr
+
+    def test_what_would_be_open_to_others(self):
+        self.assertIn("--no-auth", self.refused("--listen", "0.0.0.0:0", "--no-auth"))
+        self.assertIn("--no-auth", self.refused("--listen", "127.0.0.1:0", "--listen", "[::]:0", "--no-auth", "--insecure-http"))
+        self.assertIn("--insecure-http", self.refused("--listen", "0.0.0.0:0"))
+        self.assertIn("--tls-cert", self.refused("--listen", "https://127.0.0.1:0"))
+        self.assertIn("together", self.refused("--tls-cert", "x"))
+        self.assertIn("--client-ca", self.refused("--client-ca", "x"))
+
+    def test_no_auth_warns_and_shows_passwords_only_when_asked(self):
+        with Service() as service:
+            self.assertRegex(service.log(), "level=warn event=no-auth")
+            who = service.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body={}).json()
+            self.assertEqual(who["status"]["userInfo"]["username"], "anonymous")
+
+    def test_requests_per_second(self):
+        with Service("--max-requests", "5", auth=True) as service:
+            statuses = [service.request("GET", f"{GROUP}/nodes") for _ in range(20)]
+            self.assertEqual([answer.status for answer in statuses[:9]], [200] * 9)
+            refused = [answer for answer in statuses if answer.status == 429]
+            self.assertGreaterEqual(len(refused), 5)
+            self.assertEqual(refused[0].headers["Retry-After"], "1")
+            self.assertEqual(refused[0].json()["reason"], "TooManyRequests")
+            self.assertEqual(service.request("GET", "/livez").status, 200)  # who asks nothing is not counted
+            time.sleep(1.1)
+            self.assertEqual(service.request("GET", f"{GROUP}/nodes").status, 200)
+
+    def test_failed_authentications(self):
+        with Service("--max-auth-failures", "3", auth=True) as service:
+            def guess():
+                return service.request("GET", f"{GROUP}/nodes", headers={"Authorization": "Bearer bpd_guess"})
+
+            answers = [guess() for _ in range(5)]
+            self.assertEqual([answer.status for answer in answers], [401, 401, 401, 429, 429])
+            self.assertGreater(int(answers[3].headers["Retry-After"]), 1)
+            self.assertEqual(service.request("GET", f"{GROUP}/nodes").status, 200)  # a good credential is not held up
+
+    def test_connections_per_address(self):
+        with Service("--max-connections-per-address", "3") as service:
+            held = []
+            for _ in range(6):
+                connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=5)
+                try:
+                    connection.request("GET", "/livez")
+                    connection.getresponse().read()
+                    held.append(connection)
+                except (OSError, http.client.HTTPException):
+                    connection.close()
+            self.assertEqual(len(held), 3)
+            for connection in held:
+                connection.close()
+
+
+class SlowClientTest(unittest.TestCase):
+    """Clients that trickle, which no idle time-out sees, are cut; the others are not."""
+
+    def trickle(self, connection, data, until):
+        """Send byte by byte until the other side has closed; when it did."""
+        connection.settimeout(0.2)
+        for byte in data:
+            if time.monotonic() > until:
+                break
+            try:
+                connection.send(bytes([byte]))
+                if connection.recv(1) == b"":
+                    return time.monotonic()
+            except TimeoutError:
+                pass
+            except OSError:
+                return time.monotonic()
+        return None
+
+    def test_headers(self):
+        with Service("--header-seconds", "2") as service:
+            start = time.monotonic()
+            with socket.create_connection(("127.0.0.1", service.port)) as connection:
+                closed = self.trickle(connection, b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 200, start + 10)
+            self.assertIsNotNone(closed)
+            self.assertGreaterEqual(closed - start, 1.9)
+            self.assertLess(closed - start, 6)
+            # Within its time a client may take it slowly, and may wait for an answer for longer.
+            service.apply_examples()
+            path = f"{GROUP}/nodes/rack1-host1/peerings"
+            etag = service.request("GET", path).headers["ETag"]
+            answer = service.request("GET", path + "?wait=5s", headers={"If-None-Match": etag})
+            self.assertEqual(answer.status, 304)
+
+    def test_answers(self):
+        with Service("--answer-seconds", "2") as service:
+            big = "x" * 200_000
+            for index in range(12):
+                answer = service.request("POST", f"{GROUP}/bgpfilters", body={"metadata": {"name": f"f{index}", "annotations": {"a": big}}, "spec": {}})
+                self.assertEqual(answer.status, 201, answer.body)
+            with socket.socket() as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.connect(("127.0.0.1", service.port))
+                connection.sendall(f"GET {GROUP}/bgpfilters HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                end, taken = time.monotonic() + 15, 0
+                try:
+                    while time.monotonic() < end:
+                        piece = connection.recv(512)
+                        if not piece:
+                            break
+                        taken += len(piece)
+                        time.sleep(0.02)
+                except ConnectionResetError:
+                    pass
+                self.assertLess(time.monotonic(), end)
+                self.assertLess(taken, 2_000_000)
+            service.wait_for_log("event=connection-cut")
+            self.assertGreater(len(service.request("GET", f"{GROUP}/bgpfilters").body), 2_000_000)
+
+
+class AuditTest(unittest.TestCase):
+    def test_trail(self):
+        with Service(auth=True) as service:
+            service.apply_examples()
+            document = {"metadata": {"name": "audited"}, "spec": {"bgp": {"asNumber": 65001}}}
+            created = service.request("POST", f"{GROUP}/nodes", body=document, headers={"X-Request-Id": "audit-1"}).json()
+            document["spec"]["bgp"]["asNumber"] = 65002
+            replaced = service.request("PUT", f"{GROUP}/nodes/audited", body=document).json()
+            service.request("PUT", f"{GROUP}/nodes/audited?dryRun=All", body=document)
+            service.request("PUT", f"{GROUP}/nodes/audited", body=document)  # changes nothing
+            service.request("DELETE", f"{GROUP}/nodes/audited")
+            viewer = service.request("POST", f"{OURS}/tokens", body={"spec": {"role": "viewer"}}).json()
+            service.request("DELETE", f"{GROUP}/nodes/x", headers={"Authorization": "Bearer " + viewer["status"]["token"]})
+            service.request("GET", f"{GROUP}/nodes", headers={"Authorization": None})
+
+            def audit(query):
+                answer = service.request("GET", f"{OURS}/audit?{query}")
+                self.assertEqual(answer.status, 200, answer.body)
+                return answer.json()
+
+            entries = audit("name=audited")["items"]
+            self.assertEqual([entry["verb"] for entry in entries], ["delete", "update", "create"])
+            self.assertEqual(entries[2]["requestID"], "audit-1")
+            self.assertEqual(entries[2]["after"], created["metadata"]["resourceVersion"])
+            self.assertEqual((entries[1]["before"], entries[1]["after"]),
+                             (created["metadata"]["resourceVersion"], replaced["metadata"]["resourceVersion"]))
+            self.assertRegex(entries[0]["source"], r"^127\.0\.0\.1:\d+$")
+            self.assertTrue(all(entry["user"] == "token:" + service.token[4:20] for entry in entries))
+            denied = audit("event=denied")["items"]
+            self.assertEqual([(entry["verb"], entry["resource"], entry["name"]) for entry in denied], [("delete", "nodes", "x")])
+            self.assertEqual(len(audit("event=unauthorized")["items"]), 1)
+            self.assertEqual(audit("event=token")["items"][0]["name"], viewer["metadata"]["name"])
+            # Pages: every entry once, newest first.
+            seen, token = [], ""
+            while True:
+                page = audit(f"limit=4&continue={token}")
+                seen += [entry["sequence"] for entry in page["items"]]
+                token = page["metadata"].get("continue")
+                if token is None:
+                    break
+            self.assertEqual(seen, list(range(len(seen), 0, -1)))
+            self.assertEqual(audit("until=2020-01-01T00:00:00Z")["items"], [])
+            for query in ("event=x", "limit=0", "limit=1001", "since=now", "continue=x"):
+                self.assertEqual(service.request("GET", f"{OURS}/audit?{query}").status, 400, query)
+            service.wait_for_log("event=audit type=write")
+            self.assertNotIn(viewer["status"]["token"][21:], service.log())
+            # What was written is still there after a restart.
+            service.stop()
+            service.start()
+            self.assertEqual([entry["verb"] for entry in audit("name=audited&event=write")["items"]], ["delete", "update", "create"])
+
+
+class PasswordTest(unittest.TestCase):
+    password = "Xy7#kept-between-two"
+
+    def test_who_sees_it(self):
+        with Service("--log-level", "debug", auth=True) as service:
+            service.apply_examples()
+            callers = Callers.__new__(Callers)
+            callers.service, callers.headers = service, {"admin": service.token}
+            for name, spec in (("operator", {"role": "operator"}), ("viewer", {"role": "viewer"}),
+                               ("own node", {"role": "node", "node": "rack1-host1"}), ("other node", {"role": "node", "node": "rack1-host2"})):
+                callers.headers[name] = callers.make(spec)[1]
+            secret = callers.request("operator", "POST", "/api/v1/namespaces/default/secrets",
+                                     body={"metadata": {"name": "bgp"}, "stringData": {"tor": self.password}})
+            self.assertEqual(secret.status, 201, secret.body)
+            self.assertNotIn(self.password, secret.body.decode())
+            patched = callers.request("operator", "PATCH", f"{GROUP}/bgppeers/rack1-host1-tor", headers={"Content-Type": MERGE},
+                                      body=b'{"spec":{"password":{"secretKeyRef":{"name":"bgp","key":"tor"}}}}')
+            self.assertEqual(patched.status, 200, patched.body)
+            path = f"{GROUP}/nodes/rack1-host1/peerings"
+
+            def ask(caller, query="", etag=None):
+                return callers.request(caller, "GET", path + query, headers={"If-None-Match": etag} if etag else {})
+
+            own = ask("own node")
+            self.assertEqual([item["password"] for item in own.json()["items"] if "password" in item], [self.password])
+            self.assertRegex(own.headers["ETag"], '^"[0-9a-f]{32}-p"$')
+            self.assertEqual(own.headers["Cache-Control"], "private, no-cache")
+            self.assertIn("Authorization", own.headers["Vary"])
+            self.assertEqual(ask("own node", etag=own.headers["ETag"]).status, 304)
+            plain = ask("viewer")
+            self.assertEqual(plain.headers["ETag"], own.headers["ETag"].replace("-p", ""))
+            # Who had the list without passwords has not seen the one with them.
+            self.assertEqual(ask("own node", etag=plain.headers["ETag"]).status, 200)
+            for caller in ("admin", "operator", "viewer"):
+                answer = ask(caller)
+                self.assertEqual(answer.status, 200)
+                self.assertNotIn(self.password, answer.body.decode())
+                self.assertIn("passwordFingerprint", answer.body.decode())
+                self.assertEqual(ask(caller, etag=plain.headers["ETag"]).status, 304)
+                self.assertEqual(ask(caller, etag=own.headers["ETag"]).status, 200)
+            for caller in ("operator", "viewer"):
+                self.assertEqual(ask(caller, "?passwords=true").status, 403)
+            self.assertEqual(ask("other node").status, 403)
+            shown = ask("admin", "?passwords=true")
+            self.assertEqual(shown.json(), own.json())
+            self.assertNotIn(self.password, ask("admin", "?passwords=false").body.decode())
+            # With wait: a change of the password alone comes through, to the node.
+            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+            connection.request("GET", path + "?wait=20s", headers={"Authorization": "Bearer " + callers.headers["own node"],
+                                                                   "If-None-Match": own.headers["ETag"]})
+            time.sleep(0.2)
+            changed = callers.request("operator", "PATCH", "/api/v1/namespaces/default/secrets/bgp", headers={"Content-Type": MERGE},
+                                      body=json.dumps({"stringData": {"tor": self.password + "2"}}).encode())
+            self.assertEqual(changed.status, 200, changed.body)
+            self.assertIn(self.password + "2", connection.getresponse().read().decode())
+            connection.close()
+            entries = service.request("GET", f"{OURS}/audit?event=passwords").json()["items"]
+            self.assertEqual([entry["user"] for entry in entries].count("token:" + service.token[4:20]), 1)
+            self.assertEqual({entry["name"] for entry in entries}, {"rack1-host1"})
+            self.assertEqual({entry["user"] for entry in service.request("GET", f"{OURS}/audit?event=denied&name=rack1-host1").json()["items"]},
+                             {"token:" + callers.headers[name][4:20] for name in ("operator", "viewer")} | {"system:node:rack1-host2"})
+            service.stop()
+            self.assertNotIn(self.password, service.log())
+        with Service() as service:  # without authentication everybody is admin, and must ask too
+            self.assertEqual(service.request("GET", f"{GROUP}/nodes/x/peerings?passwords=true").status, 404)
+
+
+class WaitingTest(unittest.TestCase):
+    def test_a_revoked_token_gets_nothing_after_waiting(self):
+        with Service(auth=True) as service:
+            service.apply_examples()
+            callers = Callers.__new__(Callers)
+            callers.service, callers.headers = service, {}
+            identity, callers.headers["node"] = callers.make({"role": "node", "node": "rack1-host1"})
+            path = f"{GROUP}/nodes/rack1-host1/peerings"
+            etag = callers.request("node", "GET", path).headers["ETag"]
+            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+            connection.request("GET", path + "?wait=20s", headers={"Authorization": "Bearer " + callers.headers["node"], "If-None-Match": etag})
+            time.sleep(0.3)
+            self.assertEqual(service.request("DELETE", f"{OURS}/tokens/{identity}").status, 200)
+            self.assertEqual(service.request("DELETE", f"{GROUP}/bgppeers/rack1-host1-tor").status, 200)
+            answer = connection.getresponse()
+            self.assertEqual(answer.status, 401)
+            answer.read()
+            connection.close()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,161 @@
+"""HTTPS: versions, client certificates, reload, `bgppeerd tls init`, and the token command over TLS."""
+import http.client
+import os
+import signal
+import ssl
+import subprocess
+import tempfile
+import unittest
+import warnings
+
+from service import PROGRAM, Response, Service, free_port
+
+GROUP = "/apis/projectcalico.org/v3"
+
+
+class TlsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.pki = cls.make_pki("tls", "--node", "rack1-host1", "--node", "rack1-host2")
+        cls.other = cls.make_pki("other")
+        cls.port = free_port()
+        cls.service = Service("--listen", f"https://127.0.0.1:{cls.port}", "--tls-cert", f"{cls.pki}/server.crt", "--tls-key",
+                              f"{cls.pki}/server.key", "--client-ca", f"{cls.pki}/ca.crt", auth=True)
+        cls.addClassCleanup(cls.service.close)
+        cls.service.start(scheme="http://")
+        cls.service.apply_examples()
+
+    @classmethod
+    def make_pki(cls, name, *arguments):
+        folder = os.path.join(cls.folder.name, name)
+        subprocess.run([PROGRAM, "tls", "init", "--dir", folder, *arguments], check=True, capture_output=True, timeout=60)
+        return folder
+
+    def context(self, client=None, ca=None):
+        context = ssl.create_default_context(cafile=f"{ca or self.pki}/ca.crt")
+        if client is not None:
+            context.load_cert_chain(client + ".crt", client + ".key")
+        return context
+
+    def get(self, path, client=None, token=None, context=None, method="GET", body=None):
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=context or self.context(client))
+        try:
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            connection.request(method, path, headers=headers, body=body)
+            answer = connection.getresponse()
+            return Response(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    def who(self, **options):
+        answer = self.get("/apis/authentication.k8s.io/v1/selfsubjectreviews", method="POST", body="{}", **options)
+        return answer.json()["status"]["userInfo"]["username"] if answer.status == 201 else answer.status
+
+    def test_credentials(self):
+        self.assertEqual(self.get("/version").status, 200)
+        self.assertEqual(self.who(), 401)
+        self.assertEqual(self.who(client=f"{self.pki}/admin"), "admin")
+        self.assertEqual(self.who(client=f"{self.pki}/node-rack1-host1"), "system:node:rack1-host1")
+        self.assertEqual(self.who(token=self.service.token), "token:" + self.service.token[4:20])
+        # A token says more precisely who it is than the certificate it comes with.
+        self.assertEqual(self.who(client=f"{self.pki}/node-rack1-host1", token=self.service.token)[:6], "token:")
+        self.assertEqual(self.who(client=f"{self.pki}/admin", token="bpd_wrong"), 401)
+        # Certificates of another CA, and of ours but not for clients.
+        self.assertEqual(self.who(context=self.context(f"{self.other}/admin")), 401)
+        self.assertEqual(self.who(client=f"{self.pki}/server"), 401)
+
+    def test_a_node_by_certificate(self):
+        for name, status in (("rack1-host1", 200), ("rack1-host2", 403)):
+            answer = self.get(f"{GROUP}/nodes/{name}/peerings", client=f"{self.pki}/node-rack1-host1")
+            self.assertEqual(answer.status, status, answer.body)
+        self.assertEqual(self.get(f"{GROUP}/nodes", client=f"{self.pki}/node-rack1-host1").status, 403)
+
+    def test_old_versions_are_refused(self):
+        context = self.context()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+        except ValueError:
+            self.skipTest("this OpenSSL has no TLS 1.1")
+        with self.assertRaises((ssl.SSLError, OSError)):
+            self.get("/version", context=context)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = self.context(f"{self.pki}/admin")
+            context.minimum_version = context.maximum_version = version
+            self.assertEqual(self.who(context=context), "admin")
+
+    def test_reload_keeps_connections(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("server.crt", "server.key", "ca.crt"):
+                with open(f"{self.pki}/{name}", "rb") as source, open(f"{folder}/{name}", "wb") as target:
+                    target.write(source.read())
+            port = free_port()
+            service = Service("--listen", f"https://127.0.0.1:{port}", "--tls-cert", f"{folder}/server.crt", "--tls-key", f"{folder}/server.key",
+                              auth=True)
+            service.start(scheme="http://")
+            try:
+                held = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=self.context())
+                held.request("GET", "/version")
+                held.getresponse().read()
+                before = held.sock.getpeercert(True)
+                with open(f"{folder}/server.key", "w", encoding="ascii") as broken:
+                    broken.write("nonsense")
+                service.process.send_signal(signal.SIGHUP)
+                service.wait_for_log("reload-failed")
+                for name in ("server.crt", "server.key"):
+                    with open(f"{self.other}/{name}", "rb") as source, open(f"{folder}/{name}", "wb") as target:
+                        target.write(source.read())
+                service.process.send_signal(signal.SIGHUP)
+                service.wait_for_log("event=reloaded")
+                held.request("GET", "/version")
+                self.assertEqual(held.getresponse().read()[:1], b"{")
+                fresh = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=self.context(ca=self.other))
+                fresh.request("GET", "/version")
+                fresh.getresponse().read()
+                self.assertNotEqual(fresh.sock.getpeercert(True), before)
+                held.close()
+                fresh.close()
+            finally:
+                service.close()
+
+    def test_token_command_over_tls(self):
+        port = free_port()
+        with tempfile.TemporaryDirectory() as folder:
+            process = subprocess.Popen([PROGRAM, "serve", "--listen", f"127.0.0.1:{port}", "--data-dir", f"{folder}/data", "--tls-cert",
+                                        f"{self.pki}/server.crt", "--tls-key", f"{self.pki}/server.key"], stderr=subprocess.PIPE, text=True)
+            try:
+                while "event=ready" not in process.stderr.readline():
+                    self.assertIsNone(process.poll())
+                done = subprocess.run([PROGRAM, "token", "create", "--role", "viewer", "--data-dir", f"{folder}/data"], capture_output=True,
+                                      text=True, timeout=60)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertRegex(done.stdout, "^bpd_")
+            finally:
+                process.terminate()
+                process.wait(20)
+                process.stderr.close()
+
+    def test_init_keeps_what_there_is(self):
+        with open(f"{self.pki}/ca.crt", "rb") as file:
+            ca = file.read()
+        self.make_pki("tls", "--node", "rack9")
+        with open(f"{self.pki}/ca.crt", "rb") as file:
+            self.assertEqual(file.read(), ca)
+        for name in os.listdir(self.pki):
+            self.assertEqual(os.stat(f"{self.pki}/{name}").st_mode & 0o777, 0o644 if name.endswith(".crt") else 0o600, name)
+
+    def test_files_that_do_not_fit(self):
+        for cert, key, words in ((f"{self.pki}/server.crt", f"{self.other}/server.key", "belongs together"), (f"{self.pki}/server.key", f"{self.pki}/server.key", "--tls-cert"),
+                                 (f"{self.pki}/server.crt", "/nonexistent", "--tls-key")):
+            with tempfile.TemporaryDirectory() as folder:
+                done = subprocess.run([PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data-dir", f"{folder}/d", "--tls-cert", cert, "--tls-key", key],
+                                      capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(words, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
