@@ -41,7 +41,7 @@ struct option {
     const char *const *choices; /* OPTION_CHOICE; NULL-terminated */
     size_t offset;              /* of the member in the command's settings */
     enum option_type type;
-    uint64_t min, max;          /* OPTION_NUMBER */
+    uint64_t min, max; /* OPTION_NUMBER */
 };
 
 /*

@@ -4,7 +4,8 @@
 
 #include "cli_internal.h"
 
-static const struct command *const COMMANDS[] = {&command_serve};
+static const struct command *const COMMANDS[] = {&command_serve, &command_token,  &command_tls,
+                                                 &command_vault, &command_backup, &command_restore};
 #define COMMAND_COUNT (sizeof(COMMANDS) / sizeof(COMMANDS[0]))
 
 int command_failed(const struct err *err) {

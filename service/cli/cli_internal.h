@@ -21,7 +21,14 @@ struct command {
 /* "bgppeerd: <text>" on standard error. Returns CLI_USAGE for ERR_USAGE, else CLI_FAILURE. */
 int command_failed(const struct err *err);
 void command_print_help(const struct command *command);
+/* Before anything secret is read: no core dumps, no debugger, files for us alone. */
+int harden_process(struct err *err) MUST_CHECK;
 
 extern const struct command command_serve;
+extern const struct command command_tls;
+extern const struct command command_token;
+extern const struct command command_vault;
+extern const struct command command_backup;
+extern const struct command command_restore;
 
 #endif

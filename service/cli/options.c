@@ -83,8 +83,8 @@ static int set_value(const struct option *option, const char *text, void *settin
         return 0;
     case OPTION_NUMBER:
         if (!u64_parse(text, strlen(text), option->max, member) || *(uint64_t *)member < option->min) {
-            return err_set(err, ERR_USAGE, "%s: \"%.50s\" is not a number from %" PRIu64 " to %" PRIu64, source, text,
-                           option->min, option->max);
+            return err_set(err, ERR_USAGE, "%s: \"%.50s\" is not a number from %" PRIu64 " to %" PRIu64,
+                           source, text, option->min, option->max);
         }
         return 0;
     case OPTION_CHOICE:
@@ -103,22 +103,32 @@ static void empty_list(const struct option *option, void *settings) {
 
 /* ---- environment ---- */
 
-static int set_list_from_text(const struct option *option, const char *text, void *settings, const char *source,
-                              struct err *err) {
-    char *copy = strdup(text);
-    if (copy == NULL) {
+/* Lists from the environment point into these; they stay for the life of the process. */
+struct kept_text {
+    struct kept_text *next;
+    char text[];
+};
+static struct kept_text *kept_texts;
+
+static int set_list_from_text(const struct option *option, const char *text, void *settings,
+                              const char *source, struct err *err) {
+    size_t size = strlen(text) + 1;
+    struct kept_text *kept = malloc(sizeof(*kept) + size);
+    if (kept == NULL) {
         return err_no_memory(err);
     }
-    char *rest = copy;
+    memcpy(kept->text, text, size);
+    kept->next = kept_texts;
+    kept_texts = kept;
+    char *rest = kept->text;
     for (char *item = strsep(&rest, ","); item != NULL; item = strsep(&rest, ",")) {
         item += strspn(item, " ");
         item[strcspn(item, " ")] = '\0';
         if (set_value(option, item, settings, source, err) != 0) {
-            free(copy);
             return -1;
         }
     }
-    return 0; /* the list points into the copy */
+    return 0;
 }
 
 static int read_environment(const struct option *option, void *settings, struct err *err) {
@@ -135,7 +145,8 @@ static int read_environment(const struct option *option, void *settings, struct 
 
 /* ---- arguments ---- */
 
-static const struct option *find_option(const struct option *options, size_t count, const char *name, size_t len) {
+static const struct option *find_option(const struct option *options, size_t count, const char *name,
+                                        size_t len) {
     for (size_t i = 0; i < count; i++) {
         if (strlen(options[i].name) == len && strncmp(options[i].name, name, len) == 0) {
             return &options[i];
@@ -145,8 +156,8 @@ static const struct option *find_option(const struct option *options, size_t cou
 }
 
 /* One argument, and its value when that is the next one. `given`: lists that arguments have begun. */
-static int read_argument(const struct option *options, size_t count, int argc, char **argv, int *at, void *settings,
-                         bool *given, struct err *err) {
+static int read_argument(const struct option *options, size_t count, int argc, char **argv, int *at,
+                         void *settings, bool *given, struct err *err) {
     const char *argument = argv[*at];
     if (strncmp(argument, "--", 2) != 0 || argument[2] == '\0') {
         return err_set(err, ERR_USAGE, "\"%.100s\" is not an option; --help lists them", argument);
@@ -154,8 +165,8 @@ static int read_argument(const struct option *options, size_t count, int argc, c
     size_t len = strcspn(argument + 2, "=");
     const struct option *option = find_option(options, count, argument + 2, len);
     if (option == NULL) {
-        return err_set(err, ERR_USAGE, "there is no option %.*s; --help lists them", (int)(len > 100 ? 100 : len) + 2,
-                       argument);
+        return err_set(err, ERR_USAGE, "there is no option %.*s; --help lists them",
+                       (int)(len > 100 ? 100 : len) + 2, argument);
     }
     char source[OPTION_VARIABLE_MAX];
     snprintf(source, sizeof(source), "--%s", option->name);
@@ -177,8 +188,8 @@ static int read_argument(const struct option *options, size_t count, int argc, c
     return set_value(option, text, settings, source, err);
 }
 
-int options_parse(const struct option *options, size_t count, int argc, char **argv, void *settings, bool *ret_help,
-                  struct err *err) {
+int options_parse(const struct option *options, size_t count, int argc, char **argv, void *settings,
+                  bool *ret_help, struct err *err) {
     *ret_help = false;
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {

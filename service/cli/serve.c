@@ -22,10 +22,12 @@
 #include "base/random.h"
 #include "cli_internal.h"
 #include "codec.h"
+#include "datafile.h"
 #include "http.h"
 #include "notify.h"
 #include "state.h"
 #include "store.h"
+#include "vault.h"
 
 #define STOP_SECONDS 5
 
@@ -35,10 +37,22 @@ struct serve_settings {
     const char *log_format;
     const char *log_level;
     const char *secret_namespace;
+    const char *vault_key_file;
+    const char *vault_passphrase_file;
     uint64_t keep_changes;
     uint64_t threads;
     uint64_t max_connections;
     uint64_t max_waiting;
+    uint64_t max_connections_per_address;
+    uint64_t max_requests;
+    uint64_t max_auth_failures;
+    uint64_t keep_audit;
+    uint64_t header_seconds;
+    uint64_t answer_seconds;
+    const char *tls_cert;
+    const char *tls_key;
+    const char *client_ca;
+    bool no_auth;
     bool insecure_http;
 };
 
@@ -80,13 +94,26 @@ static const struct option OPTIONS[] = {
      .offset = MEMBER(secret_namespace),
      .default_text = "default",
      .help = "The namespace of the Secrets that secretKeyRef names"},
+    {.name = "vault-key-file",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(vault_key_file),
+     .help = "The root key of the vault: 32 bytes or 64 hex digits, mode 0600. Without it and without a "
+             "passphrase "
+             "it is vault.key in $CREDENTIALS_DIRECTORY or else in the data directory, where it is made at "
+             "first start"},
+    {.name = "vault-passphrase-file",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(vault_passphrase_file),
+     .help = "Make the root key from the passphrase in this file: one line, mode 0600"},
     {.name = "keep-changes",
      .value = "N",
      .type = OPTION_NUMBER,
      .offset = MEMBER(keep_changes),
      .min = 1000,
      .max = 1000000000,
-     .default_text = "100000",
+     .default_text = "10000",
      .help = "How many changes the change log keeps, for watches that continue and for looking back"},
     {.name = "threads",
      .value = "N",
@@ -111,15 +138,81 @@ static const struct option OPTIONS[] = {
      .max = 1000000,
      .default_text = "20000",
      .help = "Polls that may wait for a change at one time, and as many watches; more are told to try again"},
+    {.name = "tls-cert",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(tls_cert),
+     .help = "Serve HTTPS with this certificate (PEM, its chain behind it); read again on SIGHUP"},
+    {.name = "tls-key",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(tls_key),
+     .help = "The certificate's key (PEM)"},
+    {.name = "client-ca",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(client_ca),
+     .help = "Accept client certificates of these CAs (PEM): CN is the user, O the role (bgppeerd:admin, "
+             "bgppeerd:operator, bgppeerd:viewer, or system:nodes with CN system:node:NAME)"},
+    {.name = "max-connections-per-address",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(max_connections_per_address),
+     .max = 1000000,
+     .default_text = "8192",
+     .help = "Connections from one address per listening address; 0 is no limit of its own"},
+    {.name = "max-requests",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(max_requests),
+     .max = 1000000000,
+     .default_text = "20000",
+     .help = "Requests per second of one user, twice as many in a burst; more are answered 429; 0 is no limit"},
+    {.name = "max-auth-failures",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(max_auth_failures),
+     .max = 1000000,
+     .default_text = "60",
+     .help = "Requests without a good credential per minute and address; more are answered 429; 0 is no limit"},
+    {.name = "header-seconds",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(header_seconds),
+     .min = 1,
+     .max = 3600,
+     .default_text = "40",
+     .help = "How long a request's headers may take, from the connection's opening or its last answer"},
+    {.name = "answer-seconds",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(answer_seconds),
+     .min = 1,
+     .max = 86400,
+     .default_text = "300",
+     .help = "How long a client may take to read an answer; watches are without this limit"},
+    {.name = "keep-audit",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(keep_audit),
+     .min = 1,
+     .max = 10000000,
+     .default_text = "10000",
+     .help = "Entries of the audit trail that the API can show; the log has them all"},
+    {.name = "no-auth",
+     .type = OPTION_FLAG,
+     .offset = MEMBER(no_auth),
+     .help = "Ask nobody for a credential: everybody on this machine is admin. For loopback addresses only"},
     {.name = "insecure-http",
      .type = OPTION_FLAG,
      .offset = MEMBER(insecure_http),
-     .help = "Allow addresses that other machines can reach, without encryption and without asking who it is"},
+     .help = "Allow addresses that other machines can reach without TLS; tokens and passwords then cross the "
+             "network readable"},
 };
 
 /* ---- the process ---- */
 
-static int harden_process(struct err *err) {
+int harden_process(struct err *err) {
     umask(077);
     /* No core file, and no debugger of the same user: memory may hold passwords. */
     const struct rlimit none = {0, 0};
@@ -140,13 +233,15 @@ static int block_signals(sigset_t *ret, struct err *err) {
     sigemptyset(ret);
     sigaddset(ret, SIGTERM);
     sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGHUP);
     int failure = pthread_sigmask(SIG_BLOCK, ret, NULL);
     return failure == 0 ? 0 : err_set(err, ERR_UNAVAILABLE, "cannot block signals: %s", strerror(failure));
 }
 
 static void on_overdue(int signal_number) {
     (void)signal_number;
-    static const char TEXT[] = "bgppeerd: stopping took too long; ending now (what was acknowledged is on disk)\n";
+    static const char TEXT[] =
+        "bgppeerd: stopping took too long; ending now (what was acknowledged is on disk)\n";
     ssize_t ignored = write(STDERR_FILENO, TEXT, sizeof(TEXT) - 1);
     (void)ignored;
     _exit(CLI_FAILURE);
@@ -156,6 +251,7 @@ static void on_overdue(int signal_number) {
 static void limit_stopping(const sigset_t *signals) {
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
+    signal(SIGHUP, SIG_IGN);
     signal(SIGALRM, on_overdue);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
     alarm(STOP_SECONDS);
@@ -172,33 +268,11 @@ static void start_log(const struct serve_settings *settings) {
               strcmp(settings->log_format, "json") == 0 ? LOG_JSON : LOG_KEY_VALUE);
 }
 
-/* There is no authentication yet: beyond this machine only when someone says so. */
-static int check_listeners(const struct serve_settings *settings, struct err *err) {
-    for (size_t i = 0; i < settings->listen.count; i++) {
-        const char *text = settings->listen.items[i];
-        struct http_listen_address address;
-        if (http_address_parse(text, &address, err) != 0) {
-            return -1;
-        }
-        if (http_address_is_loopback(&address)) {
-            continue;
-        }
-        if (!settings->insecure_http) {
-            return err_set(err, ERR_USAGE,
-                           "--listen %s can be reached from other machines, and everybody there could change the "
-                           "network's routing: listen on 127.0.0.1 or [::1], or say --insecure-http if that is meant",
-                           text);
-        }
-        log_event(LOG_WARN, "insecure", LOG_STR("listen", text),
-                  LOG_STR("text", "served without encryption and without authentication to whoever reaches it"));
-    }
-    return 0;
-}
-
 /* ---- the service ---- */
 
 struct service {
     struct store *store;
+    struct vault *vault;
     struct state *state;
     struct http *http;
 };
@@ -206,29 +280,62 @@ struct service {
 static void stop_service(struct service *service) {
     http_stop(service->http);
     state_close(service->state);
+    vault_close(service->vault);
     store_close(service->store);
     *service = (struct service){.http = NULL};
 }
 
+static int open_vault(const struct serve_settings *settings, struct service *service, struct err *err) {
+    struct vault_options options = {.key_file = settings->vault_key_file,
+                                    .credentials_dir = getenv("CREDENTIALS_DIRECTORY"),
+                                    .passphrase_file = settings->vault_passphrase_file,
+                                    .data_dir = settings->data_dir};
+    if (state_open_vault(service->store, &options, &service->vault, err) != 0) {
+        return -1;
+    }
+    const char *warning = vault_warning(service->vault);
+    log_event(LOG_INFO, "vault", LOG_STR("key", vault_source_text(service->vault)));
+    if (warning[0] != '\0') {
+        log_event(LOG_WARN, "vault", LOG_STR("text", warning));
+    }
+    return 0;
+}
+
 static int start_service(const struct serve_settings *settings, struct service *service, struct err *err) {
-    if (random_start(err) != 0 || codec_start(err) != 0 || check_listeners(settings, err) != 0) {
+    if (random_start(err) != 0 || codec_start(err) != 0) {
         return -1;
     }
     const struct store_options store = {.dir = settings->data_dir};
-    const struct state_options state = {.secret_namespace = settings->secret_namespace,
-                                        .keep_changes = settings->keep_changes};
+    struct state_options state = {.secret_namespace = settings->secret_namespace,
+                                  .keep_changes = settings->keep_changes};
     const struct http_options http = {.listen = settings->listen.items,
                                       .listen_count = settings->listen.count,
                                       .threads = (unsigned)settings->threads,
                                       .connections_max = (unsigned)settings->max_connections,
                                       .parked_max = (unsigned)settings->max_waiting,
+                                      .connections_per_address = (unsigned)settings->max_connections_per_address,
+                                      .requests_per_second = settings->no_auth ? 0 : settings->max_requests,
+                                      .auth_failures = settings->max_auth_failures,
+                                      .header_seconds = (unsigned)settings->header_seconds,
+                                      .answer_seconds = (unsigned)settings->answer_seconds,
+                                      .audit_keep = (size_t)settings->keep_audit,
+                                      .no_auth = settings->no_auth,
+                                      .insecure_http = settings->insecure_http,
+                                      .tls_cert = settings->tls_cert,
+                                      .tls_key = settings->tls_key,
+                                      .client_ca = settings->client_ca,
                                       .version = BGPPEERD_VERSION};
-    if (store_open(&store, &service->store, err) != 0 ||
-        state_open(service->store, &state, &service->state, err) != 0 ||
+    if (http_check(&http, err) != 0 || store_open(&store, &service->store, err) != 0 ||
+        open_vault(settings, service, err) != 0) {
+        return -1;
+    }
+    state.vault = service->vault;
+    if (state_open(service->store, &state, &service->state, err) != 0 ||
+        (!settings->no_auth && admin_token_ensure(service->state, settings->data_dir, err) != 0) ||
         http_start(&http, service->state, &service->http, err) != 0) {
         return -1;
     }
-    return 0;
+    return listen_file_write(service->http, settings->data_dir, settings->tls_cert, err);
 }
 
 static void announce(const struct service *service, int64_t started_ms) {
@@ -240,6 +347,25 @@ static void announce(const struct service *service, int64_t started_ms) {
     notify_manager("READY=1");
 }
 
+/* SIGHUP reads the TLS files again; the other signals end the wait. */
+static int wait_for_stop(const struct service *service, const sigset_t *signals) {
+    for (;;) {
+        int signal_number = 0;
+        struct err err = ERR_INIT;
+        if (sigwait(signals, &signal_number) != 0) {
+            continue;
+        }
+        if (signal_number != SIGHUP) {
+            return signal_number;
+        }
+        if (http_reload(service->http, &err) == 0) {
+            log_event(LOG_INFO, "reloaded");
+        } else {
+            log_event(LOG_ERROR, "reload-failed", LOG_STR("error", err.text));
+        }
+    }
+}
+
 static int serve(const struct serve_settings *settings, const sigset_t *signals, struct err *err) {
     struct service service = {.http = NULL};
     int64_t started_ms = clock_monotonic_ms();
@@ -248,13 +374,12 @@ static int serve(const struct serve_settings *settings, const sigset_t *signals,
         return -1;
     }
     announce(&service, started_ms);
-    int signal_number = 0;
-    while (sigwait(signals, &signal_number) != 0) {
-    }
+    int signal_number = wait_for_stop(&service, signals);
     limit_stopping(signals);
     notify_manager("STOPPING=1");
     log_event(LOG_INFO, "stopping", LOG_STR("signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM"));
     int64_t stopping_ms = clock_monotonic_ms();
+    datafile_remove(settings->data_dir, DATAFILE_LISTEN);
     stop_service(&service);
     log_event(LOG_INFO, "stopped", LOG_INT("ms", clock_monotonic_ms() - stopping_ms));
     return 0;
@@ -265,7 +390,8 @@ static int run(const struct command *command, int argc, char **argv) {
     struct err err = ERR_INIT;
     sigset_t signals;
     bool wants_help;
-    if (options_parse(command->options, command->option_count, argc, argv, &settings, &wants_help, &err) != 0) {
+    if (options_parse(command->options, command->option_count, argc, argv, &settings, &wants_help, &err) !=
+        0) {
         return command_failed(&err);
     }
     if (wants_help) {

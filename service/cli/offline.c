@@ -1,0 +1,80 @@
+/*
+ * Opening a stopped service's data: whether it is stopped is known by the data directory's lock, which is
+ * then held until the end. Main thread only; everything opened belongs to struct offline.
+ */
+#include "offline.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct vault_options offline_vault_options(const struct offline_options *options) {
+    return (struct vault_options){.key_file = options->vault_key_file,
+                                  .credentials_dir = getenv("CREDENTIALS_DIRECTORY"),
+                                  .passphrase_file = options->vault_passphrase_file,
+                                  .data_dir = options->data_dir};
+}
+
+/* Opening a store makes what is missing; a mistyped directory must not become one. */
+static int check_database(const char *data_dir, struct err *err) {
+    char path[PATH_MAX];
+    struct stat status;
+
+    if ((size_t)snprintf(path, sizeof path, "%s/bgppeerd.db", data_dir) >= sizeof path) {
+        return err_set(err, ERR_USAGE, "the name of the data directory is too long");
+    }
+    if (stat(path, &status) == 0) {
+        return 0;
+    }
+    return errno == ENOENT || errno == ENOTDIR
+               ? err_set(err, ERR_NOT_FOUND,
+                         "there is no database in %s; name the service's data directory with --data-dir",
+                         data_dir)
+               : err_set(err, ERR_UNAVAILABLE, "cannot look at %s: %s", path, strerror(errno));
+}
+
+int offline_open_store(const char *data_dir, struct store **ret, struct err *err) {
+    const struct store_options options = {.dir = data_dir};
+
+    *ret = NULL;
+    if (check_database(data_dir, err) != 0) {
+        return -1;
+    }
+    if (store_open(&options, ret, err) == 0) {
+        return 0;
+    }
+    if (err->code != ERR_CONFLICT) {
+        return -1;
+    }
+    err_clear(err);
+    return 0;
+}
+
+int offline_open(const struct offline_options *options, struct store *store, struct offline *ret,
+                 struct err *err) {
+    struct vault_options vault = offline_vault_options(options);
+    /* Only keys are worked on: in which namespace secretKeyRef resolves does not matter. */
+    struct state_options state = {.secret_namespace = "default"};
+    struct offline offline = {.store = store};
+
+    vault.must_exist = true;
+    if (state_open_vault(store, &vault, &offline.vault, err) == 0) {
+        state.vault = offline.vault;
+        if (state_open(store, &state, &offline.state, err) == 0) {
+            *ret = offline;
+            return 0;
+        }
+    }
+    offline_close(&offline);
+    return -1;
+}
+
+void offline_close(struct offline *offline) {
+    state_close(offline->state);
+    vault_close(offline->vault);
+    store_close(offline->store);
+    *offline = (struct offline){.store = NULL};
+}

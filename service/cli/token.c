@@ -1,0 +1,356 @@
+/*
+ * `bgppeerd token create | list | revoke`: on the store itself when the service is stopped, over its API when
+ * it runs. Main thread only. A new token's text goes to standard output and nowhere else.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api_client.h"
+#include "auth.h"
+#include "base/clock.h"
+#include "base/number.h"
+#include "base/random.h"
+#include "cli_internal.h"
+#include "codec.h"
+#include "datafile.h"
+#include "model/object.h"
+#include "state.h"
+#include "store.h"
+
+#define TOKENS_PATH "/apis/bgppeerd.io/v1/tokens"
+#define DAY_MS      (24 * 3600 * INT64_C(1000))
+#define DAYS_MAX    36500
+
+struct token_settings {
+    const char *data_dir;
+    const char *role;
+    const char *node;
+    const char *expires;
+    const char *description;
+    const char *token_file;
+};
+
+static const char *const ROLES[] = {"admin", "operator", "viewer", "node", NULL};
+
+#define MEMBER(name) offsetof(struct token_settings, name)
+
+static const struct option OPTIONS[] = {
+    {.name = "data-dir",
+     .value = "DIR",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(data_dir),
+     .default_text = "./data",
+     .help = "The service's data directory"},
+    {.name = "role",
+     .value = "ROLE",
+     .type = OPTION_CHOICE,
+     .offset = MEMBER(role),
+     .choices = ROLES,
+     .help = "create: what the token may do"},
+    {.name = "node",
+     .value = "NAME",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(node),
+     .help = "create: the node that a token of role node belongs to"},
+    {.name = "expires",
+     .value = "WHEN",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(expires),
+     .help =
+         "create: when the token ends: 90d, 720h, or a time such as 2027-01-31T00:00:00Z; without it, never"},
+    {.name = "description",
+     .value = "TEXT",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(description),
+     .help = "create: a line for people, shown in lists"},
+    {.name = "token-file",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(token_file),
+     .help = "The admin token to ask a running service with; without it, admin.token in the data directory"},
+};
+
+/* ---- output ---- */
+
+static void print_header(void) {
+    printf("%-16s  %-8s  %-24s  %-20s  %-20s  %-20s  %s\n", "ID", "ROLE", "NODE", "CREATED", "EXPIRES",
+           "LAST USED", "DESCRIPTION");
+}
+
+static const char *or_dash(const char *text) {
+    return text != NULL && text[0] != '\0' ? text : "-";
+}
+
+static void print_row(const char *id, const char *role, const char *node, const char *created,
+                      const char *expires, const char *used, const char *description) {
+    printf("%-16s  %-8s  %-24s  %-20s  %-20s  %-20s  %s\n", or_dash(id), or_dash(role), or_dash(node),
+           or_dash(created), expires != NULL && expires[0] != '\0' ? expires : "never",
+           used != NULL && used[0] != '\0' ? used : "never", description != NULL ? description : "");
+}
+
+static int print_new(const char *id, const char *text, struct err *err) {
+    fprintf(stderr, "bgppeerd: made token %s; this is the only time it is shown:\n", id);
+    printf("%s\n", text);
+    return fflush(stdout) == 0
+               ? 0
+               : err_set(err, ERR_UNAVAILABLE,
+                         "the token %s was made but could not be printed; revoke it and make another", id);
+}
+
+static const char *time_text(int64_t time_ms, char out[CLOCK_TEXT_MAX]) {
+    out[0] = '\0';
+    if (time_ms != 0) {
+        clock_format_seconds(time_ms, out);
+    }
+    return out;
+}
+
+/* ---- a stopped service ---- */
+
+static int create_stopped(struct store *store, const struct token_settings *settings, int64_t expires_ms,
+                          struct err *err) {
+    char text[TOKEN_TEXT_MAX];
+    struct token token;
+    enum role role = ROLE_NONE;
+    int rc;
+
+    (void)role_parse(settings->role, &role);
+    if (token_new(role, settings->node, settings->description, expires_ms, &token, text, err) != 0) {
+        err->code = ERR_USAGE;
+        return -1;
+    }
+    rc = state_store_token(store, &token, err);
+    if (rc == 0) {
+        rc = print_new(token.id, text, err);
+    }
+    explicit_bzero(text, sizeof text);
+    return rc;
+}
+
+static int list_stopped(struct store *store, struct err *err) {
+    struct token_registry *registry;
+    struct token *tokens = NULL;
+    size_t count = 0, damaged;
+    int rc;
+
+    if (token_registry_new(&registry, err) != 0) {
+        return -1;
+    }
+    rc = state_load_tokens(store, registry, &damaged, err);
+    if (rc == 0) {
+        rc = token_registry_list(registry, &tokens, &count, err);
+    }
+    if (rc == 0) {
+        print_header();
+    }
+    for (size_t i = 0; i < count; i++) {
+        char created[CLOCK_TEXT_MAX], expires[CLOCK_TEXT_MAX], used[CLOCK_TEXT_MAX];
+
+        print_row(tokens[i].id, role_name(tokens[i].role), tokens[i].node,
+                  time_text(tokens[i].created_ms, created), time_text(tokens[i].expires_ms, expires),
+                  time_text(tokens[i].last_used_ms, used), tokens[i].description);
+    }
+    free(tokens);
+    token_registry_free(registry);
+    return rc;
+}
+
+/* ---- a running service ---- */
+
+static int create_running(const struct token_settings *settings, int64_t expires_ms, struct err *err) {
+    struct buf body = BUF_INIT, answer = {.wipe = true};
+    char expires[CLOCK_TEXT_MAX];
+    struct token_form form = {.spec = NULL};
+    struct arena arena;
+    int rc;
+
+    buf_add_str(&body, "{\"spec\":{");
+    buf_json_member_str(&body, "role", settings->role);
+    buf_json_member_str(&body, "node", settings->node);
+    buf_json_member_str(&body, "description", settings->description);
+    buf_json_member_str(&body, "expires", expires_ms != 0 ? time_text(expires_ms, expires) : NULL);
+    buf_add_str(&body, "}}");
+    arena_init(&arena, 0);
+    arena.wipe = true;
+    rc = buf_failed(&body) ? err_no_memory(err)
+                           : api_request(settings->data_dir, settings->token_file, "POST", TOKENS_PATH,
+                                         body.data, &answer, err);
+    if (rc == 0) {
+        rc = codec_decode_token(CODEC_JSON, answer.data, answer.len, &arena, &form, err);
+    }
+    if (rc == 0) {
+        bool whole = form.metadata != NULL && form.metadata->name != NULL && form.status != NULL &&
+                     form.status->token != NULL;
+
+        rc = whole ? print_new(form.metadata->name, form.status->token, err)
+                   : err_set(err, ERR_UNAVAILABLE, "the service answered without a token");
+    }
+    arena_done(&arena);
+    buf_done(&answer);
+    buf_done(&body);
+    return rc;
+}
+
+static int list_running(const struct token_settings *settings, struct err *err) {
+    struct buf answer = BUF_INIT;
+    struct arena arena;
+    struct list list = {.count = 0};
+    int rc = api_request(settings->data_dir, settings->token_file, "GET", TOKENS_PATH, NULL, &answer, err);
+
+    arena_init(&arena, 0);
+    if (rc == 0) {
+        rc = codec_decode_token_list(answer.data, answer.len, &arena, &list, err);
+    }
+    if (rc == 0) {
+        print_header();
+    }
+    for (size_t i = 0; rc == 0 && i < list.count; i++) {
+        const struct token_form *form = &((const struct token_form *)list.items)[i];
+        const struct token_form_meta meta =
+            form->metadata != NULL ? *form->metadata : (struct token_form_meta){0};
+        const struct token_form_spec spec = form->spec != NULL ? *form->spec : (struct token_form_spec){0};
+
+        print_row(meta.name, spec.role, spec.node, meta.creation_timestamp, spec.expires,
+                  form->status != NULL ? form->status->last_used : NULL, spec.description);
+    }
+    arena_done(&arena);
+    buf_done(&answer);
+    return rc;
+}
+
+static int revoke_running(const struct token_settings *settings, const char *id, struct err *err) {
+    char path[sizeof TOKENS_PATH + TOKEN_ID_MAX + 1];
+    struct buf answer = BUF_INIT;
+    int rc;
+
+    snprintf(path, sizeof path, TOKENS_PATH "/%s", id);
+    rc = api_request(settings->data_dir, settings->token_file, "DELETE", path, NULL, &answer, err);
+    buf_done(&answer);
+    return rc;
+}
+
+/* ---- the command ---- */
+
+/* "90d", "720h30m", or RFC 3339. */
+static int parse_expiry(const char *text, int64_t *ret_ms, struct err *err) {
+    uint64_t days;
+    int64_t ns;
+    size_t len;
+
+    *ret_ms = 0;
+    if (text == NULL) {
+        return 0;
+    }
+    len = strlen(text);
+    if (len > 1 && text[len - 1] == 'd' && u64_parse(text, len - 1, DAYS_MAX, &days) && days > 0) {
+        *ret_ms = clock_realtime_ms() + (int64_t)days * DAY_MS;
+    } else if (duration_parse(text, len, &ns) && ns > 0) {
+        *ret_ms = clock_realtime_ms() + ns / 1000000;
+    } else if (!clock_parse(text, len, ret_ms) || *ret_ms <= 0) {
+        return err_set(err, ERR_USAGE,
+                       "--expires \"%.64s\" is not understood; write 90d, 720h, or a time such as "
+                       "2027-01-31T00:00:00Z",
+                       text);
+    }
+    return 0;
+}
+
+static int check_create(const struct token_settings *settings, struct err *err) {
+    char why[256];
+
+    if (settings->role == NULL) {
+        return err_set(err, ERR_USAGE, "token create needs --role: admin, operator, viewer or node");
+    }
+    if (settings->node != NULL && !name_is_valid(settings->node, why, sizeof why)) {
+        return err_set(err, ERR_USAGE, "--node \"%.100s\" is not the name of a node: %s", settings->node,
+                       why);
+    }
+    return 0;
+}
+
+/* The store, when no service has it; *ret NULL: one has. */
+static int open_stopped(const struct token_settings *settings, struct store **ret, struct err *err) {
+    const struct store_options options = {.dir = settings->data_dir};
+    struct buf listen = BUF_INIT;
+    struct err ignored = ERR_INIT;
+    bool running;
+
+    *ret = NULL;
+    if (store_open(&options, ret, err) == 0) {
+        return 0;
+    }
+    running = err->code == ERR_CONFLICT &&
+              datafile_read(settings->data_dir, DATAFILE_LISTEN, 65536, &listen, &ignored) == 0;
+    buf_done(&listen);
+    return running ? 0 : -1;
+}
+
+static int run_action(const char *action, const char *id, const struct token_settings *settings,
+                      struct err *err) {
+    bool create = strcmp(action, "create") == 0, list = strcmp(action, "list") == 0;
+    struct store *store;
+    int64_t expires_ms = 0;
+    int rc;
+
+    if ((create &&
+         (check_create(settings, err) != 0 || parse_expiry(settings->expires, &expires_ms, err) != 0)) ||
+        open_stopped(settings, &store, err) != 0) {
+        return -1;
+    }
+    if (store == NULL) {
+        return create ? create_running(settings, expires_ms, err)
+               : list ? list_running(settings, err)
+                      : revoke_running(settings, id, err);
+    }
+    rc = create ? create_stopped(store, settings, expires_ms, err)
+         : list ? list_stopped(store, err)
+                : state_drop_token(store, id, err);
+    store_close(store);
+    return rc;
+}
+
+static int run(const struct command *command, int argc, char **argv) {
+    struct token_settings settings = {.data_dir = NULL};
+    struct err err = ERR_INIT;
+    const char *action = argc > 0 ? argv[0] : "";
+    bool revoke = strcmp(action, "revoke") == 0;
+    bool known = revoke || strcmp(action, "create") == 0 || strcmp(action, "list") == 0;
+    bool wants_help = strcmp(action, "--help") == 0 || strcmp(action, "-h") == 0;
+    int skip = revoke && argc > 1 && argv[1][0] != '-' ? 2 : 1;
+
+    if (known && options_parse(command->options, command->option_count, argc - skip, argv + skip, &settings,
+                               &wants_help, &err) != 0) {
+        return command_failed(&err);
+    }
+    if (wants_help) {
+        printf("bgppeerd token create --role ROLE [--node NAME] [--expires WHEN] [--description TEXT]\n"
+               "bgppeerd token list\n"
+               "bgppeerd token revoke ID\n\n");
+        command_print_help(command);
+        return CLI_OK;
+    }
+    if (!known) {
+        err_set(&err, ERR_USAGE, "write \"bgppeerd token create\", \"token list\" or \"token revoke ID\"");
+    } else if (revoke && (skip != 2 || !token_id_is_valid(argv[1]))) {
+        err_set(&err, ERR_USAGE,
+                "token revoke needs the id of a token: %d hex digits, as \"bgppeerd token list\" shows them",
+                TOKEN_ID_LENGTH);
+    } else if (random_start(&err) == 0 && codec_start(&err) == 0 &&
+               run_action(action, revoke ? argv[1] : NULL, &settings, &err) == 0) {
+        if (revoke) {
+            fprintf(stderr, "bgppeerd: revoked token %s\n", argv[1]);
+        }
+        return CLI_OK;
+    }
+    return command_failed(&err);
+}
+
+const struct command command_token = {
+    .name = "token",
+    .summary = "Make, list and revoke the tokens of callers",
+    .options = OPTIONS,
+    .option_count = sizeof(OPTIONS) / sizeof(OPTIONS[0]),
+    .run = run,
+};
