@@ -133,6 +133,43 @@ struct access_review_form {
 };
 int codec_decode_access_review(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
                                struct access_review_form *ret, struct err *err) MUST_CHECK;
+/* bgppeerd.io/v1 DataKeyRotation, which has nothing but its kind. */
+int codec_decode_rotation(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                          struct err *err) MUST_CHECK;
+/* bgppeerd.io/v1 RootKeyChange: files on the service's machine; both NULL: in place. */
+struct root_key_change_form {
+    const char *key_file;
+    const char *passphrase_file;
+};
+int codec_decode_root_key_change(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                                 struct root_key_change_form *ret, struct err *err) MUST_CHECK;
+/* bgppeerd.io/v1 Vault, for clients of ours: lenient about members it does not know. */
+struct vault_form_key {
+    struct opt_int id;
+    struct opt_int values;
+    struct opt_bool active;
+    const char *created; /* RFC 3339, as all times here */
+};
+struct vault_form {
+    const char *source;
+    const char *warning;
+    struct vault_form_root {
+        const char *fingerprint;
+        const char *created;
+    } *root, *pending; /* pending NULL: no change of the root key waits */
+    struct list keys;  /* struct vault_form_key, oldest first */
+    struct opt_int values, unreadable, decryptions;
+    struct vault_form_operation {
+        struct opt_int id, done, total;
+        const char *type;
+        const char *state; /* "Running", "Succeeded", "Failed" */
+        const char *started;
+        const char *finished;
+        const char *message;
+    } *operation; /* the newest; NULL: none since the service started */
+};
+int codec_decode_vault(const char *bytes, size_t len, struct arena *arena, struct vault_form *ret,
+                       struct err *err) MUST_CHECK;
 /* The message of a metav1.Status, into the arena; NULL when it is none. For clients of ours. */
 const char *codec_status_message(const char *bytes, size_t len, struct arena *arena);
 

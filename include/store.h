@@ -87,6 +87,7 @@ struct store_options {
 /*
  * Open the SQLite store in options->dir (file bgppeerd.db): take the directory's lock, refuse a newer,
  * foreign or damaged database (ERR_CORRUPT / ERR_UNAVAILABLE, one sentence, file untouched), migrate.
+ * ERR_CONFLICT: another process has the directory.
  */
 int store_open(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
 /* Checkpoint and close; accepts NULL. */
@@ -118,5 +119,26 @@ int store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, s
 /* Online backup of the live store into a new file (0600; ERR_ALREADY_EXISTS when it exists), verified by
  * opening it; on failure no file is left. From any thread; commits go on meanwhile. */
 int store_backup(struct store *store, const char *path, struct err *err) MUST_CHECK;
+/* The same into a file without a name in the data directory, open for reading: closing *ret_fd frees its
+ * space. `go_on` is asked now and then; false: stop (ERR_UNAVAILABLE). */
+int store_backup_open(struct store *store, bool (*go_on)(void *arg), void *arg, int *ret_fd,
+                      struct err *err) MUST_CHECK;
+
+/* ---- database files that no store has open ---- */
+
+/*
+ * Look into the database file `path` without altering it: whole, ours, of a version that we can read; then pass
+ * its settings and sealed values on (NULL callbacks skip; objects are not read). ERR_CORRUPT, ERR_UNAVAILABLE.
+ */
+int store_inspect(const char *path, const struct store_reader *reader, struct store_status *ret,
+                  struct err *err) MUST_CHECK;
+/*
+ * Put a copy of the database file `path` in place of the one in `dir`, in one step: a crash leaves either of
+ * them. The old one is kept beside it, and so is its log when it cannot be read any more; `ret_kept` is its
+ * name, "" when there was none. The directory is made when it is missing. ERR_CONFLICT: a store has the
+ * directory open; ERR_UNAVAILABLE, ERR_STORAGE_FULL: I/O; ERR_CORRUPT: `path` is no database that could be read; nothing was changed.
+ */
+#define STORE_KEPT_MAX 64
+int store_restore(const char *dir, const char *path, char ret_kept[STORE_KEPT_MAX], struct err *err) MUST_CHECK;
 
 #endif

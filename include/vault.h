@@ -129,7 +129,8 @@ void vault_close(struct vault *vault);
 
 /* For the log: "key file /etc/bgppeerd/vault.key". Lives as long as the vault. */
 const char *vault_source_text(const struct vault *vault);
-/* What an operator should improve (key beside the data, weak passphrase, unfinished change), or "". */
+/* What an operator should improve now (key beside the data, weak passphrase, unfinished change), or "". Lives
+ * as long as the vault. */
 const char *vault_warning(const struct vault *vault);
 /* Which root keys open a database or a backup with these settings: their fingerprints. Pure; returns how
  * many. */

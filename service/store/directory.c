@@ -80,12 +80,12 @@ int directory_lock(const char *dir, int *ret_fd, struct err *err) {
         if (errno != EWOULDBLOCK) {
             failed = err_set(err, ERR_UNAVAILABLE, "cannot lock %s: %s", path, strerror(errno));
         } else if (holder != 0) {
-            failed = err_set(err, ERR_UNAVAILABLE,
+            failed = err_set(err, ERR_CONFLICT,
                              "the data directory %s is in use by process %lu; stop that one first or choose "
                              "another data directory",
                              dir, holder);
         } else {
-            failed = err_set(err, ERR_UNAVAILABLE,
+            failed = err_set(err, ERR_CONFLICT,
                              "the data directory %s is in use by another process; stop that one first or "
                              "choose another data directory",
                              dir);

@@ -6,7 +6,7 @@
 
 /* Create `dir` with mode 0700 when it is missing (not its parents). */
 int directory_create(const char *dir, struct err *err) MUST_CHECK;
-/* Lock `dir` through its file `lock`; the lock lives until the descriptor is closed. ERR_UNAVAILABLE with the
+/* Lock `dir` through its file `lock`; the lock lives until the descriptor is closed. ERR_CONFLICT with the
  * holder's process id when somebody has it. */
 int directory_lock(const char *dir, int *ret_fd, struct err *err) MUST_CHECK;
 /* fsync the directory that contains `path`, so that a rename there survives a power loss. */

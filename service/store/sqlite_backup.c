@@ -6,6 +6,7 @@
  * is therefore a complete backup. All connections are the call's own, so any thread may call and nothing
  * else waits, except that the log cannot be started over while the copy is made.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,11 +15,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "directory.h"
 #include "sqlite_migrate.h"
 #include "sqlite_store.h"
 
 static const char *const copy_action = "copy the database";
+
+#define STEP_PAGES 4096 /* copied between two looks at whether to go on */
+
+/* May the copy be given up on the way? */
+struct patience {
+    bool (*go_on)(void *arg); /* NULL: never */
+    void *arg;
+};
 
 static int fail_errno(const char *what, const char *path, struct err *err) {
     int failure = errno;
@@ -31,7 +41,8 @@ static int fail_errno(const char *what, const char *path, struct err *err) {
 }
 
 /* One transaction on `from` for the whole copy: otherwise each commit would start it again. */
-static int copy(struct connection *from, struct connection *to, struct err *err) {
+static int copy(struct connection *from, struct connection *to, const struct patience *patience,
+                struct err *err) {
     struct store_meta meta;
     if (query_simple(from, QUERY_BEGIN_READ, copy_action, err) < 0 ||
         sqlite_read_meta(from, &meta, err) < 0) {
@@ -41,15 +52,24 @@ static int copy(struct connection *from, struct connection *to, struct err *err)
     if (backup == NULL) {
         return connection_fail(to, sqlite3_extended_errcode(to->db), copy_action, err);
     }
-    int code = sqlite3_backup_step(backup, -1);
+    int code = SQLITE_OK;
+    bool wanted = true;
+    while (code == SQLITE_OK && wanted) {
+        code = sqlite3_backup_step(backup, STEP_PAGES);
+        wanted = patience->go_on == NULL || patience->go_on(patience->arg);
+    }
     int finished = sqlite3_backup_finish(backup);
+    if (code == SQLITE_OK && !wanted) {
+        return err_set(err, ERR_UNAVAILABLE, "the service is shutting down; try again in a moment");
+    }
     if (code != SQLITE_DONE || finished != SQLITE_OK) {
         return connection_fail(to, finished != SQLITE_OK ? finished : code, copy_action, err);
     }
     return query_simple(from, QUERY_ROLLBACK, copy_action, err);
 }
 
-static int copy_to(struct sqlite_store *store, const char *path, struct err *err) {
+static int copy_to(struct sqlite_store *store, const char *path, const struct patience *patience,
+                   struct err *err) {
     struct connection from;
     struct connection to;
     if (connection_open(&from, store->path, CONNECTION_READER, err) < 0) {
@@ -59,7 +79,7 @@ static int copy_to(struct sqlite_store *store, const char *path, struct err *err
         connection_close(&from);
         return -1;
     }
-    int failed = copy(&from, &to, err);
+    int failed = copy(&from, &to, patience, err);
     if (failed == 0) {
         /* The copied header says "write-ahead log"; a backup is one file and may be read from read-only
          * media. */
@@ -144,13 +164,14 @@ int sqlite_store_backup(struct store *base, const char *path, struct err *err) {
     if (temporary == NULL) {
         return -1;
     }
+    const struct patience endless = {.go_on = NULL};
     int failed = 0;
     int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
     if (fd < 0) {
         failed = fail_errno("create the backup", path, err);
     } else {
         (void)close(fd);
-        if (copy_to(store, temporary, err) < 0 || verify(temporary, err) < 0) {
+        if (copy_to(store, temporary, &endless, err) < 0 || verify(temporary, err) < 0) {
             failed = err_wrap(err, "backup to %s", path);
         } else {
             failed = publish(temporary, path, err);
@@ -161,4 +182,72 @@ int sqlite_store_backup(struct store *base, const char *path, struct err *err) {
     }
     free(temporary);
     return failed;
+}
+
+/* ---- without a name ---- */
+
+/* Nobody else gives a file such a name, so what a crash has left of one can be removed unseen. */
+static const char *const temporaries[] = {TEMPORARY_BACKUP, TEMPORARY_RESTORE};
+#define RANDOM_LEN strlen(TEMPORARY_RANDOM)
+
+static char *unnamed_template(const struct sqlite_store *store, struct err *err) {
+    size_t dir_len = strlen(store->path) - strlen(DATABASE_FILE);
+    size_t size = dir_len + sizeof(TEMPORARY_BACKUP TEMPORARY_RANDOM);
+    char *name = base_malloc(size);
+    if (name == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    (void)snprintf(name, size, "%.*s" TEMPORARY_BACKUP TEMPORARY_RANDOM, (int)dir_len, store->path);
+    return name;
+}
+
+int sqlite_store_backup_open(struct store *base, bool (*go_on)(void *arg), void *arg, int *ret_fd,
+                             struct err *err) {
+    const struct patience patience = {.go_on = go_on, .arg = arg};
+    struct sqlite_store *store = (struct sqlite_store *)base;
+    char *temporary = unnamed_template(store, err);
+    if (temporary == NULL) {
+        return -1;
+    }
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    int failed = fd < 0 ? fail_errno("create the backup", temporary, err) : 0;
+    if (failed == 0 && (copy_to(store, temporary, &patience, err) < 0 || verify(temporary, err) < 0)) {
+        failed = err_wrap(err, "backup");
+    }
+    if (fd >= 0) {
+        remove_temporary(temporary);
+    }
+    if (failed == 0) {
+        *ret_fd = fd;
+    } else if (fd >= 0) {
+        (void)close(fd);
+    }
+    free(temporary);
+    return failed;
+}
+
+static bool is_temporary(const char *name) {
+    for (size_t i = 0; i < sizeof(temporaries) / sizeof(temporaries[0]); i++) {
+        const char *prefix = temporaries[i] + 1; /* without the slash */
+        size_t len = strlen(prefix) + RANDOM_LEN;
+        if (strncmp(name, prefix, strlen(prefix)) == 0 && strlen(name) >= len &&
+            (name[len] == '\0' || name[len] == '-')) { /* -journal and the like */
+            return true;
+        }
+    }
+    return false;
+}
+
+void sqlite_backup_sweep(const char *dir) {
+    DIR *list = opendir(dir);
+    if (list == NULL) {
+        return; /* opening the database will say why */
+    }
+    for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list)) {
+        if (is_temporary(entry->d_name)) {
+            (void)unlinkat(dirfd(list), entry->d_name, 0);
+        }
+    }
+    (void)closedir(list);
 }

@@ -23,8 +23,6 @@
 #include "sqlite_store.h"
 #include "sqlite_wal.h"
 
-#define DATABASE_FILE "/bgppeerd.db"
-
 /* Of every SQLite file's first 100 bytes, what we look at; numbers are big-endian. */
 enum { HEADER_SIZE = 100, HEADER_VERSION = 60, HEADER_APPLICATION = 68 };
 static const char header_magic[16] = "SQLite format 3";
@@ -37,6 +35,7 @@ static const struct store_ops sqlite_ops = {
     .read_changes = sqlite_store_read_changes,
     .compact = sqlite_store_compact,
     .backup = sqlite_store_backup,
+    .backup_open = sqlite_store_backup_open,
 };
 
 static uint32_t big_endian(const unsigned char *bytes) {
@@ -152,7 +151,7 @@ static int check_content(struct connection *probe, unsigned *ret_applied, struct
     return 0;
 }
 
-static int check_database(const char *path, unsigned *ret_applied, struct err *err) {
+int sqlite_check_file(const char *path, unsigned *ret_applied, struct err *err) {
     if (check_header(path, err) < 0) {
         return -1;
     }
@@ -267,7 +266,7 @@ static int open_database(struct sqlite_store *store, struct err *err) {
         return -1;
     }
     unsigned applied = 0;
-    if (check_database(store->path, &applied, err) < 0 || file_protect(store->path, "", err) < 0 ||
+    if (sqlite_check_file(store->path, &applied, err) < 0 || file_protect(store->path, "", err) < 0 ||
         file_protect(store->path, "-wal", err) < 0 || file_protect(store->path, "-shm", err) < 0) {
         return -1;
     }
@@ -312,7 +311,11 @@ int sqlite_store_open(const struct store_options *options, struct store **ret, s
     store->reader_lock_ready = true;
     store->path = path_join(options->dir, DATABASE_FILE, err);
     if (store->path == NULL || directory_create(options->dir, err) < 0 ||
-        directory_lock(options->dir, &store->lock_fd, err) < 0 || open_database(store, err) < 0) {
+        directory_lock(options->dir, &store->lock_fd, err) < 0) {
+        goto fail;
+    }
+    sqlite_backup_sweep(options->dir);
+    if (open_database(store, err) < 0) {
         goto fail;
     }
     *ret = &store->base;

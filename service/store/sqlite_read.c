@@ -117,11 +117,11 @@ static int load_object(struct query *query, const struct store_reader *reader, s
 }
 
 /* Give each row of one query to `load`. */
-static int load_all(struct sqlite_store *store, enum query_id id, const char *action,
+static int load_all(struct connection *connection, enum query_id id, const char *action,
                     int (*load)(struct query *query, const struct store_reader *reader, struct err *err),
                     const struct store_reader *reader, struct err *err) {
     struct query query;
-    query_begin(&query, &store->reader, id);
+    query_begin(&query, connection, id);
     int stepped = query_step(&query, action, err);
     while (stepped == 1) {
         stepped = load(&query, reader, err) < 0 ? -1 : query_step(&query, action, err);
@@ -130,20 +130,25 @@ static int load_all(struct sqlite_store *store, enum query_id id, const char *ac
     return stepped;
 }
 
+int sqlite_load_vault(struct connection *connection, const struct store_reader *reader, struct err *err) {
+    int failed = 0;
+    if (reader->setting != NULL) {
+        failed = load_all(connection, QUERY_SETTINGS, "read the settings", load_setting, reader, err);
+    }
+    if (failed == 0 && reader->sealed != NULL) {
+        failed = load_all(connection, QUERY_SEALED, "read the sealed values", load_sealed, reader, err);
+    }
+    return failed;
+}
+
 int sqlite_store_load(struct store *base, const struct store_reader *reader, struct err *err) {
     struct sqlite_store *store = of(base);
     if (read_begin(store, err) < 0) {
         return -1;
     }
-    int failed = 0;
-    if (reader->setting != NULL) {
-        failed = load_all(store, QUERY_SETTINGS, "read the settings", load_setting, reader, err);
-    }
-    if (failed == 0 && reader->sealed != NULL) {
-        failed = load_all(store, QUERY_SEALED, "read the sealed values", load_sealed, reader, err);
-    }
+    int failed = sqlite_load_vault(&store->reader, reader, err);
     if (failed == 0 && reader->object != NULL) {
-        failed = load_all(store, QUERY_OBJECTS, "read the objects", load_object, reader, err);
+        failed = load_all(&store->reader, QUERY_OBJECTS, "read the objects", load_object, reader, err);
     }
     /* The cache is full of pages that nobody needs again. */
     (void)sqlite3_db_release_memory(store->reader.db);

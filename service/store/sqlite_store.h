@@ -39,7 +39,11 @@ struct store_meta {
     uint64_t change_rows;
 };
 
+#define DATABASE_FILE "/bgppeerd.db"
+
 /* sqlite_open.c */
+/* Look at a database that nobody has open, without altering it: whole, ours, not newer than we are. */
+int sqlite_check_file(const char *path, unsigned *ret_applied, struct err *err) MUST_CHECK;
 void sqlite_store_close(struct store *store);
 
 /* sqlite_read.c */
@@ -55,7 +59,21 @@ int sqlite_store_commit(struct store *store, const struct store_batch *batch, st
 int sqlite_store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted,
                          struct err *err) MUST_CHECK;
 
+/* The settings and sealed values in the order of store_load. Within one read transaction of the caller's, or
+ * while nobody writes. */
+int sqlite_load_vault(struct connection *connection, const struct store_reader *reader,
+                      struct err *err) MUST_CHECK;
+
+/* Files in the data directory that have no name of their own yet: for mkostemp. */
+#define TEMPORARY_BACKUP  "/.bgppeerd-backup-"
+#define TEMPORARY_RESTORE "/.bgppeerd-restore-"
+#define TEMPORARY_RANDOM  "XXXXXX"
+
 /* sqlite_backup.c */
 int sqlite_store_backup(struct store *store, const char *path, struct err *err) MUST_CHECK;
+int sqlite_store_backup_open(struct store *store, bool (*go_on)(void *arg), void *arg, int *ret_fd,
+                             struct err *err) MUST_CHECK;
+/* Remove what backups and restores left in the data directory that were cut short. Under its lock. */
+void sqlite_backup_sweep(const char *dir);
 
 #endif

@@ -93,3 +93,17 @@ int store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, s
 int store_backup(struct store *store, const char *path, struct err *err) {
     return store->ops->backup(store, path, err);
 }
+
+int store_backup_open(struct store *store, bool (*go_on)(void *arg), void *arg, int *ret_fd,
+                      struct err *err) {
+    return store->ops->backup_open(store, go_on, arg, ret_fd, err);
+}
+
+int store_inspect(const char *path, const struct store_reader *reader, struct store_status *ret,
+                  struct err *err) {
+    return sqlite_store_inspect(path, reader, ret, err);
+}
+
+int store_restore(const char *dir, const char *path, char ret_kept[STORE_KEPT_MAX], struct err *err) {
+    return sqlite_store_restore(dir, path, ret_kept, err);
+}

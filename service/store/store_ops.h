@@ -19,6 +19,8 @@ struct store_ops {
                         struct err *err);
     int (*compact)(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err);
     int (*backup)(struct store *store, const char *path, struct err *err);
+    int (*backup_open)(struct store *store, bool (*go_on)(void *arg), void *arg, int *ret_fd,
+                       struct err *err);
 };
 
 struct store {
@@ -27,5 +29,9 @@ struct store {
 
 /* The SQLite implementation. */
 int sqlite_store_open(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
+int sqlite_store_inspect(const char *path, const struct store_reader *reader, struct store_status *ret,
+                         struct err *err) MUST_CHECK;
+int sqlite_store_restore(const char *dir, const char *path, char ret_kept[STORE_KEPT_MAX],
+                         struct err *err) MUST_CHECK;
 
 #endif

@@ -87,7 +87,8 @@ struct vault {
     struct root_cost cost;
     char *place_path;  /* the source's file, symbolic links resolved: what a change in place replaces */
     char *staged_path; /* "<place_path>.new" */
-    char warning[VAULT_WARNING_MAX];
+    char warning[VAULT_WARNING_MAX];            /* immutable once open */
+    char unfinished_warning[VAULT_WARNING_MAX]; /* the same and that a change is unfinished */
     struct change prepared;
     atomic_uint_fast64_t unseals;
 };

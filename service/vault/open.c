@@ -324,10 +324,10 @@ static void collect_warnings(struct vault *vault, const char *data_dir) {
     if (vault->root.weak) {
         add_warning(vault, "the vault's passphrase is short: who copies the database can guess it");
     }
-    if (vault->other.record.id[0] != '\0') {
-        add_warning(vault, "a change of the root key is unfinished: finish it with 'bgppeerd vault "
-                           "change-root-key', or by starting with the new key");
-    }
+    snprintf(vault->unfinished_warning, sizeof vault->unfinished_warning, "%s%s%s", vault->warning,
+             vault->warning[0] != '\0' ? "; " : "",
+             "a change of the root key is unfinished: finish it by starting with the new key (in place: with "
+             "'bgppeerd vault change-root-key'), or 'bgppeerd vault cancel-root-key-change'");
 }
 
 /* The paths that a change in place works on. */
@@ -433,5 +433,9 @@ const char *vault_source_text(const struct vault *vault) {
 }
 
 const char *vault_warning(const struct vault *vault) {
-    return vault->warning;
+    struct vault *locked = (struct vault *)(uintptr_t)vault;
+    pthread_rwlock_rdlock(&locked->lock);
+    bool unfinished = vault->other.record.id[0] != '\0';
+    pthread_rwlock_unlock(&locked->lock);
+    return unfinished ? vault->unfinished_warning : vault->warning;
 }

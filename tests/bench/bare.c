@@ -1,14 +1,16 @@
 /*
  * The measuring stick of `make bench`: libmicrohttpd with the service's settings and nothing behind it.
  *
- *     bare BODY-FILE [THREADS]
+ *     bare BODY-FILE THREADS [CERTIFICATE-FILE KEY-FILE]
  *
  * Answers every GET with the file's bytes (200), or with 304 when the request has If-None-Match; reads
  * and forgets the body of anything else and answers 201. Both answers are made once and shared by all
- * requests. Prints its port, serves until standard input ends. Owns everything until the process ends.
+ * requests. THREADS 0: one a processor. Prints its port, serves until standard input ends. Owns everything
+ * until the process ends.
  */
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,7 @@
 
 #define BODY_MAX          (1024 * 1024)
 #define CONNECTIONS       16384
-#define CONNECTION_MEMORY (24 * 1024)
+#define CONNECTION_MEMORY (10 * 1024)
 #define IDLE_SECONDS      30
 
 struct answers {
@@ -61,32 +63,59 @@ static struct MHD_Response *make_response(char *body, size_t len) {
     return response;
 }
 
+static size_t read_file(const char *name, char *out, size_t size) {
+    FILE *file = fopen(name, "r");
+    size_t len = file != NULL ? fread(out, 1, size - 1, file) : 0;
+    if (file != NULL) {
+        fclose(file);
+    }
+    out[len] = '\0';
+    return len;
+}
+
+/* The flags, the pool and the limits are the service's own (service/http/server.c). */
+static struct MHD_Daemon *start(struct answers *answers, unsigned threads, const char *certificate,
+                                const char *key) {
+    static struct sockaddr_in address = {.sin_family = AF_INET};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct MHD_OptionItem more[5];
+    size_t n = 0;
+    if (threads > 1) { /* a pool of one is refused; one thread is the default */
+        more[n++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL};
+    }
+    if (certificate != NULL) {
+        more[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)certificate};
+        more[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key};
+    }
+    more[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO |
+                                MHD_USE_ERROR_LOG | (certificate != NULL ? MHD_USE_TLS : 0),
+                            0, NULL, NULL, answer, answers, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
+                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_ARRAY, more,
+                            MHD_OPTION_END);
+}
+
 int main(int argc, char **argv) {
-    static char body[BODY_MAX];
-    FILE *file = argc >= 2 ? fopen(argv[1], "r") : NULL;
-    if (file == NULL) {
-        fputs("usage: bare BODY-FILE [THREADS]\n", stderr);
+    static char body[BODY_MAX], certificate[64 * 1024], key[64 * 1024];
+    if (argc != 3 && argc != 5) {
+        fputs("usage: bare BODY-FILE THREADS [CERTIFICATE-FILE KEY-FILE]\n", stderr);
         return 2;
     }
-    size_t len = fread(body, 1, sizeof(body), file);
-    fclose(file);
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned threads = argc >= 3 ? (unsigned)strtoul(argv[2], NULL, 10) : (unsigned)processors;
-
-    struct answers answers = {.content = make_response(body, len), .empty = make_response(body, 0)};
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
-                                    {MHD_OPTION_END, 0, NULL}};
-    if (threads <= 1) {
-        pool[0].option = MHD_OPTION_END; /* a pool of one is refused; one thread is the default */
+    bool tls = argc == 5;
+    size_t len = read_file(argv[1], body, sizeof(body));
+    unsigned threads = (unsigned)strtoul(argv[2], NULL, 10);
+    if (threads == 0) {
+        threads = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
     }
-    struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ERROR_LOG, 0, NULL,
-        NULL, answer, &answers, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_ARRAY,
-        pool, MHD_OPTION_END);
+    if (len == 0 || (tls && (read_file(argv[3], certificate, sizeof(certificate)) == 0 ||
+                             read_file(argv[4], key, sizeof(key)) == 0))) {
+        fputs("bare: a file is missing or empty\n", stderr);
+        return 1;
+    }
+    struct answers answers = {.content = make_response(body, len), .empty = make_response(body, 0)};
+    struct MHD_Daemon *daemon = start(&answers, threads, tls ? certificate : NULL, tls ? key : NULL);
     if (answers.content == NULL || answers.empty == NULL || daemon == NULL) {
         fputs("bare: cannot start\n", stderr);
         return 1;

@@ -2,13 +2,14 @@
  * Load generator: N keep-alive connections, one request in flight on each, one thread, epoll.
  *
  *     load --port 8080 --connections 64 --seconds 5 --path /x [--header 'Name: value']... [--expect 200]
- *          [--method POST --body TEXT] [--requests N] [--first N]
+ *          [--method POST --body TEXT] [--requests N] [--first N] [--tokens FILE] [--tls]
  *
  * In the path and the body, "{n}" becomes a counter (six digits, from --first) and "{ip}" an address
- * made of it, so that each request can create something of its own. It ends after --seconds, or after exactly
- * --requests answers. Prints one JSON object: answers, errors (another status than --expect), requests per
- * second, latency percentiles in microseconds. Exit status 1 when an answer cannot be read or a connection
- * breaks.
+ * made of it, so that each request can create something of its own. --tokens: a bearer token per line, used
+ * by the connections in turn. --tls: the server's certificate is not looked at. It ends after --seconds, or
+ * after exactly --requests answers. Prints one JSON object: answers, errors (another status than --expect),
+ * requests per second, latency percentiles in microseconds. Exit status 1 when an answer cannot be read or a
+ * connection breaks.
  *
  * Everything belongs to the one thread; memory lives as long as the process.
  */
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <gnutls/gnutls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -45,21 +47,29 @@ struct settings {
     const char *method;
     const char *path;
     const char *body;
+    const char *tokens; /* file */
+    bool tls;
     char headers[8192];
 };
 
+/* Where the reading of an answer is. */
+enum part { PART_HEAD, PART_BODY, PART_CHUNK_LINE, PART_CHUNK, PART_CHUNK_END };
+
 struct connection {
     int fd;
-    bool busy;    /* a request is in flight */
-    bool blocked; /* the socket took a part of it only */
+    gnutls_session_t tls; /* NULL: plain */
+    char *token;          /* its header line; NULL: none */
+    bool busy;            /* a request is in flight */
+    bool blocked;         /* the socket took a part of it only */
     int64_t sent_ns;
     char *request;
     size_t request_len;
     size_t request_sent;
-    char head[HEAD_MAX]; /* the answer's head as far as it is there */
+    char head[HEAD_MAX]; /* the answer's head, or a chunk's line, as far as it is there */
     size_t head_len;
-    bool head_done;
-    size_t body_left;
+    enum part part;
+    bool chunked;
+    size_t body_left; /* of the body or the chunk */
     unsigned status;
 };
 
@@ -124,8 +134,9 @@ static void build_request(struct run *run, struct connection *connection) {
     uint64_t n = run->next++;
     fill_in(path, sizeof(path), settings->path, n);
     size_t body_len = settings->body != NULL ? fill_in(body, sizeof(body), settings->body, n) : 0;
-    int head = snprintf(connection->request, REQUEST_MAX, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s",
-                        settings->method, path, settings->port, settings->headers);
+    int head = snprintf(connection->request, REQUEST_MAX, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s%s",
+                        settings->method, path, settings->port, settings->headers,
+                        connection->token != NULL ? connection->token : "");
     if (settings->body != NULL) {
         head += snprintf(connection->request + head, REQUEST_MAX - (size_t)head, "Content-Length: %zu\r\n",
                          body_len);
@@ -150,10 +161,29 @@ static void watch(struct run *run, struct connection *connection, int operation,
     }
 }
 
+/* As send and recv, whatever the connection speaks. */
+static ssize_t connection_send(struct connection *connection, const char *bytes, size_t len) {
+    if (connection->tls == NULL) {
+        return send(connection->fd, bytes, len, MSG_NOSIGNAL);
+    }
+    ssize_t n = gnutls_record_send(connection->tls, bytes, len);
+    errno = n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED ? EAGAIN : EPROTO;
+    return n < 0 ? -1 : n;
+}
+
+static ssize_t connection_receive(struct connection *connection, char *bytes, size_t size) {
+    if (connection->tls == NULL) {
+        return recv(connection->fd, bytes, size, 0);
+    }
+    ssize_t n = gnutls_record_recv(connection->tls, bytes, size);
+    errno = n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED ? EAGAIN : EPROTO;
+    return n < 0 ? -1 : n;
+}
+
 static void flush_request(struct run *run, struct connection *connection) {
     while (connection->request_sent < connection->request_len) {
-        ssize_t n = send(connection->fd, connection->request + connection->request_sent,
-                         connection->request_len - connection->request_sent, MSG_NOSIGNAL);
+        ssize_t n = connection_send(connection, connection->request + connection->request_sent,
+                                    connection->request_len - connection->request_sent);
         if (n < 0 && errno == EAGAIN) {
             connection->blocked = true;
             watch(run, connection, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
@@ -183,7 +213,7 @@ static void begin_request(struct run *run, struct connection *connection) {
     connection->busy = true;
     connection->request_sent = 0;
     connection->head_len = 0;
-    connection->head_done = false;
+    connection->part = PART_HEAD;
     connection->sent_ns = now_ns();
     flush_request(run, connection);
 }
@@ -208,62 +238,147 @@ static void read_head(struct connection *connection) {
     if (sscanf(head, "HTTP/1.1 %3u", &connection->status) != 1) {
         die("not an HTTP/1.1 answer: %.40s", head);
     }
+    if (strcasestr(head, "\r\nConnection: close") != NULL) {
+        die("the answer closes its connection: %.200s", head);
+    }
+    connection->chunked = strcasestr(head, "\r\nTransfer-Encoding: chunked") != NULL;
+    connection->part = connection->chunked ? PART_CHUNK_LINE : PART_BODY;
     connection->body_left = 0;
     const char *length = strcasestr(head, "\r\nContent-Length:");
     if (length != NULL && connection->status != 304 && connection->status != 204) {
         connection->body_left = strtoul(length + strlen("\r\nContent-Length:"), NULL, 10);
     }
-    if (strcasestr(head, "\r\nTransfer-Encoding:") != NULL ||
-        strcasestr(head, "\r\nConnection: close") != NULL) {
-        die("the answer is chunked or closes its connection: %.200s", head);
+}
+
+/* Collect up to `end` in connection->head; the bytes used, and whether it is complete. */
+static size_t collect(struct connection *connection, const char *bytes, size_t len, const char *end,
+                      bool *ret) {
+    size_t room = HEAD_MAX - 1 - connection->head_len;
+    size_t part = len < room ? len : room;
+    size_t before = connection->head_len;
+    size_t back = strlen(end) - 1;
+    memcpy(connection->head + before, bytes, part);
+    connection->head_len += part;
+    connection->head[connection->head_len] = '\0';
+    const char *found = strstr(connection->head + (before > back ? before - back : 0), end);
+    *ret = found != NULL;
+    if (found == NULL) {
+        if (part == room) {
+            die("the answer's head is longer than %d bytes", HEAD_MAX);
+        }
+        return part;
     }
+    size_t used = (size_t)(found - connection->head) + strlen(end) - before;
+    connection->head[before + used] = '\0';
+    connection->head_len = 0;
+    return used;
+}
+
+/* One step through the answer; the bytes used. *ret: it is complete. */
+static size_t take_part(struct connection *connection, const char *bytes, size_t len, bool *ret) {
+    bool complete = false;
+    size_t used;
+    *ret = false;
+    switch (connection->part) {
+    case PART_HEAD:
+        used = collect(connection, bytes, len, "\r\n\r\n", &complete);
+        if (complete) {
+            read_head(connection);
+            *ret = !connection->chunked && connection->body_left == 0;
+        }
+        return used;
+    case PART_CHUNK_LINE:
+        used = collect(connection, bytes, len, "\r\n", &complete);
+        if (complete) {
+            connection->body_left = strtoul(connection->head, NULL, 16);
+            connection->part = connection->body_left > 0 ? PART_CHUNK : PART_CHUNK_END;
+            connection->body_left += 2; /* the line break behind it */
+        }
+        return used;
+    case PART_CHUNK_END: /* of the body: trailers are not understood */
+        return collect(connection, bytes, len, "\r\n", ret);
+    case PART_BODY:
+    case PART_CHUNK:
+        break;
+    }
+    used = len < connection->body_left ? len : connection->body_left;
+    connection->body_left -= used;
+    *ret = connection->part == PART_BODY && connection->body_left == 0;
+    if (connection->part == PART_CHUNK && connection->body_left == 0) {
+        connection->part = PART_CHUNK_LINE;
+    }
+    return used;
 }
 
 /* Take `len` received bytes. One request is in flight, so nothing may follow the answer. */
 static void take_bytes(struct run *run, struct connection *connection, const char *bytes, size_t len) {
-    if (!connection->busy) {
-        die("bytes without a request");
-    }
-    if (!connection->head_done) {
-        size_t room = HEAD_MAX - 1 - connection->head_len;
-        size_t part = len < room ? len : room;
-        size_t before = connection->head_len;
-        memcpy(connection->head + before, bytes, part);
-        connection->head_len += part;
-        connection->head[connection->head_len] = '\0';
-        const char *end = strstr(connection->head + (before > 3 ? before - 3 : 0), "\r\n\r\n");
-        if (end == NULL) {
-            if (part == room) {
-                die("the answer's head is longer than %d bytes", HEAD_MAX);
-            }
-            return;
+    while (len > 0) {
+        bool complete;
+        if (!connection->busy) {
+            die("bytes without a request");
         }
-        size_t used = (size_t)(end + 4 - connection->head) - before;
-        connection->head[before + used] = '\0';
-        connection->head_done = true;
-        read_head(connection);
+        size_t used = take_part(connection, bytes, len, &complete);
         bytes += used;
         len -= used;
-    }
-    if (len > connection->body_left) {
-        die("%zu bytes more than Content-Length", len - connection->body_left);
-    }
-    connection->body_left -= len;
-    if (connection->body_left == 0) {
-        end_answer(run, connection);
+        if (complete) {
+            if (len > 0) {
+                die("%zu bytes more than the answer has", len);
+            }
+            end_answer(run, connection);
+        }
     }
 }
 
 static void on_readable(struct run *run, struct connection *connection) {
     static char bytes[256 * 1024];
-    ssize_t n = recv(connection->fd, bytes, sizeof(bytes), 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return;
+    do {
+        ssize_t n = connection_receive(connection, bytes, sizeof(bytes));
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return;
+        }
+        if (n <= 0) {
+            die("the server closed a connection: %s", n < 0 ? strerror(errno) : "end of file");
+        }
+        take_bytes(run, connection, bytes, (size_t)n);
+    } while (connection->tls != NULL && gnutls_record_check_pending(connection->tls) > 0);
+}
+
+/* The handshake, on a socket that still blocks. */
+static void start_tls(struct connection *connection) {
+    static gnutls_certificate_credentials_t credentials;
+    if (credentials == NULL && gnutls_certificate_allocate_credentials(&credentials) < 0) {
+        die("no TLS");
     }
-    if (n <= 0) {
-        die("the server closed a connection: %s", n < 0 ? strerror(errno) : "end of file");
+    if (gnutls_init(&connection->tls, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL) < 0 ||
+        gnutls_priority_set_direct(connection->tls, "NORMAL:-VERS-ALL:+VERS-TLS1.3", NULL) < 0 ||
+        gnutls_credentials_set(connection->tls, GNUTLS_CRD_CERTIFICATE, credentials) < 0) {
+        die("no TLS");
     }
-    take_bytes(run, connection, bytes, (size_t)n);
+    gnutls_transport_set_int(connection->tls, connection->fd);
+    int result;
+    do {
+        result = gnutls_handshake(connection->tls);
+    } while (result < 0 && !gnutls_error_is_fatal(result));
+    if (result < 0) {
+        die("TLS handshake: %s", gnutls_strerror(result));
+    }
+}
+
+/* The next line of the file of tokens, as a header; from its beginning again after the last one. */
+static char *next_token(FILE *file) {
+    static char line[512];
+    if (fgets(line, sizeof(line), file) == NULL) {
+        rewind(file);
+        if (fgets(line, sizeof(line), file) == NULL) {
+            die("there is no token in the file");
+        }
+    }
+    line[strcspn(line, "\r\n")] = '\0';
+    char *header = NULL;
+    if (asprintf(&header, "Authorization: Bearer %s\r\n", line) < 0) {
+        die("out of memory");
+    }
+    return header;
 }
 
 static struct connection *open_connections(struct run *run) {
@@ -271,6 +386,10 @@ static struct connection *open_connections(struct run *run) {
     struct connection *connections = calloc(settings->connections, sizeof(*connections));
     if (connections == NULL) {
         die("out of memory");
+    }
+    FILE *tokens = settings->tokens != NULL ? fopen(settings->tokens, "r") : NULL;
+    if (settings->tokens != NULL && tokens == NULL) {
+        die("%s: %s", settings->tokens, strerror(errno));
     }
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(settings->port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -281,11 +400,20 @@ static struct connection *open_connections(struct run *run) {
         connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (connection->request == NULL || connection->fd < 0 ||
             connect(connection->fd, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
-            setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
-            fcntl(connection->fd, F_SETFL, O_NONBLOCK) != 0) {
+            setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0) {
             die("cannot connect to port %u: %s", settings->port, strerror(errno));
         }
+        connection->token = tokens != NULL ? next_token(tokens) : NULL;
+        if (settings->tls) {
+            start_tls(connection);
+        }
+        if (fcntl(connection->fd, F_SETFL, O_NONBLOCK) != 0) {
+            die("fcntl: %s", strerror(errno));
+        }
         watch(run, connection, EPOLL_CTL_ADD, EPOLLIN);
+    }
+    if (tokens != NULL) {
+        fclose(tokens);
     }
     return connections;
 }
@@ -360,6 +488,8 @@ static void read_arguments(int argc, char **argv, struct settings *settings) {
         {"path", required_argument, NULL, 'u'},
         {"body", required_argument, NULL, 'b'},
         {"header", required_argument, NULL, 'h'},
+        {"tokens", required_argument, NULL, 't'},
+        {"tls", no_argument, NULL, 'T'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -391,6 +521,12 @@ static void read_arguments(int argc, char **argv, struct settings *settings) {
             break;
         case 'b':
             settings->body = optarg;
+            break;
+        case 't':
+            settings->tokens = optarg;
+            break;
+        case 'T':
+            settings->tls = true;
             break;
         case 'h':
             add_header(settings, optarg);

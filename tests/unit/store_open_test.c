@@ -264,7 +264,7 @@ static void a_second_instance_is_kept_out(void **state) {
     must_change(store, STORE_CREATE, "Node", "n", 1, "{}");
     char expected[64];
     (void)snprintf(expected, sizeof(expected), "in use by process %ld;", (long)getpid());
-    must_refuse(*state, ERR_UNAVAILABLE, expected);
+    must_refuse(*state, ERR_CONFLICT, expected);
     must_change(store, STORE_UPDATE, "Node", "n", 2, "{}");
     store_close(store);
     store_close(must_open(*state));

@@ -1,0 +1,240 @@
+/*
+ * Restoring a backup, and looking into one: work on database files that no store has open.
+ *
+ * The new database is copied into the data directory under a temporary name, checked there and synced; then
+ * the old one gets a second name and the copy is renamed over it, so that there is no moment without a
+ * database, in which a start would make an empty one. What is dangerous is the old database's log: SQLite
+ * would play it into the new one. So it is first emptied into the old database, or, when that is too damaged,
+ * taken away with it.
+ *
+ * Under the data directory's lock; no other state.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "directory.h"
+#include "sqlite_migrate.h"
+#include "sqlite_store.h"
+
+#define KEPT_PREFIX "bgppeerd.db.before-restore-"
+#define KEPT_TRIES  100
+
+static int fail_io(const char *what, const char *path, struct err *err) {
+    int failure = errno;
+    return err_set(err, failure == ENOSPC || failure == EDQUOT ? ERR_STORAGE_FULL : ERR_UNAVAILABLE,
+                   "cannot %s %s: %s", what, path, strerror(failure));
+}
+
+/* ---- looking ---- */
+
+int sqlite_store_inspect(const char *path, const struct store_reader *reader, struct store_status *ret,
+                         struct err *err) {
+    struct connection probe;
+    struct store_meta meta;
+    unsigned applied = 0;
+    if (sqlite_check_file(path, &applied, err) < 0 ||
+        connection_open(&probe, path, CONNECTION_PROBE, err) < 0) {
+        return -1;
+    }
+    int failed = sqlite_read_meta(&probe, &meta, err);
+    if (failed == 0) {
+        failed = sqlite_load_vault(&probe, reader, err);
+    }
+    connection_close(&probe);
+    if (failed == 0) {
+        *ret = (struct store_status){
+            .revision = meta.revision, .compacted = meta.compacted, .schema_version = applied};
+    }
+    return failed;
+}
+
+/* ---- the copy ---- */
+
+static int copy_bytes(int from, int to, const char *from_path, const char *to_path, struct err *err) {
+    char bytes[65536];
+    for (;;) {
+        ssize_t got = read(from, bytes, sizeof(bytes));
+        if (got == 0) {
+            break;
+        }
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return fail_io("read", from_path, err);
+        }
+        for (ssize_t done = 0; done < got;) {
+            ssize_t put = write(to, bytes + done, (size_t)(got - done));
+            if (put < 0 && errno != EINTR) {
+                return fail_io("write", to_path, err);
+            }
+            done += put > 0 ? put : 0;
+        }
+    }
+    return fsync(to) == 0 ? 0 : fail_io("sync", to_path, err);
+}
+
+/* `temporary` is a template for mkostemp. Whatever it became is the caller's to remove. */
+static int copy_file(const char *path, char *temporary, struct err *err) {
+    struct stat status;
+    int from = open(path, O_RDONLY | O_CLOEXEC);
+    if (from < 0 || fstat(from, &status) < 0) {
+        int failed = fail_io("read", path, err);
+        if (from >= 0) {
+            (void)close(from);
+        }
+        return failed;
+    }
+    int to = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
+    int failed = to < 0 ? fail_io("create", temporary, err) : copy_bytes(from, to, path, temporary, err);
+    if (to >= 0) {
+        (void)close(to);
+    }
+    (void)close(from);
+    return failed;
+}
+
+/* ---- the exchange ---- */
+
+/* Move the old database's log into it. false: it cannot be read, and the log must go aside with it. */
+static bool empty_log(const char *database) {
+    struct err ignored = ERR_INIT;
+    struct connection writer;
+    unsigned applied = 0;
+    if (sqlite_check_file(database, &applied, &ignored) < 0 ||
+        connection_open(&writer, database, CONNECTION_WRITER, &ignored) < 0) {
+        return false;
+    }
+    bool emptied = checkpoint_final(&writer, &ignored) == 0;
+    connection_close(&writer); /* the last connection removes the empty log */
+    return emptied;
+}
+
+/* Take <database><suffix> aside as <kept><suffix>; it may be missing. */
+static int keep_companion(const char *database, const char *kept, const char *suffix, struct err *err) {
+    char *from = path_join(database, suffix, err);
+    char *to = from != NULL ? path_join(kept, suffix, err) : NULL;
+    int failed = to == NULL ? -1 : 0;
+    if (failed == 0 && rename(from, to) < 0 && errno != ENOENT) {
+        failed = fail_io("move aside", from, err);
+    }
+    free(from);
+    free(to);
+    return failed;
+}
+
+/* A second name for the old database: `kept` (a path) and `name` (its last part), by the time in UTC. */
+static int keep_database(const char *dir, const char *database, char **ret_kept, char name[STORE_KEPT_MAX],
+                         struct err *err) {
+    time_t now = time(NULL);
+    struct tm utc;
+    char text[32];
+    if (gmtime_r(&now, &utc) == NULL || strftime(text, sizeof(text), "%Y%m%dT%H%M%SZ", &utc) == 0) {
+        return err_set(err, ERR_INTERNAL, "the clock gives no date");
+    }
+    for (int i = 0; i < KEPT_TRIES; i++) {
+        char suffix[STORE_KEPT_MAX + 1];
+        (void)snprintf(suffix, sizeof(suffix), i == 0 ? "/" KEPT_PREFIX "%s" : "/" KEPT_PREFIX "%s-%d", text,
+                       i);
+        char *kept = path_join(dir, suffix, err);
+        if (kept == NULL) {
+            return -1;
+        }
+        if (link(database, kept) == 0) {
+            (void)snprintf(name, STORE_KEPT_MAX, "%s", suffix + 1);
+            *ret_kept = kept;
+            return 0;
+        }
+        bool taken = errno == EEXIST;
+        if (!taken) {
+            (void)fail_io("keep the old database as", kept, err);
+        }
+        free(kept);
+        if (!taken) {
+            return -1;
+        }
+    }
+    return err_set(err, ERR_UNAVAILABLE, "%s holds too many old databases (" KEPT_PREFIX "…); move them away",
+                   dir);
+}
+
+static int exchange(const char *dir, const char *database, const char *temporary,
+                    char ret_kept[STORE_KEPT_MAX], struct err *err) {
+    struct stat status;
+    char name[STORE_KEPT_MAX] = "";
+    char *kept = NULL;
+    int failed = 0;
+    if (lstat(database, &status) == 0) {
+        bool emptied = empty_log(database);
+        failed = keep_database(dir, database, &kept, name, err);
+        if (failed == 0 && !emptied) {
+            failed = keep_companion(database, kept, "-wal", err);
+        }
+    } else if (errno != ENOENT) {
+        failed = fail_io("look at", database, err);
+    } else {
+        /* A log without its database: to be kept, but not to be played into the new one. */
+        char *orphan = path_join(dir, "/" KEPT_PREFIX "lost", err);
+        failed = orphan == NULL ? -1 : keep_companion(database, orphan, "-wal", err);
+        free(orphan);
+    }
+    char *shm = failed == 0 ? path_join(database, "-shm", err) : NULL;
+    if (shm != NULL) {
+        (void)unlink(shm); /* only an index of the log */
+    }
+    if (failed == 0 && (shm == NULL || directory_sync_parent(database, err) < 0)) {
+        failed = -1;
+    }
+    free(shm);
+    if (failed == 0 && rename(temporary, database) < 0) {
+        failed = fail_io("put the new database in place as", database, err);
+    }
+    if (failed == 0) {
+        failed = directory_sync_parent(database, err);
+    } else if (kept != NULL) {
+        (void)unlink(kept); /* the database still has its own name */
+    }
+    free(kept);
+    if (failed == 0) {
+        memcpy(ret_kept, name, sizeof(name));
+    }
+    return failed;
+}
+
+int sqlite_store_restore(const char *dir, const char *path, char ret_kept[STORE_KEPT_MAX], struct err *err) {
+    const struct store_reader none = {0};
+    struct store_status status;
+    if (sqlite_store_inspect(path, &none, &status, err) < 0 || directory_create(dir, err) < 0) {
+        return -1;
+    }
+    int lock = -1;
+    char *database = path_join(dir, DATABASE_FILE, err);
+    char *temporary = path_join(dir, TEMPORARY_RESTORE TEMPORARY_RANDOM, err);
+    int failed = database == NULL || temporary == NULL || directory_lock(dir, &lock, err) < 0 ? -1 : 0;
+    if (failed == 0) {
+        failed = copy_file(path, temporary, err);
+        unsigned applied = 0;
+        if (failed == 0) {
+            failed = sqlite_check_file(temporary, &applied, err);
+        }
+        if (failed == 0) {
+            failed = exchange(dir, database, temporary, ret_kept, err);
+        }
+        if (failed < 0) {
+            (void)unlink(temporary); /* an untouched template names no file */
+        }
+    }
+    if (lock >= 0) {
+        (void)close(lock);
+    }
+    free(database);
+    free(temporary);
+    return failed;
+}
