@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 try:
@@ -20,6 +21,8 @@ SERVICE_KEYS = {
     "volumes": LIST_OF_STRINGS,
     "environment": {"*": STRING},
     "command": LIST_OF_STRINGS,
+    "depends_on": {"*": {"condition": STRING}},
+    "network_mode": STRING,
     "read_only": bool,
     "tmpfs": LIST_OF_STRINGS,
     "cap_drop": LIST_OF_STRINGS,
@@ -28,7 +31,7 @@ SERVICE_KEYS = {
     "restart": STRING,
     "stop_grace_period": STRING,
     "healthcheck": {"test": LIST_OF_STRINGS, "interval": STRING, "timeout": STRING, "start_period": STRING,
-                    "retries": int},
+                    "retries": int, "disable": bool},
     "logging": {"driver": STRING, "options": {"*": STRING}},
 }
 COMPOSE_KEYS = {"name": STRING, "services": {"*": SERVICE_KEYS}, "volumes": {"*": type(None)}}
@@ -165,25 +168,56 @@ class ComposeTest(unittest.TestCase):
                           "docker-compose.yml.services.a.port is unknown"])
 
     def test_it_builds_our_dockerfile(self):
-        self.assertEqual(self.service["build"]["context"], ".")
-        self.assertTrue(os.path.exists(self.service["build"]["dockerfile"]))
+        build = self.compose["services"]["certificates"]["build"]
+        self.assertEqual(build["context"], ".")
+        self.assertTrue(os.path.exists(build["dockerfile"]))
+        self.assertEqual({service["image"] for service in self.compose["services"].values()}, {"bgppeerd:latest"})
 
-    def test_its_volumes_are_declared(self):
-        volumes = [volume.split(":") for volume in self.service["volumes"]]
+    def test_its_volumes_are_declared_and_belong_to_its_user(self):
+        dockerfile = read("service/Dockerfile")
+        volumes = [volume.split(":")[:2] for volume in self.service["volumes"]]
         self.assertEqual([name for name, _ in volumes], list(self.compose["volumes"]))
-        self.assertIn(f"VOLUME {volumes[0][1]}\n", read("service/Dockerfile"))
+        self.assertIn(f"VOLUME {volumes[0][1]}\n", dockerfile)
+        for _, folder in volumes:
+            self.assertRegex(dockerfile, rf"install -d -o bgppeerd .* {folder}\b")
 
     def test_it_is_published_for_this_machine_only_and_confined(self):
         for port in self.service["ports"]:
             self.assertTrue(port.startswith("127.0.0.1:"), port)
-        self.assertIs(self.service["read_only"], True)
-        self.assertEqual(self.service["cap_drop"], ["ALL"])
-        self.assertIn("no-new-privileges:true", self.service["security_opt"])
+        for service in self.compose["services"].values():
+            self.assertIs(service["read_only"], True)
+            self.assertEqual(service["cap_drop"], ["ALL"])
+            self.assertIn("no-new-privileges:true", service["security_opt"])
 
-    def test_both_files_have_the_same_health_check(self):
-        dockerfile = read("service/Dockerfile")
-        command = yaml.safe_load(re.search(r"HEALTHCHECK [^\\]*\\\n\s+CMD (\[.*\])", dockerfile).group(1))
-        self.assertEqual(self.service["healthcheck"]["test"], ["CMD", *command])
+    def test_it_serves_tls_with_the_certificates_that_are_made(self):
+        """Run both containers' commands here, with their settings, in a folder that stands for the volumes."""
+        program = os.environ.get("BGPPEERD", "build/bgppeerd")
+        folder = tempfile.mkdtemp(prefix="bgppeerd-compose-")
+        self.addCleanup(shutil.rmtree, folder, True)
+
+        def here(text):
+            return text.replace("/tls", f"{folder}/tls").replace("0.0.0.0:8443", "127.0.0.1:0")
+
+        made = subprocess.run([program, *map(here, self.compose["services"]["certificates"]["command"])],
+                              capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        environment = {name: here(value) for name, value in self.service["environment"].items()}
+        with subprocess.Popen([program, "serve"], stderr=subprocess.PIPE, text=True,
+                              env=dict(os.environ, BGPPEERD_DATA_DIR=f"{folder}/data", **environment)) as process:
+            self.addCleanup(process.kill)
+            address = None
+            for line in process.stderr:
+                ready = re.search(r"event=ready listen=(\S+)", line)
+                if ready:
+                    address = ready.group(1).removeprefix("https://")
+                    break
+            self.assertIsNotNone(address, "the service did not become ready")
+            check = [here(word).replace("127.0.0.1:8443", address) for word in self.service["healthcheck"]["test"][1:]]
+            asked = subprocess.run(check, capture_output=True, text=True, check=False, timeout=60)
+            process.terminate()
+            process.communicate(timeout=60)
+        self.assertEqual(asked.returncode, 0, asked.stderr)
+        self.assertEqual(process.returncode, 0)
 
     def test_docker_compose_accepts_it(self):
         if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False, timeout=60).returncode != 0 \
