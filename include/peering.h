@@ -148,8 +148,14 @@ struct peering_reveal {
  */
 void peering_encode(const struct peering_list *list, uint64_t resource_version,
                     const struct peering_reveal *reveal, struct buf *out);
-/* What the ETag is a digest of: the document without metadata.resourceVersion. */
-void peering_encode_content(const struct peering_list *list, struct buf *out);
+/*
+ * What the ETag is a digest of: the document without metadata.resourceVersion. Appends to `out`, and returns
+ * where in it that member is missing: peering_complete_content puts it there, so that the document of
+ * peering_encode (without `reveal`) need not be written a second time.
+ */
+size_t peering_encode_content(const struct peering_list *list, struct buf *out);
+void peering_complete_content(const struct buf *content, size_t place, uint64_t resource_version,
+                              struct buf *out);
 
 /* ---- for previews, questions and overviews ---- */
 

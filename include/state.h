@@ -154,8 +154,9 @@ int state_node_list(struct state *state, const char *node, struct node_list **re
                     struct err *err) MUST_CHECK;
 
 /*
- * The node's document with its passwords in clear, for the node itself. Appends to `out`, which is made a
- * wiping buffer. `ret_etag` is that of the list it was made from.
+ * The node's document with its passwords in clear, for the node itself, as the content of `out`, which is
+ * made a wiping buffer. `ret_etag` is that of the list it was made from; another one when the vault failed
+ * and a session is withheld for that.
  */
 int state_reveal_list(struct state *state, const char *node, struct buf *out, char ret_etag[DIGEST_TEXT_MAX],
                       struct err *err) MUST_CHECK;

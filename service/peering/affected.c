@@ -161,7 +161,8 @@ int affect_node(struct affected *affected, const struct peering_index *index, ui
             return -1;
         }
     }
-    SET_EACH(id, index->matcher_ids) {
+    struct candidates candidates = candidates_of(index, node->labels, true);
+    CANDIDATES_EACH(id, &candidates) {
         const struct matcher *matcher = index_matcher(index, id);
         if (set_has(matcher->matches, slot) &&
             (affect_near_of(affected, index, matcher->peer_rules, err) < 0 ||

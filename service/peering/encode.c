@@ -97,9 +97,14 @@ static void add_suppressed(struct buf *out, const struct peering_list *list) {
     buf_add_char(out, ']');
 }
 
-/* `resource_version` NULL: leave it out. */
-static void add_document(struct buf *out, const struct peering_list *list, const uint64_t *resource_version,
-                         const struct peering_reveal *reveal) {
+static void add_resource_version(struct buf *out, uint64_t resource_version) {
+    buf_json_key(out, "resourceVersion");
+    buf_printf(out, "\"%llu\"", (unsigned long long)resource_version);
+}
+
+/* `resource_version` NULL: leave it out. Returns where it belongs. */
+static size_t add_document(struct buf *out, const struct peering_list *list, const uint64_t *resource_version,
+                           const struct peering_reveal *reveal) {
     struct buf problems = BUF_INIT; /* those that appear while writing are added to the list's */
     buf_add_char(&problems, '[');
     for (size_t i = 0; i < list->problem_count; i++) {
@@ -107,9 +112,9 @@ static void add_document(struct buf *out, const struct peering_list *list, const
     }
     buf_add_str(out, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"PeeringList\",\"metadata\":{");
     buf_json_member_str(out, "node", list->node);
+    size_t place = out->len;
     if (resource_version != NULL) {
-        buf_json_key(out, "resourceVersion");
-        buf_printf(out, "\"%llu\"", (unsigned long long)*resource_version);
+        add_resource_version(out, *resource_version);
     }
     buf_add_char(out, '}');
     add_local(out, list);
@@ -120,13 +125,25 @@ static void add_document(struct buf *out, const struct peering_list *list, const
     buf_add_str(out, "]}");
     out->failed = out->failed || buf_failed(&problems);
     buf_done(&problems);
+    return place;
 }
 
 void peering_encode(const struct peering_list *list, uint64_t resource_version,
                     const struct peering_reveal *reveal, struct buf *out) {
-    add_document(out, list, &resource_version, reveal);
+    (void)add_document(out, list, &resource_version, reveal);
 }
 
-void peering_encode_content(const struct peering_list *list, struct buf *out) {
-    add_document(out, list, NULL, NULL);
+size_t peering_encode_content(const struct peering_list *list, struct buf *out) {
+    return add_document(out, list, NULL, NULL);
+}
+
+void peering_complete_content(const struct buf *content, size_t place, uint64_t resource_version,
+                              struct buf *out) {
+    if (buf_failed(content) || buf_reserve(out, content->len + 48) < 0) {
+        out->failed = true;
+        return;
+    }
+    buf_add(out, content->data, place);
+    add_resource_version(out, resource_version);
+    buf_add(out, content->data + place, content->len - place);
 }

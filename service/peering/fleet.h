@@ -113,8 +113,10 @@ struct peering_index {
 
     struct vector matchers; /* number → struct matcher */
     struct node_set *matcher_ids;
-    struct map_node *matchers_by_text; /* canonical text → matcher */
-    struct map_node *matchers_by_key;  /* label key → matchers that look at it */
+    struct map_node *matchers_by_text;  /* canonical text → matcher */
+    struct map_node *matchers_by_label; /* label "key NUL value" → matchers that only match nodes with it */
+    struct node_set *loose_matchers;    /* all others */
+    struct map_node *loose_matchers_by_key; /* label key → those of them that look at it */
 };
 
 /* ---- reading the index ---- */
@@ -219,6 +221,31 @@ int affect_node(struct affected *affected, const struct peering_index *index, ui
 /* Everybody for whom it matters that the matcher has begun, or ceased, to match the node. */
 int affect_match(struct affected *affected, const struct peering_index *index, const struct matcher *matcher,
                  uint32_t slot, struct err *err) MUST_CHECK;
+
+/* ---- who can match (candidates.c) ---- */
+
+int candidates_add(struct peering_index *index, const struct selector *selector, uint32_t id,
+                   struct err *err) MUST_CHECK;
+int candidates_remove(struct peering_index *index, const struct selector *selector, uint32_t id,
+                      struct err *err) MUST_CHECK;
+
+/* Iterates over the matchers that can match the labels; `loose`: those without an anchor as well. The index's
+ * rules must not change meanwhile. */
+struct candidates {
+    const struct peering_index *index;
+    const struct label_set *labels;
+    size_t label; /* the next one */
+    const struct id_list *list;
+    size_t at;
+    uint32_t loose;
+};
+struct candidates candidates_of(const struct peering_index *index, const struct label_set *labels,
+                                bool loose);
+/* NO_ID: there is no further one. */
+uint32_t candidates_next(struct candidates *candidates);
+
+#define CANDIDATES_EACH(id, candidates)                                                                      \
+    for (uint32_t id = candidates_next(candidates); id != NO_ID; id = candidates_next(candidates))
 
 /* ---- changing a version under construction (update.c) ---- */
 

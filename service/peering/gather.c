@@ -194,7 +194,8 @@ static int gather_reverse_list(struct compute *compute, const struct id_list *ru
 
 static int gather_selected(struct compute *compute) {
     const struct peering_index *index = compute->index;
-    SET_EACH(id, index->matcher_ids) {
+    struct candidates candidates = candidates_of(index, compute->node->labels, true);
+    CANDIDATES_EACH(id, &candidates) {
         const struct matcher *matcher = index_matcher(index, id);
         if (set_has(matcher->matches, compute->slot) &&
             (gather_forward_list(compute, matcher->node_rules) < 0 ||

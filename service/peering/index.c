@@ -30,7 +30,9 @@ static void index_free(struct peering_index *index) {
     vector_done(&index->matchers);
     node_set_free(index->matcher_ids);
     map_free(index->matchers_by_text);
-    map_free(index->matchers_by_key);
+    map_free(index->matchers_by_label);
+    node_set_free(index->loose_matchers);
+    map_free(index->loose_matchers_by_key);
     free(index->secret_namespace);
     snapshot_unref(index->snapshot);
     free(index);
@@ -82,7 +84,9 @@ static int index_copy(const struct peering_index *prev, const struct snapshot *s
     index->matchers = vector_copy(&prev->matchers);
     index->matcher_ids = set_share(prev->matcher_ids);
     index->matchers_by_text = map_share(prev->matchers_by_text);
-    index->matchers_by_key = map_share(prev->matchers_by_key);
+    index->matchers_by_label = map_share(prev->matchers_by_label);
+    index->loose_matchers = set_share(prev->loose_matchers);
+    index->loose_matchers_by_key = map_share(prev->loose_matchers_by_key);
     *ret = index;
     return 0;
 }
@@ -120,7 +124,7 @@ int peering_index_new(const struct snapshot *snapshot, const char *secret_namesp
     if (index_new_empty(snapshot, secret_namespace, &index, err) < 0) {
         return -1;
     }
-    /* Nodes last: each is then looked at once, by all selectors. */
+    /* Nodes last: each is then looked at once, by the selectors that can match it. */
     if (add_kind(index, KIND_BGPCONFIGURATION, err) < 0 || add_kind(index, KIND_BGPPEER, err) < 0 ||
         add_kind(index, KIND_NODE, err) < 0) {
         index_free(index);

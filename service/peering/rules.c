@@ -46,15 +46,9 @@ static int matcher_add(struct peering_index *index, struct selector *selector, u
         return -1;
     }
     const char *text = selector_canonical(selector);
-    if (map_add(&index->matchers_by_text, text, strlen(text), id, err) < 0) {
+    if (map_add(&index->matchers_by_text, text, strlen(text), id, err) < 0 ||
+        candidates_add(index, selector, id, err) < 0) {
         return -1;
-    }
-    const char *const *keys = NULL;
-    size_t count = selector_keys(selector, &keys);
-    for (size_t i = 0; i < count; i++) {
-        if (map_add(&index->matchers_by_key, keys[i], strlen(keys[i]), id, err) < 0) {
-            return -1;
-        }
     }
     *ret = id;
     return 0;
@@ -62,15 +56,9 @@ static int matcher_add(struct peering_index *index, struct selector *selector, u
 
 static int matcher_remove(struct peering_index *index, uint32_t id, struct err *err) {
     const struct selector *selector = index_matcher(index, id)->compiled->selector;
-    const char *const *keys = NULL;
-    size_t count = selector_keys(selector, &keys);
-    for (size_t i = 0; i < count; i++) {
-        if (map_remove(&index->matchers_by_key, keys[i], strlen(keys[i]), id, err) < 0) {
-            return -1;
-        }
-    }
     const char *text = selector_canonical(selector);
-    if (map_remove(&index->matchers_by_text, text, strlen(text), id, err) < 0 ||
+    if (candidates_remove(index, selector, id, err) < 0 ||
+        map_remove(&index->matchers_by_text, text, strlen(text), id, err) < 0 ||
         set_remove(&index->matcher_ids, id, err) < 0) {
         return -1;
     }

@@ -48,37 +48,63 @@ static int rematch(struct peering_index *index, uint32_t id, uint32_t slot, cons
     return matches ? set_add(&own->matches, slot, err) : set_remove(&own->matches, slot, err);
 }
 
-static int rematch_all(struct peering_index *index, uint32_t slot, const struct label_set *labels,
+/* A node has come with these labels, or goes (`comes` false). */
+static int rematch_all(struct peering_index *index, uint32_t slot, const struct label_set *labels, bool comes,
                        struct err *err) {
     bool flipped;
-    SET_EACH(id, index->matcher_ids) {
-        if (rematch(index, id, slot, labels, &flipped, err) < 0) {
+    struct candidates candidates = candidates_of(index, labels, true);
+    CANDIDATES_EACH(id, &candidates) {
+        if (rematch(index, id, slot, comes ? labels : NULL, &flipped, err) < 0) {
             return -1;
         }
     }
     return 0;
 }
 
-/* Re-evaluate the selectors that look at one key. */
+static int rematch_and_affect(struct peering_index *index, uint32_t id, uint32_t slot,
+                              const struct label_set *labels, struct affected *affected, struct err *err) {
+    bool flipped = false;
+    if (rematch(index, id, slot, labels, &flipped, err) < 0) {
+        return -1;
+    }
+    return flipped ? affect_match(affected, index, index_matcher(index, id), slot, err) : 0;
+}
+
+/* Re-evaluate the loose selectors that look at one key. */
 static int rematch_key(struct peering_index *index, uint32_t slot, const char *key,
                        const struct label_set *labels, struct affected *affected, struct err *err) {
-    const struct id_list *matchers = index_get(index->matchers_by_key, key);
+    const struct id_list *matchers = index_get(index->loose_matchers_by_key, key);
     ID_EACH(i, matchers) {
-        bool flipped = false;
-        if (rematch(index, matchers->ids[i], slot, labels, &flipped, err) < 0 ||
-            (flipped &&
-             affect_match(affected, index, index_matcher(index, matchers->ids[i]), slot, err) < 0)) {
+        if (rematch_and_affect(index, matchers->ids[i], slot, labels, affected, err) < 0) {
             return -1;
         }
     }
     return 0;
 }
 
-/* Re-evaluate the selectors that look at labels which differ (both sets are sorted by key). */
+/* Re-evaluate the selectors that could match the labels of before or of after: any other one neither did nor
+ * does. */
+static int rematch_anchored(struct peering_index *index, uint32_t slot,
+                            const struct label_set *candidate_labels, const struct label_set *labels,
+                            struct affected *affected, struct err *err) {
+    struct candidates candidates = candidates_of(index, candidate_labels, false);
+    CANDIDATES_EACH(id, &candidates) {
+        if (rematch_and_affect(index, id, slot, labels, affected, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Re-evaluate the selectors that may see a difference (both sets are sorted by key). */
 static int rematch_changed(struct peering_index *index, uint32_t slot, const struct label_set *before,
                            const struct label_set *after, struct affected *affected, struct err *err) {
     size_t b = 0;
     size_t a = 0;
+    if (rematch_anchored(index, slot, before, after, affected, err) < 0 ||
+        rematch_anchored(index, slot, after, after, affected, err) < 0) {
+        return -1;
+    }
     while (b < before->count || a < after->count) {
         int order = b == before->count  ? 1
                     : a == after->count ? -1
@@ -118,7 +144,7 @@ static int create_node(struct peering_index *index, const struct record *record,
     uint32_t slot = set_first_absent(index->slots);
     if (vector_put(&index->nodes, slot, &node->shared, err) < 0 || set_add(&index->slots, slot, err) < 0 ||
         map_add(&index->nodes_by_name, name, strlen(name), slot, err) < 0 ||
-        enter_node(index, slot, node, err) < 0 || rematch_all(index, slot, node->labels, err) < 0) {
+        enter_node(index, slot, node, err) < 0 || rematch_all(index, slot, node->labels, true, err) < 0) {
         return -1;
     }
     return affect_node(affected, index, slot, err);
@@ -127,8 +153,8 @@ static int create_node(struct peering_index *index, const struct record *record,
 static int delete_node(struct peering_index *index, uint32_t slot, struct affected *affected,
                        struct err *err) {
     const struct node_facts *node = index_node(index, slot);
-    if (affect_node(affected, index, slot, err) < 0 || rematch_all(index, slot, NULL, err) < 0 ||
-        leave_node(index, slot, node, err) < 0 ||
+    if (affect_node(affected, index, slot, err) < 0 ||
+        rematch_all(index, slot, node->labels, false, err) < 0 || leave_node(index, slot, node, err) < 0 ||
         map_remove(&index->nodes_by_name, node->name, strlen(node->name), slot, err) < 0 ||
         set_remove(&index->slots, slot, err) < 0) {
         return -1;

@@ -284,6 +284,7 @@ static void compact(struct state *state) {
 static void *committer_main(void *arg) {
     struct state *state = arg;
     size_t since_compaction = 0;
+    int64_t probe_ms = 0; /* when a failed store is tried next */
     bool stop = false;
 
     while (!stop) {
@@ -295,8 +296,13 @@ static void *committer_main(void *arg) {
             run_task(state, writes);
         } else if (writes != NULL) {
             since_compaction += run_batch(state, writes);
-        } else if (failed && !stop) {
-            probe_store(state);
+        }
+        /* Also between writes: dry runs and refused ones do not touch the store. */
+        if (failed && !stop && (writes == NULL || clock_monotonic_ms() >= probe_ms)) {
+            probe_ms = clock_monotonic_ms() + PROBE_INTERVAL_MS;
+            if (state_writable(state, &err) < 0) {
+                probe_store(state);
+            }
         }
         if (since_compaction >= COMPACT_EVERY_CHANGES) {
             since_compaction = 0;

@@ -215,7 +215,7 @@ int state_rotate_data_key(struct state *state, const struct key_progress *progre
     if (rc == 0) {
         log_event(LOG_INFO, "data-key-rotated", LOG_INT("secrets", done));
     } else {
-        log_event(LOG_ERROR, "data-key-rotation-stopped", LOG_INT("secrets", done),
+        log_event(LOG_WARN, "data-key-rotation-stopped", LOG_INT("secrets", done),
                   LOG_STR("error", err->text));
     }
     keys_end(state);
@@ -239,7 +239,7 @@ int state_change_root_key(struct state *state, const struct vault_new_root *new_
         log_event(LOG_INFO, restart ? "root-key-change-pending" : "root-key-changed");
         *ret_restart = restart;
     } else {
-        log_event(LOG_ERROR, "root-key-change-stopped", LOG_STR("error", err->text));
+        log_event(LOG_WARN, "root-key-change-stopped", LOG_STR("error", err->text));
     }
     keys_end(state);
     return rc;

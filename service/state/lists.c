@@ -112,22 +112,22 @@ static struct node_list *cell_current(const struct cell *cell, const char *node)
 /* A list around the bytes of `json`, with the content's digest. */
 static int list_new(const struct peering_list *peerings, const struct node_list *previous, uint64_t mark,
                     struct node_list **ret, struct err *err) {
-    struct buf buf = BUF_INIT;
+    struct buf content = BUF_INIT, buf = BUF_INIT;
     struct list_memory *memory = NULL;
     struct node_list head = {.resource_version = peerings->newest_revision};
 
-    peering_encode_content(peerings, &buf);
-    if (buf_failed(&buf)) {
+    size_t place = peering_encode_content(peerings, &content);
+
+    if (buf_failed(&content)) {
         goto no_memory;
     }
-    digest_hex(buf.data, buf.len, head.etag);
+    digest_hex(content.data, content.len, head.etag);
     if (previous != NULL && strcmp(previous->etag, head.etag) == 0) {
         head.resource_version = previous->resource_version;
     } else if (previous != NULL && mark > head.resource_version) {
         head.resource_version = mark;
     }
-    buf_clear(&buf);
-    peering_encode(peerings, head.resource_version, NULL, &buf);
+    peering_complete_content(&content, place, head.resource_version, &buf);
     if (buf_failed(&buf)) {
         goto no_memory;
     }
@@ -144,10 +144,12 @@ static int list_new(const struct peering_list *peerings, const struct node_list 
         memory->list.has_passwords |= peerings->entries[i].password == PASSWORD_VALUE;
     }
     atomic_init(&memory->refs, 1);
+    buf_done(&content);
     buf_done(&buf);
     *ret = &memory->list;
     return 0;
 no_memory:
+    buf_done(&content);
     buf_done(&buf);
     return err_no_memory(err);
 }
@@ -348,8 +350,18 @@ void lists_mark(struct lists *lists, const struct node_set *affected, uint64_t r
     }
 }
 
-/* Bring the parked polls' list up to date; NULL: the node is gone, or the list cannot be computed (the
- * poll that is woken then says why). */
+/* Is this still the node's slot? One that was deleted and made anew may have another. */
+static bool slot_is_of(struct state *state, uint32_t slot, const char *node) {
+    struct picture *picture = state_picture(state);
+    bool is = peering_index_slot(picture->index, node) == (int64_t)slot;
+
+    picture_unref(picture);
+    return is;
+}
+
+/* Bring the parked polls' list up to date; NULL: the node is gone or has another slot now (where a poll that
+ * stays parked here would miss its changes), or the list cannot be computed. The poll that is woken finds out
+ * which. */
 static struct node_list *slot_list(struct state *state, uint32_t slot) {
     struct lists *lists = &state->lists;
     char node[sizeof((struct node_list *)0)->node] = "";
@@ -361,7 +373,7 @@ static struct node_list *slot_list(struct state *state, uint32_t slot) {
         memcpy(node, lists_cell(lists, slot)->list->node, sizeof node);
     }
     pthread_mutex_unlock(lists_lock(lists, slot));
-    if (node[0] == '\0' || state_node_list(state, node, &list, &err) < 0) {
+    if (node[0] == '\0' || !slot_is_of(state, slot, node) || state_node_list(state, node, &list, &err) < 0) {
         return NULL;
     }
     return list;

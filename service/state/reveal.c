@@ -8,14 +8,22 @@
 #include "model/resources.h"
 #include "state_internal.h"
 
+#define REVEAL_TRIES 3
+
+struct revealing {
+    struct state *state;
+    size_t failures; /* passwords that could not be had */
+};
+
 static int reveal_password(void *arg, const struct peering_entry *entry, struct buf *out, struct err *err) {
-    const struct state *state = arg;
+    struct revealing *revealing = arg;
     const struct vault_sealed sealed = secret_value_sealed(entry->secret);
     const char *slash = strchr(entry->secret_key, '/');
     char name_space[VAULT_NAME_MAX + 1];
     struct vault_place place;
 
     if (slash == NULL || (size_t)(slash - entry->secret_key) > VAULT_NAME_MAX) {
+        revealing->failures++;
         return err_set(err, ERR_INTERNAL, "\"%s\" is not namespace/name", entry->secret_key);
     }
     memcpy(name_space, entry->secret_key, (size_t)(slash - entry->secret_key));
@@ -24,7 +32,8 @@ static int reveal_password(void *arg, const struct peering_entry *entry, struct 
                                  .secret_name = slash + 1,
                                  .item = entry->secret->key,
                                  .version = entry->secret->version};
-    if (vault_unseal(state->vault, &place, &sealed, out, err) < 0) {
+    if (vault_unseal(revealing->state->vault, &place, &sealed, out, err) < 0) {
+        revealing->failures++;
         log_event(LOG_ERROR, "secret-unreadable", LOG_STR("secret", entry->secret_key),
                   LOG_STR("key", entry->secret->key), LOG_STR("error", err->text));
         return -1;
@@ -32,41 +41,64 @@ static int reveal_password(void *arg, const struct peering_entry *entry, struct 
     return 0;
 }
 
-int state_reveal_list(struct state *state, const char *node, struct buf *out, char ret_etag[DIGEST_TEXT_MAX],
-                      struct err *err) {
-    const struct peering_reveal reveal = {.password = reveal_password, .arg = state};
+/* From one picture. *ret_failures: sessions that are withheld because the vault failed just now. */
+static int reveal_picture(struct state *state, const struct picture *picture, const struct node_list *list,
+                          struct buf *out, char ret_etag[DIGEST_TEXT_MAX], size_t *ret_failures,
+                          struct err *err) {
+    struct revealing revealing = {.state = state};
+    const struct peering_reveal reveal = {.password = reveal_password, .arg = &revealing};
     struct buf content = BUF_INIT;
     struct peering_list peerings;
-    struct picture *picture;
-    struct node_list *list;
     struct arena arena;
     char etag[DIGEST_TEXT_MAX];
     int rc;
 
-    if (state_node_list(state, node, &list, err) < 0) {
-        return -1;
-    }
     arena_init(&arena, 8192);
-    picture = state_picture(state);
-    rc = peering_compute(picture->index, node, &arena, &peerings, err);
+    rc = peering_compute(picture->index, list->node, &arena, &peerings, err);
     if (rc == 0) {
         peering_encode_content(&peerings, &content);
-        rc = buf_failed(&content) ? err_no_memory(err) : 0;
-    }
-    if (rc == 0) {
         digest_hex(content.data, content.len, etag);
-        out->wipe = true;
         peering_encode(&peerings,
                        strcmp(etag, list->etag) == 0 ? list->resource_version : peerings.newest_revision,
                        &reveal, out);
-        rc = buf_failed(out) ? err_no_memory(err) : 0;
+        if (revealing.failures > 0) {
+            /* Not the ETag of the answer with all its passwords: its node must ask again, not get a 304. */
+            buf_add_str(&content, "withheld");
+            digest_hex(content.data, content.len, etag);
+        }
+        rc = buf_failed(&content) || buf_failed(out) ? err_no_memory(err) : 0;
     }
     if (rc == 0) {
         memcpy(ret_etag, etag, sizeof etag);
+        *ret_failures = revealing.failures;
     }
     buf_done(&content);
     arena_done(&arena);
-    picture_unref(picture);
+    return rc;
+}
+
+int state_reveal_list(struct state *state, const char *node, struct buf *out, char ret_etag[DIGEST_TEXT_MAX],
+                      struct err *err) {
+    struct node_list *list;
+    size_t failures = 0;
+    bool outdated = true;
+    int rc = 0;
+
+    if (state_node_list(state, node, &list, err) < 0) {
+        return -1;
+    }
+    out->wipe = true;
+    /* A rotation may have sealed the values again, and dropped their old key, after the picture was taken. */
+    for (int i = 0; i < REVEAL_TRIES && rc == 0 && outdated && (i == 0 || failures > 0); i++) {
+        struct picture *picture = state_picture(state), *newest;
+
+        buf_clear(out);
+        rc = reveal_picture(state, picture, list, out, ret_etag, &failures, err);
+        newest = state_picture(state);
+        outdated = newest != picture;
+        picture_unref(newest);
+        picture_unref(picture);
+    }
     node_list_unref(list);
     return rc;
 }
