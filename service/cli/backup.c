@@ -221,7 +221,7 @@ static int run(const struct command *command, int argc, char **argv,
         err_set(&err, ERR_USAGE, "write \"bgppeerd %s FILE\", the file's name first", command->name);
         return command_failed(&err);
     }
-    log_start(STDERR_FILENO, LOG_WARN, LOG_KEY_VALUE);
+    log_start(STDERR_FILENO, LOG_ERROR, LOG_KEY_VALUE);
     rc = harden_process(&err) != 0 || random_start(&err) != 0 || codec_start(&err) != 0
              ? -1
              : action(&settings, file, &err);

@@ -167,14 +167,16 @@ static const struct option OPTIONS[] = {
      .offset = MEMBER(max_requests),
      .max = 1000000000,
      .default_text = "20000",
-     .help = "Requests per second of one user, twice as many in a burst; more are answered 429; 0 is no limit"},
+     .help =
+         "Requests per second of one user, twice as many in a burst; more are answered 429; 0 is no limit"},
     {.name = "max-auth-failures",
      .value = "N",
      .type = OPTION_NUMBER,
      .offset = MEMBER(max_auth_failures),
      .max = 1000000,
      .default_text = "60",
-     .help = "Requests without a good credential per minute and address; more are answered 429; 0 is no limit"},
+     .help =
+         "Requests without a good credential per minute and address; more are answered 429; 0 is no limit"},
     {.name = "header-seconds",
      .value = "N",
      .type = OPTION_NUMBER,
@@ -226,6 +228,7 @@ int harden_process(struct err *err) {
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its size limit is a failed write like a full disk */
     return 0;
 }
 
@@ -313,7 +316,8 @@ static int start_service(const struct serve_settings *settings, struct service *
                                       .threads = (unsigned)settings->threads,
                                       .connections_max = (unsigned)settings->max_connections,
                                       .parked_max = (unsigned)settings->max_waiting,
-                                      .connections_per_address = (unsigned)settings->max_connections_per_address,
+                                      .connections_per_address =
+                                          (unsigned)settings->max_connections_per_address,
                                       .requests_per_second = settings->no_auth ? 0 : settings->max_requests,
                                       .auth_failures = settings->max_auth_failures,
                                       .header_seconds = (unsigned)settings->header_seconds,

@@ -475,7 +475,7 @@ static int run(const struct command *command, int argc, char **argv) {
                 "\"vault cancel-root-key-change\"");
         return command_failed(&err);
     }
-    log_start(STDERR_FILENO, LOG_WARN, LOG_KEY_VALUE);
+    log_start(STDERR_FILENO, LOG_ERROR, LOG_KEY_VALUE);
     rc = run_action(&settings, action, &err);
     log_stop();
     return rc == 0 ? CLI_OK : command_failed(&err);

@@ -216,6 +216,7 @@ static int backup_answer(struct request *request, struct err *err) {
         return -1;
     }
     trail_vault(request, "backup");
+    request->stream = true; /* as long as it takes */
     return reply_send(request, MHD_HTTP_OK, response, err);
 }
 

@@ -7,12 +7,14 @@ import json
 import os
 import random
 import re
+import ssl
 import string
 import subprocess
+import tempfile
 import time
 import unittest
 
-from service import PROGRAM, Service
+from service import PROGRAM, Service, free_port
 from wire import GROUP
 
 SECRETS = "/api/v1/namespaces/default/secrets"
@@ -24,6 +26,9 @@ MARKER = "".join(random.SystemRandom().choice(LETTERS) for _ in range(12))
 TRACES = (MARKER.encode(), base64.b64encode(MARKER.encode()), MARKER.encode("utf-16-le"), MARKER.encode().hex().encode())
 
 
+PIECE, OVERLAP = 1 << 24, 64  # bytes of memory that are looked at together
+
+
 def new_value():
     pick = random.SystemRandom().choice
     return "".join(pick(LETTERS) for _ in range(9)) + MARKER + "".join(pick(LETTERS) for _ in range(7))
@@ -31,6 +36,10 @@ def new_value():
 
 def find_traces(data):
     return [trace for trace in TRACES if trace in data]
+
+
+class Instrumented(Exception):
+    """The process has terabytes of shadow memory."""
 
 
 def read_memory(pid):
@@ -43,28 +52,42 @@ def read_memory(pid):
             if not found or found.group(3) in ("[vvar]", "[vsyscall]"):
                 continue
             start, end = int(found.group(1), 16), int(found.group(2), 16)
-            try:
-                memory.seek(start)
-                yield f"{found.group(1)} {found.group(3)}", memory.read(end - start)
-            except OSError:
-                continue  # a guard page, or memory that is locked away
+            if end - start > 1 << 36:
+                raise Instrumented()
+            for at in range(start, end, PIECE):
+                try:
+                    memory.seek(at)
+                    yield f"{found.group(1)} {found.group(3)}", memory.read(min(PIECE + OVERLAP, end - at))
+                except OSError:
+                    continue  # a guard page, or memory that is locked away
 
 
 class SecrecyTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.service = Service("--log-level", "debug", auth=True)
+        cls.service = Service("--log-level", "debug", *cls.more_arguments(), auth=True)
         cls.addClassCleanup(cls.service.close)
-        cls.service.start()
+        cls.service.start("http://")
         cls.values = {f"s{i}": new_value() for i in range(COUNT)}
-        cls.connection = http.client.HTTPConnection("127.0.0.1", cls.service.port, timeout=60)
+        cls.connection = cls.connect()
         cls.addClassCleanup(cls.connection.close)
         cls.write_everything()
         cls.read_everything()
 
     @classmethod
+    def more_arguments(cls):
+        return ()
+
+    @classmethod
+    def connect(cls):
+        return http.client.HTTPConnection("127.0.0.1", cls.service.port, timeout=60)
+
+    @classmethod
     def ask(cls, method, path, body=None, headers=None, keep=True):
-        answer = cls.service.request(method, path, body, headers, cls.connection if keep else None)
+        connection = cls.connection if keep else cls.connect()
+        answer = cls.service.request(method, path, body, headers, connection)
+        if not keep:
+            connection.close()
         if answer.status >= 300 and answer.status != 304:
             raise AssertionError(f"{method} {path}: {answer.status} {answer.body[:300]}")
         return answer
@@ -106,8 +129,13 @@ class SecrecyTest(unittest.TestCase):
         # A body that is refused, one that is too large, and one that is broken off.
         for body in ({"metadata": {"name": "BAD NAME"}, "stringData": {"password": new_value()}},
                      {"metadata": {"name": "big"}, "stringData": {"password": new_value() * 40000}}):
-            cls.service.request("POST", SECRETS, body, None, None)
-        broken = http.client.HTTPConnection("127.0.0.1", cls.service.port, timeout=60)
+            connection = cls.connect()
+            try:
+                cls.service.request("POST", SECRETS, body, None, connection)
+            except OSError:
+                pass  # the answer came before all of the body was sent
+            connection.close()
+        broken = cls.connect()
         broken.putrequest("POST", SECRETS)
         broken.putheader("Authorization", f"Bearer {cls.service.token}")
         broken.putheader("Content-Type", "application/json")
@@ -163,8 +191,6 @@ class SecrecyTest(unittest.TestCase):
         self.assertEqual(find_traces(preview.body), [])
 
     def test_memory_between_requests_has_none(self):
-        if "Sanitizer" in os.environ.get("ASAN_OPTIONS", "") or os.environ.get("ASAN_OPTIONS"):
-            self.skipTest("a sanitizer keeps freed memory")
         self.ask("GET", "/livez")
         time.sleep(0.5)
         found, size = {}, 0
@@ -176,8 +202,30 @@ class SecrecyTest(unittest.TestCase):
                     found[region] = (data.count(trace), data[max(0, at - 100):at + 60])
         except PermissionError as failure:
             self.skipTest(f"this process may not read another's memory: {failure}")
+        except Instrumented:
+            self.skipTest("the service is built with a sanitizer, whose memory is too large to look through")
         self.assertGreater(size, 1 << 20)
         self.assertEqual(found, {})
+
+
+class TLSSecrecyTest(SecrecyTest):
+    """The same with encrypted connections, which have buffers of their own."""
+
+    @classmethod
+    def more_arguments(cls):
+        folder = tempfile.TemporaryDirectory(prefix="bgppeerd-test-tls-")
+        cls.addClassCleanup(folder.cleanup)
+        subprocess.run([PROGRAM, "tls", "init", "--dir", folder.name], check=True, capture_output=True, timeout=60)
+        cls.tls_port = free_port()
+        return ("--listen", f"https://127.0.0.1:{cls.tls_port}", "--tls-cert", f"{folder.name}/server.crt", "--tls-key",
+                f"{folder.name}/server.key")
+
+    @classmethod
+    def connect(cls):
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return http.client.HTTPSConnection("127.0.0.1", cls.tls_port, timeout=60, context=context)
 
 
 if __name__ == "__main__":
