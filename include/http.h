@@ -19,7 +19,7 @@
 
 struct http_listen_address {
     struct ip_addr addr;
-    uint16_t port; /* 0 = any free one */
+    uint16_t port;                                                 /* 0 = any free one */
     enum http_scheme { HTTP_EITHER, HTTP_PLAIN, HTTP_TLS } scheme; /* EITHER: TLS when it is configured */
 };
 
@@ -38,19 +38,20 @@ struct http_options {
     bool insecure_http;        /* allow listeners beyond loopback without TLS; ERR_USAGE without */
     const char *tls_cert;      /* PEM files, tls_key with it; NULL = no TLS */
     const char *tls_key;
-    const char *client_ca;     /* NULL = client certificates are not asked for */
+    const char *client_ca;            /* NULL = client certificates are not asked for */
     unsigned connections_per_address; /* 0 = no limit of its own */
     uint64_t requests_per_second;     /* of one user, twice as many in a burst; 0 = no limit */
-    uint64_t auth_failures;           /* requests without a good credential per minute and address; 0 = no limit */
-    unsigned header_seconds;          /* for a request's headers, from the connection's opening or its last
-                                       * answer; 0 = default 40 */
-    unsigned answer_seconds;          /* for taking an answer that is no stream; 0 = default 300 */
-    size_t audit_keep;                /* entries of the audit trail in memory; 0 = default */
+    uint64_t auth_failures;  /* requests without a good credential per minute and address; 0 = no limit */
+    unsigned header_seconds; /* for a request's headers, from the connection's opening or its last
+                              * answer; 0 = default 40 */
+    unsigned answer_seconds; /* for taking an answer that is no stream; 0 = default 300 */
+    size_t audit_keep;       /* entries of the audit trail in memory; 0 = default */
 };
 
 struct http;
 
-/* Are the options in order, as far as can be seen without opening anything? ERR_USAGE. http_start asks again. */
+/* Are the options in order, as far as can be seen without opening anything? ERR_USAGE. http_start asks again.
+ */
 int http_check(const struct http_options *options, struct err *err) MUST_CHECK;
 /* Listen and serve. ERR_USAGE: an address that cannot be parsed or bound. `state` must outlive it. */
 int http_start(const struct http_options *options, struct state *state, struct http **ret,

@@ -12,8 +12,7 @@
 
 static const char *const EVENTS[AUDIT_EVENT_COUNT] = {
     [AUDIT_WRITE] = "write",         [AUDIT_DENIED] = "denied", [AUDIT_UNAUTHORIZED] = "unauthorized",
-    [AUDIT_PASSWORDS] = "passwords", [AUDIT_TOKEN] = "token",
-    [AUDIT_VAULT] = "vault",
+    [AUDIT_PASSWORDS] = "passwords", [AUDIT_TOKEN] = "token",   [AUDIT_VAULT] = "vault",
 };
 
 struct audit {

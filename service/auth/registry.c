@@ -123,12 +123,7 @@ static void fill(struct entry *entry, const struct token *token) {
     entry->token = *token;
     (void)token_id_number(token->id, &entry->number);
     atomic_store_explicit(&entry->used_ms, token->last_used_ms, memory_order_relaxed);
-    entry->principal = (struct principal){.role = token->role};
-    if (token->role == ROLE_NODE) {
-        snprintf(entry->principal.user, AUTH_USER_MAX, "system:node:%s", token->node);
-    } else {
-        snprintf(entry->principal.user, AUTH_USER_MAX, "token:%s", token->id);
-    }
+    token_principal(token, &entry->principal);
 }
 
 void token_registry_put(struct token_registry *registry, const struct token *token) {

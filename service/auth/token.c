@@ -51,6 +51,43 @@ void token_hash(const char *secret, uint8_t ret[TOKEN_HASH_BYTES]) {
                              0);
 }
 
+void token_principal(const struct token *token, struct principal *ret) {
+    *ret = (struct principal){.role = token->role};
+    if (token->role == ROLE_NODE) {
+        snprintf(ret->user, sizeof ret->user, "system:node:%s", token->node);
+    } else {
+        snprintf(ret->user, sizeof ret->user, "token:%s", token->id);
+    }
+}
+
+/* Length of what may be a secret: its alphabet, whatever else is wrong with it. */
+static size_t secret_span(const char *text) {
+    return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
+}
+
+const char *token_masked(const char *text, char *room, size_t size) {
+    const size_t head = strlen(TOKEN_PREFIX) + TOKEN_ID_LENGTH + 1;
+    const char *found = strstr(text, TOKEN_PREFIX);
+    size_t used = 0;
+
+    if (found == NULL) {
+        return text;
+    }
+    while (found != NULL && used < size) {
+        size_t span = secret_span(found);
+        size_t keep = (size_t)(found - text) + (span < head ? span : head);
+
+        used +=
+            (size_t)snprintf(room + used, size - used, "%.*s%s", (int)keep, text, span > head ? "***" : "");
+        text = found + span;
+        found = strstr(text, TOKEN_PREFIX);
+    }
+    if (used < size) {
+        snprintf(room + used, size - used, "%s", text);
+    }
+    return room;
+}
+
 void token_setting_name(const char *id, char ret[TOKEN_SETTING_MAX]) {
     snprintf(ret, TOKEN_SETTING_MAX, TOKEN_SETTING "%.*s", TOKEN_ID_LENGTH, id);
 }

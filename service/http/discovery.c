@@ -23,6 +23,10 @@
 #define TYPE_AGGREGATED(version)                                                                             \
     "application/json;g=apidiscovery.k8s.io;v=" version ";as=APIGroupDiscoveryList"
 
+static bool is_about(const struct route *route, const char *resource) {
+    return route->resource != NULL && strcmp(route->resource, resource) == 0;
+}
+
 /* The verbs that the table has for a resource; none: it is not served. */
 static void add_verbs(const char *resource, struct buf *out) {
     size_t count;
@@ -30,13 +34,21 @@ static void add_verbs(const char *resource, struct buf *out) {
     buf_json_key(out, "verbs");
     buf_add_char(out, '[');
     for (size_t i = 0; i < count; i++) {
-        if (routes[i].resource == NULL || strcmp(routes[i].resource, resource) != 0) {
+        if (!is_about(&routes[i], resource)) {
+            continue;
+        }
+        bool repeated = false; /* Secrets are listed on two paths */
+        for (size_t before = 0; before < i; before++) {
+            repeated = repeated || (is_about(&routes[before], resource) &&
+                                    strcmp(routes[before].verb, routes[i].verb) == 0);
+        }
+        if (repeated) {
             continue;
         }
         buf_json_comma(out);
         buf_add_json_str(out, routes[i].verb);
-        /* A list can be watched on the same path. */
-        if (strcmp(routes[i].verb, "list") == 0) {
+        /* A list of stored objects can be watched on the same path. */
+        if (strcmp(routes[i].verb, "list") == 0 && routes[i].kind != ROUTE_KIND_NONE) {
             buf_add_str(out, ",\"watch\"");
         }
     }
@@ -47,7 +59,7 @@ static bool is_served(const char *resource) {
     size_t count;
     const struct route *routes = routes_all(&count);
     for (size_t i = 0; i < count; i++) {
-        if (routes[i].resource != NULL && strcmp(routes[i].resource, resource) == 0) {
+        if (is_about(&routes[i], resource)) {
             return true;
         }
     }
@@ -187,7 +199,8 @@ static size_t list_all(struct documents *documents, struct buf *ret[]) {
 #define DOCUMENTS_COUNT (6 + 2 * AGGREGATED_COUNT)
 
 int documents_init(struct documents *documents, const char *version, struct err *err) {
-    buf_add_str(&documents->api, "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[]}");
+    buf_add_str(&documents->api,
+                "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[]}");
     make_resource_list("", "v1", &documents->core);
     buf_add_str(&documents->apis, "{\"kind\":\"APIGroupList\",\"apiVersion\":\"v1\",\"groups\":[{");
     add_group(&documents->apis);

@@ -69,18 +69,20 @@ static bool headers_too_large(struct request *request) {
     if (info == NULL || info->header_size < HTTP_HEADER_MAX / 8) {
         return false; /* not even a header in every third byte fills it */
     }
-    int notes = MHD_get_connection_values(request->connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, NULL, NULL);
+    int notes =
+        MHD_get_connection_values(request->connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, NULL, NULL);
     return info->header_size + (size_t)notes * HTTP_HEADER_EACH > HTTP_HEADER_MAX;
 }
 
 static enum MHD_Result refuse_headers(struct request *request) {
     struct err failure = ERR_INIT;
     struct err err = ERR_INIT;
-    err_set(&failure, ERR_TOO_LARGE, "the request's headers are too large: together they may have %d bytes, where each counts %d more",
+    err_set(&failure, ERR_TOO_LARGE,
+            "the request's headers are too large: together they may have %d bytes, where each counts %d more",
             HTTP_HEADER_MAX, HTTP_HEADER_EACH);
     request->cut_short = true;
-    return reply_failure_as(request, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge", &failure,
-                            &err) == 0
+    return reply_failure_as(request, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge",
+                            &failure, &err) == 0
                ? MHD_YES
                : MHD_NO;
 }
@@ -104,8 +106,8 @@ static enum MHD_Result begin(struct request *request, const char *method) {
     }
     uint64_t length = announced_length(request);
     if (length > HTTP_BODY_MAX && routed == 0) {
-        routed = err_set(&err, ERR_TOO_LARGE, "the body has %" PRIu64 " bytes; this service takes at most %d", length,
-                         HTTP_BODY_MAX);
+        routed = err_set(&err, ERR_TOO_LARGE, "the body has %" PRIu64 " bytes; this service takes at most %d",
+                         length, HTTP_BODY_MAX);
     }
     if (routed == 0) {
         return MHD_YES;
@@ -126,7 +128,8 @@ static enum MHD_Result take_body(struct request *request, const char *bytes, siz
         log_event(LOG_WARN, "slow-body", LOG_STR("id", request->id), LOG_INT("ms", age_ms));
         return MHD_NO;
     }
-    bool wanted = request->early == NULL && request->route != NULL && (request->route->flags & ROUTE_BODY) != 0;
+    bool wanted =
+        request->early == NULL && request->route != NULL && (request->route->flags & ROUTE_BODY) != 0;
     if (!wanted) {
         request->dropped += len;
         return request->dropped <= HTTP_DISCARD_MAX ? MHD_YES : MHD_NO;
@@ -157,9 +160,9 @@ static enum MHD_Result run_handler(struct request *request) {
     return handler(request, &err) == 0 ? MHD_YES : answer_failure(request, &err);
 }
 
-enum MHD_Result dispatch_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
-                                  const char *version, const char *upload_data, size_t *upload_data_size,
-                                  void **context) {
+enum MHD_Result dispatch_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *upload_data,
+                                 size_t *upload_data_size, void **context) {
     (void)cls;
     (void)connection;
     (void)url;
@@ -183,18 +186,17 @@ static void log_access(struct request *request, enum MHD_RequestTerminationCode 
     if (!log_enabled(LOG_INFO)) {
         return;
     }
-    char cut[LOGGED_URI_MAX + 4];
-    const char *uri = request->uri;
-    if (request->uri_len > LOGGED_URI_MAX) {
+    char cut[LOGGED_URI_MAX + 4], masked[LOGGED_URI_MAX + 4];
+    const char *uri = token_masked(request->uri, masked, sizeof(masked));
+    if (strnlen(uri, LOGGED_URI_MAX + 1) > LOGGED_URI_MAX) {
         memcpy(cut, uri, LOGGED_URI_MAX);
         memcpy(cut + LOGGED_URI_MAX, "...", 4);
         uri = cut;
     }
     log_event(LOG_INFO, how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "request" : "request-cut",
               LOG_STR("id", request->id), LOG_STR("remote", peer_address(request->connection)),
-              LOG_STR("user", request->principal.user),
-              LOG_STR("method", method_text(request->method)), LOG_STR("uri", uri), LOG_INT("status", request->status),
-              LOG_INT("bytes", request->reply_bytes),
+              LOG_STR("user", request->principal.user), LOG_STR("method", method_text(request->method)),
+              LOG_STR("uri", uri), LOG_INT("status", request->status), LOG_INT("bytes", request->reply_bytes),
               LOG_INT("us", (clock_monotonic_ns() - request->start_ns) / 1000));
 }
 
@@ -207,7 +209,8 @@ void dispatch_completed(void *cls, struct MHD_Connection *connection, void **con
         return;
     }
     if (request->cut_short) {
-        const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         if (info != NULL) {
             linger_keep(http->linger, info->connect_fd);
         }

@@ -34,7 +34,7 @@ static bool next_tag(const char **at, struct tag *ret) {
     return true;
 }
 
-static bool is_star(const char *header) {
+bool etag_list_is_any(const char *header) {
     header += strspn(header, " \t");
     return header[0] == '*' && header[1 + strspn(header + 1, " \t")] == '\0';
 }
@@ -45,7 +45,7 @@ bool etag_list_has(const char *header, const char *tag, size_t tag_len, bool wea
         header[tag_len + 2] == '\0') {
         return true;
     }
-    if (is_star(header)) {
+    if (etag_list_is_any(header)) {
         return true;
     }
     struct tag item;

@@ -21,10 +21,11 @@
 #define LISTEN_BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
 static int bad_address(const char *text, struct err *err) {
-    return err_set(err, ERR_USAGE,
-                   "the listen address \"%.100s\" is not understood: write IPv4:port or [IPv6]:port, for example "
-                   "127.0.0.1:8080 or [::1]:8080 (port 0 takes any free port); http:// or https:// may stand in front",
-                   text);
+    return err_set(
+        err, ERR_USAGE,
+        "the listen address \"%.100s\" is not understood: write IPv4:port or [IPv6]:port, for example "
+        "127.0.0.1:8080 or [::1]:8080 (port 0 takes any free port); http:// or https:// may stand in front",
+        text);
 }
 
 int http_address_parse(const char *text, struct http_listen_address *ret, struct err *err) {
@@ -124,8 +125,9 @@ int listen_open(const char *text, int *ret_fd, char bound[HTTP_ADDRESS_TEXT_MAX]
         bound_text(fd, &address, bound) != 0) {
         int saved = errno;
         close(fd);
-        return err_set(err, ERR_USAGE, "cannot listen on %s: %s%s", text, strerror(saved),
-                       saved == EADDRINUSE ? "; another program, or another instance of this one, has the port" : "");
+        return err_set(
+            err, ERR_USAGE, "cannot listen on %s: %s%s", text, strerror(saved),
+            saved == EADDRINUSE ? "; another program, or another instance of this one, has the port" : "");
     }
     *ret_fd = fd;
     return 0;
@@ -158,6 +160,7 @@ bool listen_peer_text(const struct sockaddr *peer, char text[HTTP_ADDRESS_TEXT_M
     /* sin_port and sin6_port stand in the same place. */
     memcpy(&port, (const char *)peer + offsetof(struct sockaddr_in, sin_port), sizeof(port));
     ip_format(&addr, ip);
-    snprintf(text, HTTP_ADDRESS_TEXT_MAX, addr.family == IP_V6 ? "[%s]:%u" : "%s:%u", ip, (unsigned)ntohs(port));
+    snprintf(text, HTTP_ADDRESS_TEXT_MAX, addr.family == IP_V6 ? "[%s]:%u" : "%s:%u", ip,
+             (unsigned)ntohs(port));
     return true;
 }

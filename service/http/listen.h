@@ -8,7 +8,8 @@
 #include "http.h"
 
 /* Bind and listen; ERR_USAGE says which address and why not. `text` receives the bound address. */
-int listen_open(const char *address, int *ret_fd, char text[HTTP_ADDRESS_TEXT_MAX], struct err *err) MUST_CHECK;
+int listen_open(const char *address, int *ret_fd, char text[HTTP_ADDRESS_TEXT_MAX],
+                struct err *err) MUST_CHECK;
 
 /* The address of a connected peer; false: neither IPv4 nor IPv6. */
 struct sockaddr;

@@ -44,6 +44,8 @@ int park_start(size_t max, void (*sweep)(void *arg), void *arg, struct park **re
                struct err *err) MUST_CHECK;
 /* Resume everything that waits; whatever comes later does not wait. */
 void park_release(struct park *park);
+/* Resume what waits for this user now, as if its time were over: its credential may have ended. */
+void park_hasten(struct park *park, const char *user);
 /* After park_release, with no request left. Accepts NULL. */
 void park_free(struct park *park);
 

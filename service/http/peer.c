@@ -5,6 +5,7 @@
  */
 #include "peer.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -40,8 +41,20 @@ void peer_answers(const struct peers *peers, struct peer *peer) {
     }
 }
 
+/* Has a crowd gone? glibc keeps what it freed below its newest blocks: a flood would show in the process's
+ * size for ever. */
+static bool crowd_has_gone(struct peers *peers, int64_t now_ms) {
+    if (peers->most - peers->count < PEERS_TRIM_COUNT || now_ms - peers->trimmed_ms < PEERS_TRIM_MS) {
+        return false;
+    }
+    peers->most = peers->count;
+    peers->trimmed_ms = now_ms;
+    return true;
+}
+
 void peers_sweep(struct peers *peers) {
     int64_t now_ms = clock_monotonic_ms();
+    bool trim;
 
     pthread_mutex_lock(&peers->lock);
     for (struct peer *peer = peers->first; peer != NULL; peer = peer->next) {
@@ -55,7 +68,11 @@ void peers_sweep(struct peers *peers) {
                       LOG_STR("text", "it took too long to send a request or to take an answer"));
         }
     }
+    trim = crowd_has_gone(peers, now_ms);
     pthread_mutex_unlock(&peers->lock);
+    if (trim) {
+        (void)malloc_trim(0);
+    }
 }
 
 struct peer *peer_new(struct peers *peers, struct MHD_Connection *connection) {
@@ -80,6 +97,10 @@ struct peer *peer_new(struct peers *peers, struct MHD_Connection *connection) {
         peer->next->prev = peer;
     }
     peers->first = peer;
+    peers->count++;
+    if (peers->count > peers->most) {
+        peers->most = peers->count;
+    }
     pthread_mutex_unlock(&peers->lock);
     return peer;
 }
@@ -97,6 +118,7 @@ void peer_free(struct peers *peers, struct peer *peer) {
     if (peer->next != NULL) {
         peer->next->prev = peer->prev;
     }
+    peers->count--;
     pthread_mutex_unlock(&peers->lock);
     free(peer);
 }

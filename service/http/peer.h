@@ -19,6 +19,10 @@
 #include "http.h"
 
 #define PEER_VERIFY_MS 60000 /* a client certificate's verification is worth that long */
+/* When so many connections have gone, the allocator is asked to give their memory back; that often at most.
+ */
+#define PEERS_TRIM_COUNT 512
+#define PEERS_TRIM_MS    10000
 
 enum peer_certificate { PEER_UNSEEN, PEER_NO_CERTIFICATE, PEER_GOOD, PEER_BAD };
 
@@ -34,15 +38,19 @@ struct peer {
     struct peer *prev, *next;    /* the list's lock */
 };
 
-/* The open connections. The lock guards the list and keeps its sockets open. */
+/* The open connections. The lock guards the list and its counts and keeps its sockets open. */
 struct peers {
     pthread_mutex_t lock;
     struct peer *first;
-    int64_t header_ms; /* for a request's headers, from the connection's opening or its last answer */
-    int64_t answer_ms; /* for taking an answer */
+    size_t count;
+    size_t most;        /* since memory was last given back */
+    int64_t trimmed_ms; /* monotonic; the sweep's own */
+    int64_t header_ms;  /* for a request's headers, from the connection's opening or its last answer */
+    int64_t answer_ms;  /* for taking an answer */
 };
 void peers_init(struct peers *peers, int64_t header_ms, int64_t answer_ms);
-/* Cut the connections whose deadline is over. Any thread. */
+/* Cut the connections whose deadline is over; give memory back after a crowd has gone. One thread, now and
+ * then. */
 void peers_sweep(struct peers *peers);
 
 /* NULL when memory is out. */

@@ -18,7 +18,7 @@
 #include "server.h"
 #include "trail.h"
 
-#define WAIT_JITTER 16 /* a wait is made longer by up to this part of it */
+#define WAIT_JITTER   16                    /* a wait is made longer by up to this part of it */
 #define ETAG_TEXT_MAX (DIGEST_TEXT_MAX + 4) /* with quotes and "-p" */
 
 /* A poll that waits. */
@@ -37,7 +37,9 @@ static void make_etag(const char *digest, bool passwords, char out[ETAG_TEXT_MAX
     memcpy(out + 1 + len, passwords ? "-p\"" : "\"", passwords ? 4 : 2);
 }
 
-static void unref_list(void *list) { node_list_unref(list); }
+static void unref_list(void *list) {
+    node_list_unref(list);
+}
 
 /* Takes over the reference, also on failure. */
 static int reply_list(struct request *request, struct node_list *list, struct err *err) {
@@ -91,14 +93,17 @@ static int wait_param(const struct request *request, int64_t *ret_ms, struct err
     bool understood = plain || duration_parse(text, strlen(text), &ns);
     int64_t ms = plain ? (int64_t)seconds * 1000 : ns / 1000000;
     if (!understood || ns < 0 || ms > HTTP_WAIT_MAX_S * 1000) {
-        return err_set(err, ERR_BAD_REQUEST, "wait=%.50s is not a time from 0s to %ds; write for example wait=30s", text,
+        return err_set(err, ERR_BAD_REQUEST,
+                       "wait=%.50s is not a time from 0s to %ds; write for example wait=30s", text,
                        HTTP_WAIT_MAX_S);
     }
     *ret_ms = ms;
     return 0;
 }
 
-static void on_changed(struct parked *parked) { park_wake(parked->arg); }
+static void on_changed(struct parked *parked) {
+    park_wake(parked->arg);
+}
 
 static bool withdraw(struct park_entry *entry) {
     struct poll *poll = (struct poll *)((char *)entry - offsetof(struct poll, entry));
@@ -122,7 +127,8 @@ static int park(struct request *request, struct poll *poll, const struct node_li
     bool changed = true;
     struct err ignored = ERR_INIT;
     /* A failure (the node is gone) comes out again, as an answer, when the poll is evaluated anew. */
-    bool armed = state_park(http->state, request->params[0], &poll->parked, &changed, &ignored) == 0 && !changed;
+    bool armed =
+        state_park(http->state, request->params[0], &poll->parked, &changed, &ignored) == 0 && !changed;
     park_settle(&poll->entry, armed);
     return 0;
 }
@@ -139,10 +145,11 @@ static int evaluate(struct request *request, struct poll *poll, struct err *err)
     struct node_list *list = NULL;
     if (state_node_list(request->http->state, node, &list, err) != 0) {
         if (err->code == ERR_NOT_FOUND) {
-            return err_set(err, ERR_NOT_FOUND,
-                           "nodes.projectcalico.org \"%s\" not found: a node has a peering list once its Node resource "
-                           "exists; create it with POST /apis/projectcalico.org/v3/nodes",
-                           node);
+            return err_set(
+                err, ERR_NOT_FOUND,
+                "nodes.projectcalico.org \"%s\" not found: a node has a peering list once its Node resource "
+                "exists; create it with POST /apis/projectcalico.org/v3/nodes",
+                node);
         }
         return -1;
     }
@@ -152,7 +159,8 @@ static int evaluate(struct request *request, struct poll *poll, struct err *err)
     make_etag(list->etag, revealed, etag);
     int result;
     if (known != NULL && etag_list_has(known, etag + 1, strlen(etag) - 2, true)) {
-        result = must_wait(request, poll) ? park(request, poll, list, err) : reply_not_modified(request, etag, err);
+        result = must_wait(request, poll) ? park(request, poll, list, err)
+                                          : reply_not_modified(request, etag, err);
     } else if (revealed) {
         result = reply_revealed(request, err);
     } else {

@@ -75,15 +75,16 @@ static int add_type_and_send(struct request *request, unsigned status, const cha
     return reply_send(request, status, response, err);
 }
 
-int reply_buffer(struct request *request, unsigned status, const char *type, struct buf *body, struct err *err) {
+int reply_buffer(struct request *request, unsigned status, const char *type, struct buf *body,
+                 struct err *err) {
     if (buf_failed(body)) {
         return err_no_memory(err);
     }
     size_t len = 0;
     char *bytes = buf_steal(body, &len);
-    struct MHD_Response *response =
-        bytes != NULL ? MHD_create_response_from_buffer_with_free_callback(len, bytes, free)
-                      : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = bytes != NULL
+                                        ? MHD_create_response_from_buffer_with_free_callback(len, bytes, free)
+                                        : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     if (response == NULL) {
         free(bytes);
         return err_no_memory(err);
@@ -136,7 +137,9 @@ void object_etag(const struct record *record, char out[OBJECT_ETAG_MAX]) {
     snprintf(out, OBJECT_ETAG_MAX, "\"%llu\"", (unsigned long long)record->revision);
 }
 
-static void unref_record(void *record) { record_unref(record); }
+static void unref_record(void *record) {
+    record_unref(record);
+}
 
 int reply_validators(struct MHD_Response *response, const char *etag, struct err *err) {
     if (reply_header(response, MHD_HTTP_HEADER_ETAG, etag, err) != 0 ||

@@ -20,10 +20,12 @@
 #define REPLY_WARNINGS_MAX 2048
 
 /* Add a header. Values are ours: without line breaks. */
-int reply_header(struct MHD_Response *response, const char *name, const char *value, struct err *err) MUST_CHECK;
+int reply_header(struct MHD_Response *response, const char *name, const char *value,
+                 struct err *err) MUST_CHECK;
 /* Queue with X-Request-Id and the request's warnings; takes the response over, also on failure.
  * `response` NULL is a failure (out of memory). */
-int reply_send(struct request *request, unsigned status, struct MHD_Response *response, struct err *err) MUST_CHECK;
+int reply_send(struct request *request, unsigned status, struct MHD_Response *response,
+               struct err *err) MUST_CHECK;
 
 /* The buffer's content is taken over when it is sent; a failed buffer is a failure. */
 int reply_buffer(struct request *request, unsigned status, const char *type, struct buf *body,

@@ -78,7 +78,8 @@ static void add_details(const struct request *request, const struct err *failure
     } else if (status == MHD_HTTP_GATEWAY_TIMEOUT) {
         /* By this cause client-go knows that it may list without a version instead. */
         buf_json_key(out, "causes");
-        buf_add_str(out, "[{\"reason\":\"ResourceVersionTooLarge\",\"message\":\"Too large resource version\"}]");
+        buf_add_str(out,
+                    "[{\"reason\":\"ResourceVersionTooLarge\",\"message\":\"Too large resource version\"}]");
     } else if (failure->field[0] != '\0' || (failure->code == ERR_INVALID && kind != NULL)) {
         /* Of an invalid object kubectl shows the causes only, each behind its field. */
         buf_json_key(out, "causes");
@@ -167,10 +168,10 @@ static int send_status(struct request *request, unsigned status, struct buf *bod
 
 int reply_failure_as(struct request *request, unsigned status, const char *reason, const struct err *failure,
                      struct err *err) {
-    const struct causes *causes = failure->code == ERR_INVALID && request->causes != NULL &&
-                                          request->causes->count > 0
-                                      ? request->causes
-                                      : NULL;
+    const struct causes *causes =
+        failure->code == ERR_INVALID && request->causes != NULL && request->causes->count > 0
+            ? request->causes
+            : NULL;
     struct buf message = BUF_INIT;
     struct buf body = BUF_INIT;
     add_message(request, failure, causes, &message);
@@ -196,7 +197,9 @@ int reply_deleted(struct request *request, const struct record *record, struct e
     const struct object *object = record->object;
     const struct kind_info *kind = kind_info(object->kind);
     struct buf body = BUF_INIT;
-    buf_add_str(&body, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Success\",\"details\":{");
+    buf_add_str(
+        &body,
+        "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Success\",\"details\":{");
     buf_json_member_str(&body, "name", object->meta.name);
     if (kind->group[0] != '\0') {
         buf_json_member_str(&body, "group", kind->group);

@@ -149,20 +149,23 @@ static bool copy_plain(const struct router_piece *piece, char out[REQUEST_PARAM_
     return true;
 }
 
-static int decode_params(struct request *request, const struct router_piece *pieces, size_t count, struct err *err) {
+static int decode_params(struct request *request, const struct router_piece *pieces, size_t count,
+                         struct err *err) {
     request->param_count = count;
     if (count == 1 && copy_plain(&pieces[0], request->param_kept)) {
         request->params[0] = request->param_kept;
         return 0;
     }
     for (size_t i = 0; i < count; i++) {
-        if (percent_decode(&request->arena, pieces[i].text, pieces[i].len, "path", &request->params[i], err) != 0) {
+        if (percent_decode(&request->arena, pieces[i].text, pieces[i].len, "path", &request->params[i],
+                           err) != 0) {
             request->param_count = 0;
             return -1;
         }
         if (strchr(request->params[i], '/') != NULL) {
             request->param_count = 0;
-            return err_set(err, ERR_BAD_REQUEST, "the path has an encoded \"/\" inside a name; no name has one");
+            return err_set(err, ERR_BAD_REQUEST,
+                           "the path has an encoded \"/\" inside a name; no name has one");
         }
     }
     return 0;
@@ -174,7 +177,8 @@ static int no_such_path(struct request *request, const char *path, size_t len, s
     if (percent_decode(&request->arena, path, len, "path", &decoded, err) != 0) {
         return -1;
     }
-    return err_set(err, ERR_NOT_FOUND, "the server could not find the requested resource: there is no path %.*s%s",
+    return err_set(err, ERR_NOT_FOUND,
+                   "the server could not find the requested resource: there is no path %.*s%s",
                    (int)(len > 200 ? 200 : len), path, len > 200 ? "…" : "");
 }
 
@@ -200,8 +204,8 @@ int request_route(struct request *request, const char *method, struct err *err) 
         char allow[ROUTER_ALLOW_MAX];
         router_allow(node, allow);
         request->allow = arena_strdup(&request->arena, allow);
-        return err_set(err, ERR_METHOD_NOT_ALLOWED, "the method %.20s is not allowed on this path; allowed: %s", method,
-                       allow);
+        return err_set(err, ERR_METHOD_NOT_ALLOWED,
+                       "the method %.20s is not allowed on this path; allowed: %s", method, allow);
     }
     /* Passwords come in Secrets, and in the documents of several kinds. */
     if (request->route->kind == KIND_SECRET ||
@@ -237,7 +241,11 @@ int request_parse_query(struct request *request, struct err *err) {
     }
     /* "+" means a space in a query, as forms and Go's url.Values write it. */
     char *text = arena_strdup(&request->arena, mark + 1);
-    request->query = arena_array(&request->arena, QUERY_MAX, sizeof(*request->query));
+    size_t room = 1;
+    for (const char *at = mark; (at = strchr(at, '&')) != NULL && room < QUERY_MAX; at++) {
+        room++;
+    }
+    request->query = arena_array(&request->arena, room, sizeof(*request->query));
     if (text == NULL || request->query == NULL) {
         return err_no_memory(err);
     }
@@ -277,8 +285,8 @@ bool request_query_flag(const struct request *request, const char *name) {
 
 const char *request_header(const struct request *request, const char *name) {
     const char *value = NULL;
-    if (MHD_lookup_connection_value_n(request->connection, MHD_HEADER_KIND, name, strlen(name), &value, NULL) !=
-        MHD_YES) {
+    if (MHD_lookup_connection_value_n(request->connection, MHD_HEADER_KIND, name, strlen(name), &value,
+                                      NULL) != MHD_YES) {
         return NULL;
     }
     return value;

@@ -24,7 +24,7 @@
 #define REQUEST_URI_KEEP 160
 /* A short, plain path parameter is kept in the request itself: most polls then need no arena at all. */
 #define REQUEST_PARAM_KEEP 64
-#define QUERY_MAX        64 /* parameters of one request */
+#define QUERY_MAX          64 /* parameters of one request */
 
 struct http;
 
@@ -47,19 +47,19 @@ struct request {
     const struct route *route;
     enum method method;
     enum request_phase phase;
-    bool failed;    /* `early` holds an error that is answered once the body is read */
+    bool failed;              /* `early` holds an error that is answered once the body is read */
     enum auth_answer allowed; /* what authorization said */
     unsigned retry_after_s;   /* with ERR_TOO_MANY_REQUESTS; 0 = the usual */
-    bool stream;    /* the answer goes on for as long as there is news: no time limit */
-    bool passwords; /* the answer may carry passwords */
-    bool cut_short; /* answered before its body was read: the connection needs a lingering close */
+    bool stream;              /* the answer goes on for as long as there is news: no time limit */
+    bool passwords;           /* the answer may carry passwords */
+    bool cut_short;           /* answered before its body was read: the connection needs a lingering close */
     unsigned status;
     unsigned shard;
     int64_t start_ns;
     uint64_t reply_bytes;
     const char *object_name; /* for Status details, when the path does not name it; NULL = the path */
-    const char *allow; /* with ERR_METHOD_NOT_ALLOWED: the Allow header */
-    size_t dropped; /* body bytes read and thrown away */
+    const char *allow;       /* with ERR_METHOD_NOT_ALLOWED: the Allow header */
+    size_t dropped;          /* body bytes read and thrown away */
 
     struct arena arena;
     struct buf body;
@@ -73,7 +73,7 @@ struct request {
 
     /* Called when a suspended connection comes back. As a route's handler. */
     int (*resume)(struct request *request, struct err *err);
-    void *work;                              /* the handler's own */
+    void *work;                               /* the handler's own */
     void (*cleanup)(struct request *request); /* of `work`, when the request ends; NULL = none */
 
     size_t uri_len;

@@ -46,7 +46,9 @@ static void finish_one(struct request *request) {
     }
 }
 
-static void on_done(struct write *write) { finish_one(write->arg); }
+static void on_done(struct write *write) {
+    finish_one(write->arg);
+}
 
 static int next_wave(struct request *request, struct err *err);
 
@@ -69,7 +71,8 @@ static int end_wave(struct request *request, struct err *err) {
     work->wave_count = 0;
     if (work->failure.code != ERR_NONE) {
         *err = work->failure;
-        return err_wrap(err, "deleting the collection stopped after %zu of %zu objects", work->next, work->count);
+        return err_wrap(err, "deleting the collection stopped after %zu of %zu objects", work->next,
+                        work->count);
     }
     return next_wave(request, err);
 }
@@ -125,8 +128,8 @@ static int next_wave(struct request *request, struct err *err) {
     return 0;
 }
 
-static int select_records(struct request *request, const struct selection *selection, struct collection_work *work,
-                          struct err *err) {
+static int select_records(struct request *request, const struct selection *selection,
+                          struct collection_work *work, struct err *err) {
     struct snapshot_cursor cursor;
     const struct record *record = snapshot_seek(&cursor, work->snapshot, request->route->kind, NULL);
     size_t room = record != NULL ? snapshot_remaining(&cursor) : 0;

@@ -24,7 +24,9 @@ const char *resource_name(const struct request *request) {
 
 const char *resource_namespace(const struct request *request) {
     const struct route *route = request->route;
-    return kind_info(route->kind)->namespaced && strstr(route->path, "{namespace}") != NULL ? request->params[0] : NULL;
+    return kind_info(route->kind)->namespaced && strstr(route->path, "{namespace}") != NULL
+               ? request->params[0]
+               : NULL;
 }
 
 const char *resource_key(const struct request *request, struct arena *arena) {
@@ -35,8 +37,8 @@ const char *resource_key(const struct request *request, struct arena *arena) {
 
 int resource_not_found(const struct request *request, struct err *err) {
     const struct kind_info *kind = kind_info(request->route->kind);
-    return err_set(err, ERR_NOT_FOUND, "%s%s%s \"%s\" not found", kind->plural, kind->group[0] != '\0' ? "." : "",
-                   kind->group, resource_name(request));
+    return err_set(err, ERR_NOT_FOUND, "%s%s%s \"%s\" not found", kind->plural,
+                   kind->group[0] != '\0' ? "." : "", kind->group, resource_name(request));
 }
 
 int resource_version_param(const struct request *request, uint64_t *ret, struct err *err) {
@@ -53,11 +55,13 @@ int resource_version_param(const struct request *request, uint64_t *ret, struct 
 
 int resource_reply_too_new(struct request *request, uint64_t wanted, uint64_t current, struct err *err) {
     struct err failure = ERR_INIT;
-    err_set(&failure, ERR_UNAVAILABLE, "Too large resource version: %" PRIu64 ", current: %" PRIu64, wanted, current);
+    err_set(&failure, ERR_UNAVAILABLE, "Too large resource version: %" PRIu64 ", current: %" PRIu64, wanted,
+            current);
     return reply_failure_as(request, MHD_HTTP_GATEWAY_TIMEOUT, "Timeout", &failure, err);
 }
 
-void resource_list_head(enum kind kind, uint64_t revision, const char *token, int64_t remaining, struct buf *out) {
+void resource_list_head(enum kind kind, uint64_t revision, const char *token, int64_t remaining,
+                        struct buf *out) {
     const struct kind_info *info = kind_info(kind);
     buf_add_char(out, '{');
     buf_json_member_str(out, "kind", info->list);
@@ -122,7 +126,8 @@ int handle_get(struct request *request, struct err *err) {
     if (not_older > current) {
         result = resource_reply_too_new(request, not_older, current, err);
     } else {
-        result = record != NULL ? reply_object(request, record, answer, err) : resource_not_found(request, err);
+        result =
+            record != NULL ? reply_object(request, record, answer, err) : resource_not_found(request, err);
     }
     picture_unref(picture);
     return result;
@@ -134,10 +139,10 @@ struct list_request {
     struct selection selection;
     enum media_answer answer;
     enum table_object object;
-    uint64_t limit;      /* 0 = all */
-    const char *after;   /* last key of the page before; NULL = the first page */
-    uint64_t revision;   /* of the page before, or resourceVersion of the query */
-    bool exact;          /* that revision and no other */
+    uint64_t limit;    /* 0 = all */
+    const char *after; /* last key of the page before; NULL = the first page */
+    uint64_t revision; /* of the page before, or resourceVersion of the query */
+    bool exact;        /* that revision and no other */
 };
 
 struct list_page {
@@ -156,10 +161,12 @@ static int parse_version_match(struct request *request, struct list_request *lis
         return 0;
     }
     if (strcmp(match, "Exact") != 0) {
-        return err_set(err, ERR_BAD_REQUEST, "resourceVersionMatch=%.50s is not one of Exact, NotOlderThan", match);
+        return err_set(err, ERR_BAD_REQUEST, "resourceVersionMatch=%.50s is not one of Exact, NotOlderThan",
+                       match);
     }
     if (list->revision == 0) {
-        return err_set(err, ERR_BAD_REQUEST, "resourceVersionMatch=Exact needs a resourceVersion other than 0");
+        return err_set(err, ERR_BAD_REQUEST,
+                       "resourceVersionMatch=Exact needs a resourceVersion other than 0");
     }
     list->exact = true;
     return 0;
@@ -182,12 +189,13 @@ static int parse_list(struct request *request, struct list_request *list, struct
         return err_set(err, ERR_BAD_REQUEST, "resourceVersion cannot be given together with continue");
     }
     list->exact = true;
-    return pages_parse_token(&request->arena, token, request->route->kind, &list->revision, &list->after, err);
+    return pages_parse_token(&request->arena, token, request->route->kind, &list->revision, &list->after,
+                             err);
 }
 
 /* The snapshot the list is made from, with a reference; *ret NULL: answered (too new). */
-static int choose_snapshot(struct request *request, const struct list_request *list, const struct snapshot **ret,
-                           struct err *err) {
+static int choose_snapshot(struct request *request, const struct list_request *list,
+                           const struct snapshot **ret, struct err *err) {
     struct picture *picture = state_picture(request->http->state);
     const struct snapshot *snapshot = snapshot_ref(picture->snapshot);
     picture_unref(picture);
@@ -205,7 +213,8 @@ static int choose_snapshot(struct request *request, const struct list_request *l
     snapshot = pages_find(request->http->pages, list->revision);
     if (snapshot == NULL) {
         return err_set(err, ERR_EXPIRED,
-                       "the list at resourceVersion %" PRIu64 " is no longer kept (pages are kept for some minutes); "
+                       "the list at resourceVersion %" PRIu64
+                       " is no longer kept (pages are kept for some minutes); "
                        "start the list again from its first page",
                        list->revision);
     }
@@ -274,8 +283,8 @@ static int write_page(enum kind kind, uint64_t revision, const struct list_reque
     return 0;
 }
 
-static int list_from(struct request *request, const struct snapshot *snapshot, const struct list_request *list,
-                     struct err *err) {
+static int list_from(struct request *request, const struct snapshot *snapshot,
+                     const struct list_request *list, struct err *err) {
     struct list_page page = {.records = NULL};
     struct buf body = BUF_INIT;
     int result = -1;

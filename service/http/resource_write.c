@@ -32,7 +32,8 @@ int write_parameters(struct request *request, struct write_parameters *ret, stru
     const char *dry_run = request_query(request, "dryRun");
     if (dry_run != NULL && dry_run[0] != '\0') {
         if (strcmp(dry_run, "All") != 0) {
-            return err_set(err, ERR_BAD_REQUEST, "dryRun=%.50s is not supported; the only value is All", dry_run);
+            return err_set(err, ERR_BAD_REQUEST, "dryRun=%.50s is not supported; the only value is All",
+                           dry_run);
         }
         ret->dry_run = true;
     }
@@ -45,7 +46,8 @@ int write_parameters(struct request *request, struct write_parameters *ret, stru
     } else if (strcmp(validation, "Ignore") == 0) {
         ret->unknown = CODEC_IGNORE;
     } else {
-        return err_set(err, ERR_BAD_REQUEST, "fieldValidation=%.50s is not one of Strict, Warn, Ignore", validation);
+        return err_set(err, ERR_BAD_REQUEST, "fieldValidation=%.50s is not one of Strict, Warn, Ignore",
+                       validation);
     }
     return 0;
 }
@@ -70,10 +72,10 @@ static int take_if_match(struct request *request, struct write *write, struct er
         }
     }
     picture_unref(picture);
-    if (strspn(header, " \t*") == strlen(header)) {
+    if (etag_list_is_any(header)) {
         text = "*";
         len = 1;
-    } else if (text == NULL && !etag_list_first(header, &text, &len)) {
+    } else if (text == NULL && (!etag_list_first(header, &text, &len) || memchr(text, '*', len) != NULL)) {
         return err_set(err, ERR_PRECONDITION_FAILED,
                        "If-Match holds no strong entity tag; send the ETag of the object, or *");
     }
@@ -96,7 +98,9 @@ static int check_if_none_match(struct request *request, const struct write *writ
         matches = etag_list_has(header, etag + 1, strlen(etag) - 2, true);
     }
     picture_unref(picture);
-    return matches ? err_set(err, ERR_PRECONDITION_FAILED, "the object exists, and If-None-Match forbids that") : 0;
+    return matches
+               ? err_set(err, ERR_PRECONDITION_FAILED, "the object exists, and If-None-Match forbids that")
+               : 0;
 }
 
 /* ---- submitting ---- */
@@ -107,7 +111,9 @@ static void cleanup(struct request *request) {
     arena_done(&work->object_arena);
 }
 
-static void on_done(struct write *write) { request_resume(write->arg); }
+static void on_done(struct write *write) {
+    request_resume(write->arg);
+}
 
 int write_merge_advice(struct request *request, const struct advice *advice, struct err *err) {
     if (advice->count == 0) {
@@ -197,10 +203,11 @@ static int submit(struct request *request, struct write_work *work, struct err *
     const char *preview = request_query(request, "preview");
     if (preview != NULL && preview[0] != '\0') {
         if (strcmp(preview, "peerings") != 0 || !write->dry_run) {
-            return err_set(err, ERR_BAD_REQUEST,
-                           "preview=%.50s is not understood; write dryRun=All&preview=peerings to see what a change "
-                           "would do to every node's sessions",
-                           preview);
+            return err_set(
+                err, ERR_BAD_REQUEST,
+                "preview=%.50s is not understood; write dryRun=All&preview=peerings to see what a change "
+                "would do to every node's sessions",
+                preview);
         }
         return preview_write(request, write, err);
     }
@@ -222,8 +229,8 @@ static void note_name(struct request *request, enum codec_syntax syntax) {
     struct codec_document *document = &whole;
     struct object *object = NULL;
     size_t count = 1;
-    if (syntax == CODEC_YAML && codec_split(syntax, request->body.data, request->body.len, 1, &request->arena, &document,
-                                            &count, &ignored) != 0) {
+    if (syntax == CODEC_YAML && codec_split(syntax, request->body.data, request->body.len, 1, &request->arena,
+                                            &document, &count, &ignored) != 0) {
         return;
     }
     if (syntax != CODEC_PROTOBUF && count == 1 &&
@@ -254,8 +261,8 @@ static int decode(struct request *request, struct write_work *work, const struct
     }
     causes_init(causes, &request->arena);
     request->causes = causes;
-    if (codec_decode(&options, request->body.data, request->body.len, &work->object_arena, &work->write.object, causes,
-                     advice, err) != 0) {
+    if (codec_decode(&options, request->body.data, request->body.len, &work->object_arena,
+                     &work->write.object, causes, advice, err) != 0) {
         if (err->code == ERR_INVALID && name == NULL) {
             note_name(request, options.syntax);
         }
@@ -285,7 +292,8 @@ int handle_replace(struct request *request, struct err *err) {
     struct write_work *work = new_work(request, WRITE_REPLACE, err);
     if (work == NULL || write_parameters(request, &parameters, err) != 0 ||
         decode(request, work, &parameters, resource_name(request), err) != 0 ||
-        take_if_match(request, &work->write, err) != 0 || check_if_none_match(request, &work->write, err) != 0) {
+        take_if_match(request, &work->write, err) != 0 ||
+        check_if_none_match(request, &work->write, err) != 0) {
         return -1;
     }
     work->write.dry_run = parameters.dry_run;
@@ -299,8 +307,8 @@ int handle_patch(struct request *request, struct err *err) {
         return -1;
     }
     struct write *write = &work->write;
-    if (media_patch(request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE), &write->patch_type, &write->syntax, err) !=
-        0) {
+    if (media_patch(request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE), &write->patch_type, &write->syntax,
+                    err) != 0) {
         return -1;
     }
     if (write->patch_type == PATCH_STRATEGIC && write->kind != KIND_SECRET) {
@@ -329,7 +337,8 @@ int write_delete_options(struct request *request, struct delete_options *ret, st
     enum codec_syntax syntax;
     if (write_parameters(request, &parameters, err) != 0 ||
         media_document(request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE), true, &syntax, err) != 0 ||
-        codec_decode_delete_options(syntax, request->body.data, request->body.len, &request->arena, ret, err) != 0) {
+        codec_decode_delete_options(syntax, request->body.data, request->body.len, &request->arena, ret,
+                                    err) != 0) {
         return -1;
     }
     ret->dry_run = ret->dry_run || parameters.dry_run;
@@ -340,7 +349,8 @@ int handle_delete(struct request *request, struct err *err) {
     struct delete_options options = {.uid = NULL};
     struct write_work *work = new_work(request, WRITE_DELETE, err);
     if (work == NULL || write_delete_options(request, &options, err) != 0 ||
-        take_if_match(request, &work->write, err) != 0 || check_if_none_match(request, &work->write, err) != 0) {
+        take_if_match(request, &work->write, err) != 0 ||
+        check_if_none_match(request, &work->write, err) != 0) {
         return -1;
     }
     work->write.if_uid = options.uid;

@@ -12,27 +12,25 @@
 #define OURS  "/apis/bgppeerd.io/v1/"
 
 /* The seven verbs of a kind below `base`. Reading rows come first: they are matched most. */
-#define RESOURCE_AT(base, plural, a_kind)                                                                      \
-    {METHOD_GET, base plural "/{name}", "get", plural, a_kind, ROUTE_PLAIN, handle_get},                       \
-        {METHOD_GET, base plural, "list", plural, a_kind, ROUTE_PLAIN, handle_list},                           \
-        {METHOD_POST, base plural, "create", plural, a_kind, ROUTE_BODY, handle_create},                       \
-        {METHOD_PUT, base plural "/{name}", "update", plural, a_kind, ROUTE_BODY, handle_replace},             \
-        {METHOD_PATCH, base plural "/{name}", "patch", plural, a_kind, ROUTE_BODY, handle_patch},              \
-        {METHOD_DELETE, base plural "/{name}", "delete", plural, a_kind, ROUTE_BODY, handle_delete},           \
-    {                                                                                                          \
-        METHOD_DELETE, base plural, "deletecollection", plural, a_kind, ROUTE_BODY, handle_delete_collection   \
+#define RESOURCE_AT(base, plural, a_kind)                                                                    \
+    {METHOD_GET, base plural "/{name}", "get", plural, a_kind, ROUTE_PLAIN, handle_get},                     \
+        {METHOD_GET, base plural, "list", plural, a_kind, ROUTE_PLAIN, handle_list},                         \
+        {METHOD_POST, base plural, "create", plural, a_kind, ROUTE_BODY, handle_create},                     \
+        {METHOD_PUT, base plural "/{name}", "update", plural, a_kind, ROUTE_BODY, handle_replace},           \
+        {METHOD_PATCH, base plural "/{name}", "patch", plural, a_kind, ROUTE_BODY, handle_patch},            \
+        {METHOD_DELETE, base plural "/{name}", "delete", plural, a_kind, ROUTE_BODY, handle_delete}, {       \
+        METHOD_DELETE, base plural, "deletecollection", plural, a_kind, ROUTE_BODY, handle_delete_collection \
     }
 #define RESOURCE(plural, a_kind) RESOURCE_AT(GROUP, plural, a_kind)
 
 /* A document that is not about one kind. */
-#define DOCUMENT(path, flags, handler)                                                                         \
-    {                                                                                                          \
-        METHOD_GET, path, "get", NULL, ROUTE_KIND_NONE, flags, handler                                         \
-    }
+#define DOCUMENT(path, flags, handler)                                                                       \
+    { METHOD_GET, path, "get", NULL, ROUTE_KIND_NONE, flags, handler }
 
 static const struct route ROUTES[] = {
     /* The poll of every node, all the time: first. */
-    {METHOD_GET, GROUP "nodes/{name}/peerings", "get", "nodes/peerings", KIND_NODE, ROUTE_PLAIN, handle_peerings},
+    {METHOD_GET, GROUP "nodes/{name}/peerings", "get", "nodes/peerings", KIND_NODE, ROUTE_PLAIN,
+     handle_peerings},
     RESOURCE("nodes", KIND_NODE),
     RESOURCE("bgppeers", KIND_BGPPEER),
     RESOURCE("bgpconfigurations", KIND_BGPCONFIGURATION),
@@ -52,17 +50,19 @@ static const struct route ROUTES[] = {
     {METHOD_GET, OURS "tokens/{name}", "get", "tokens", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_token_get},
     {METHOD_GET, OURS "tokens", "list", "tokens", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_token_list},
     {METHOD_POST, OURS "tokens", "create", "tokens", ROUTE_KIND_NONE, ROUTE_BODY, handle_token_create},
-    {METHOD_DELETE, OURS "tokens/{name}", "delete", "tokens", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_token_delete},
+    {METHOD_DELETE, OURS "tokens/{name}", "delete", "tokens", ROUTE_KIND_NONE, ROUTE_PLAIN,
+     handle_token_delete},
     {METHOD_GET, OURS "vault", "get", "vault", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_vault},
-    {METHOD_POST, OURS "vault/rotations", "create", "vault", ROUTE_KIND_NONE, ROUTE_BODY, handle_vault_rotate},
+    {METHOD_POST, OURS "vault/rotations", "create", "vault", ROUTE_KIND_NONE, ROUTE_BODY,
+     handle_vault_rotate},
     {METHOD_POST, OURS "vault/rootkeychanges", "create", "vault", ROUTE_KIND_NONE, ROUTE_BODY,
      handle_vault_change_root},
     {METHOD_DELETE, OURS "vault/rootkeychanges", "delete", "vault", ROUTE_KIND_NONE, ROUTE_PLAIN,
      handle_vault_cancel_root},
     {METHOD_GET, OURS "backup", "get", "backups", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_backup},
     {METHOD_GET, OURS "audit", "list", "audit", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_audit},
-    {METHOD_POST, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "create", "selfsubjectaccessreviews",
-     ROUTE_KIND_NONE, ROUTE_BODY, handle_access_review},
+    {METHOD_POST, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "create",
+     "selfsubjectaccessreviews", ROUTE_KIND_NONE, ROUTE_BODY, handle_access_review},
     {METHOD_POST, "/apis/authentication.k8s.io/v1/selfsubjectreviews", "create", "selfsubjectreviews",
      ROUTE_KIND_NONE, ROUTE_BODY, handle_self_review},
 

@@ -54,12 +54,13 @@ static int start_daemon(struct http *http, const struct http_options *options, s
     if (connections < threads) {
         connections = threads;
     }
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ERROR_LOG |
-                     (listener->tls ? MHD_USE_TLS : 0);
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO |
+                     MHD_USE_ERROR_LOG | (listener->tls ? MHD_USE_TLS : 0);
     struct MHD_OptionItem more[5];
     size_t n = 0;
     if (threads > 1) { /* a pool of one is refused; one thread is the default */
-        more[n++] = (struct MHD_OptionItem){.option = MHD_OPTION_THREAD_POOL_SIZE, .value = (intptr_t)threads};
+        more[n++] =
+            (struct MHD_OptionItem){.option = MHD_OPTION_THREAD_POOL_SIZE, .value = (intptr_t)threads};
     }
     if (options->connections_per_address > 0) {
         more[n++] = (struct MHD_OptionItem){.option = MHD_OPTION_PER_IP_CONNECTION_LIMIT,
@@ -75,12 +76,14 @@ static int start_daemon(struct http *http, const struct http_options *options, s
         flags, 0, NULL, NULL, dispatch_request, http, MHD_OPTION_LISTEN_SOCKET, listener->fd,
         MHD_OPTION_EXTERNAL_LOGGER, on_library_message, NULL, MHD_OPTION_CONNECTION_LIMIT, connections,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)HTTP_IDLE_SECONDS, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_URI_LOG_CALLBACK,
-        dispatch_uri, http, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
-        dispatch_connection, http, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+        (unsigned)HTTP_IDLE_SECONDS, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+        MHD_OPTION_URI_LOG_CALLBACK, dispatch_uri, http, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed,
+        http, MHD_OPTION_NOTIFY_CONNECTION, dispatch_connection, http, MHD_OPTION_ARRAY, more,
+        MHD_OPTION_END);
     if (listener->daemon == NULL) {
-        return err_set(err, ERR_UNAVAILABLE, "cannot serve on %s: libmicrohttpd did not start (%u threads, %u "
-                                             "connections); is the limit of open files or threads too low?",
+        return err_set(err, ERR_UNAVAILABLE,
+                       "cannot serve on %s: libmicrohttpd did not start (%u threads, %u "
+                       "connections); is the limit of open files or threads too low?",
                        listener->text, threads, connections);
     }
     return 0;
@@ -99,9 +102,11 @@ static int start_access(struct http *http, const struct http_options *options, s
     size_t keep = options->audit_keep > 0 ? options->audit_keep : HTTP_AUDIT_KEEP_DEFAULT;
     size_t count;
     http->no_auth = options->no_auth;
-    peers_init(&http->peers,
-               1000 * (int64_t)(options->header_seconds > 0 ? options->header_seconds : HTTP_HEADER_SECONDS_DEFAULT),
-               1000 * (int64_t)(options->answer_seconds > 0 ? options->answer_seconds : HTTP_ANSWER_SECONDS_DEFAULT));
+    peers_init(
+        &http->peers,
+        1000 * (int64_t)(options->header_seconds > 0 ? options->header_seconds : HTTP_HEADER_SECONDS_DEFAULT),
+        1000 *
+            (int64_t)(options->answer_seconds > 0 ? options->answer_seconds : HTTP_ANSWER_SECONDS_DEFAULT));
     http->routes = routes_all(&count);
     http->access = calloc(count, sizeof(*http->access));
     if (http->access == NULL) {
@@ -133,39 +138,44 @@ static int start_rooms(struct http *http, const struct http_options *options, st
     if (router_init(&http->router, routes, count, err) != 0 ||
         documents_init(&http->documents, http->version, err) != 0 || pages_new(&http->pages, err) != 0 ||
         linger_start(&http->linger, err) != 0 || worker_start(&http->worker, err) != 0 ||
-        worker_start(&http->slow_worker, err) != 0 ||
-        start_access(http, options, err) != 0 || park_start(parked, sweep, http, &http->park, err) != 0) {
+        worker_start(&http->slow_worker, err) != 0 || start_access(http, options, err) != 0 ||
+        park_start(parked, sweep, http, &http->park, err) != 0) {
         return -1;
     }
     return 0;
 }
 
-/* Secure unless somebody says otherwise: nothing beyond this machine without encryption or without a credential. */
-static int check_listener(const struct http_options *options, const char *text, bool *ret_tls, struct err *err) {
+/* Secure unless somebody says otherwise: nothing beyond this machine without encryption or without a
+ * credential. */
+static int check_listener(const struct http_options *options, const char *text, bool *ret_tls,
+                          struct err *err) {
     struct http_listen_address address;
     if (http_address_parse(text, &address, err) != 0) {
         return -1;
     }
     bool tls = address.scheme == HTTP_TLS || (address.scheme == HTTP_EITHER && options->tls_cert != NULL);
     if (tls && options->tls_cert == NULL) {
-        return err_set(err, ERR_USAGE,
-                       "--listen %s needs --tls-cert and --tls-key; \"bgppeerd tls init\" makes both for those who "
-                       "have none",
-                       text);
+        return err_set(
+            err, ERR_USAGE,
+            "--listen %s needs --tls-cert and --tls-key; \"bgppeerd tls init\" makes both for those who "
+            "have none",
+            text);
     }
     bool loopback = http_address_is_loopback(&address);
     if (!loopback && options->no_auth) {
-        return err_set(err, ERR_USAGE,
-                       "--listen %s can be reached from other machines, and with --no-auth everybody there could "
-                       "change the network's routing; listen on 127.0.0.1 or [::1], or leave --no-auth out",
-                       text);
+        return err_set(
+            err, ERR_USAGE,
+            "--listen %s can be reached from other machines, and with --no-auth everybody there could "
+            "change the network's routing; listen on 127.0.0.1 or [::1], or leave --no-auth out",
+            text);
     }
     if (!loopback && !tls && !options->insecure_http) {
-        return err_set(err, ERR_USAGE,
-                       "--listen %s can be reached from other machines, and without TLS tokens and passwords would "
-                       "cross the network readable: give --tls-cert and --tls-key (\"bgppeerd tls init\" makes "
-                       "them), or say --insecure-http if something in front encrypts",
-                       text);
+        return err_set(
+            err, ERR_USAGE,
+            "--listen %s can be reached from other machines, and without TLS tokens and passwords would "
+            "cross the network readable: give --tls-cert and --tls-key (\"bgppeerd tls init\" makes "
+            "them), or say --insecure-http if something in front encrypts",
+            text);
     }
     *ret_tls = tls;
     return 0;
@@ -247,7 +257,9 @@ bool http_is_tls(const struct http *http, size_t index) {
     return index < http->listener_count && http->listeners[index].tls;
 }
 
-int http_reload(struct http *http, struct err *err) { return http->tls != NULL ? tls_reload(http->tls, err) : 0; }
+int http_reload(struct http *http, struct err *err) {
+    return http->tls != NULL ? tls_reload(http->tls, err) : 0;
+}
 
 /* ---- stopping ---- */
 
@@ -272,10 +284,12 @@ static void stop_accepting(struct http *http) {
     }
 }
 
-/* Wait until nothing is in progress, or the time for it is over. */
+/* Wait until nothing is in progress, or the time for it is over. A request may have been answered before the
+ * thread that resumed it has counted it out of `suspended`. */
 static void drain(struct http *http) {
     int64_t deadline = clock_monotonic_ms() + HTTP_DRAIN_MS;
-    while (active_requests(http) > 0 && clock_monotonic_ms() < deadline) {
+    while ((active_requests(http) > 0 || atomic_load(&http->suspended) > 0) &&
+           clock_monotonic_ms() < deadline) {
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     }
 }

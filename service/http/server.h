@@ -39,7 +39,7 @@
  * header and parameter. The rest must hold the answer's headers. */
 #define HTTP_HEADER_MAX   (7 * 1024)
 #define HTTP_HEADER_EACH  64
-#define HTTP_IDLE_SECONDS      30
+#define HTTP_IDLE_SECONDS 30
 /* A body must be complete this long after its headers, however steadily it trickles. */
 #define HTTP_BODY_MS 30000
 /* Bytes of an unwanted body that are read and dropped, so that the client gets to see the answer. */
@@ -53,9 +53,9 @@ struct http_shard {
 };
 
 /* Defaults of the limits of callers; http.h has their meaning. */
-#define HTTP_AUDIT_KEEP_DEFAULT          10000
-#define HTTP_HEADER_SECONDS_DEFAULT      40
-#define HTTP_ANSWER_SECONDS_DEFAULT      300
+#define HTTP_AUDIT_KEEP_DEFAULT     10000
+#define HTTP_HEADER_SECONDS_DEFAULT 40
+#define HTTP_ANSWER_SECONDS_DEFAULT 300
 
 struct http_listener {
     struct MHD_Daemon *daemon;
@@ -68,15 +68,15 @@ struct http {
     struct state *state;
     const char *version;
     struct router router;
-    const struct route *routes;   /* the table */
-    struct route_access *access;  /* what each of them asks for */
-    bool no_auth;                 /* everybody is admin */
-    struct tls *tls;              /* NULL: no listener has TLS */
+    const struct route *routes;  /* the table */
+    struct route_access *access; /* what each of them asks for */
+    bool no_auth;                /* everybody is admin */
+    struct tls *tls;             /* NULL: no listener has TLS */
     struct audit *audit;
-    struct limiter *requests;     /* per user; NULL = no limit */
-    struct limiter *failures;     /* of authentication, per address; NULL = no limit */
-    struct peers peers;           /* the open connections */
-    struct limiter *refusals;     /* entries of the audit trail, per address */
+    struct limiter *requests; /* per user; NULL = no limit */
+    struct limiter *failures; /* of authentication, per address; NULL = no limit */
+    struct peers peers;       /* the open connections */
+    struct limiter *refusals; /* entries of the audit trail, per address */
     struct documents documents;
     struct park *park;
     struct pages *pages;
@@ -87,8 +87,8 @@ struct http {
     struct shown_previews previews;
     size_t listener_count;
     struct http_listener listeners[HTTP_LISTEN_MAX];
-    atomic_bool stopping;      /* no new waiting; connections are closed after their answer */
-    atomic_uint suspended;     /* connections that libmicrohttpd holds for us */
+    atomic_bool stopping;  /* no new waiting; connections are closed after their answer */
+    atomic_uint suspended; /* connections that libmicrohttpd holds for us */
     atomic_uint watches;
     unsigned watches_max;
     atomic_uint next_shard;

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "tls_memory.h"
 
 #define CHAIN_MAX  8 /* certificates of one chain, ours or a client's */
 #define GROUPS_MAX 16
@@ -199,6 +200,7 @@ int tls_new(const char *cert_file, const char *key_file, const char *client_ca_f
     if (tls == NULL) {
         return err_no_memory(err);
     }
+    tls_memory_wipe();
     pthread_mutex_init(&tls->lock, NULL);
     tls->cert_file = strdup(cert_file);
     tls->key_file = strdup(key_file);

@@ -74,6 +74,10 @@ static int answer(struct request *request, struct err *err) {
     }
     trail_token(request, token, work->write.revoke);
     if (work->write.revoke) {
+        struct principal holder;
+
+        token_principal(token, &holder);
+        park_hasten(request->http->park, holder.user);
         buf_add_str(&body,
                     "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Success\","
                     "\"details\":{\"group\":\"bgppeerd.io\",\"kind\":\"tokens\"");

@@ -11,11 +11,19 @@
 #include "peer.h"
 #include "server.h"
 
+#define SHOWN_MAX 512 /* of a text that had to be masked */
+
 static void add(const struct request *request, struct audit_entry *entry, const char *detail) {
+    char resource[SHOWN_MAX], name[SHOWN_MAX], shown[SHOWN_MAX];
+
+    /* Paths and names are what the client wrote, and some clients put their tokens there. */
+    entry->resource = token_masked(entry->resource, resource, sizeof resource);
+    entry->name = entry->name != NULL ? token_masked(entry->name, name, sizeof name) : NULL;
+    entry->request = request->id;
+    detail = token_masked(detail, shown, sizeof shown);
     entry->time_ms = clock_realtime_ms();
     entry->user = request->principal.user;
     entry->source = peer_address(request->connection);
-    entry->request = request->id;
     audit_add(request->http->audit, entry);
     log_event(entry->event == AUDIT_DENIED || entry->event == AUDIT_UNAUTHORIZED ? LOG_WARN : LOG_INFO,
               "audit", LOG_STR("type", audit_event_name(entry->event)), LOG_STR("user", entry->user),

@@ -26,6 +26,24 @@ static uint32_t next_code_point(const unsigned char **at) {
     return more == 0 && c >= 0x80 ? 0xfffd : value;
 }
 
+/* One code point as it may stand in a header; its length. Nearly all are plain ASCII. */
+static size_t format_code_point(uint32_t c, char out[16]) {
+    if (c < 0x20 || c == 0x7f) {
+        out[0] = ' ';
+        return 1;
+    }
+    if (c == '"' || c == '\\') {
+        out[0] = '\\';
+        out[1] = (char)c;
+        return 2;
+    }
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    return (size_t)snprintf(out, 16, c < 0x10000 ? "\\\\u%04x" : "\\\\U%08x", (unsigned)c);
+}
+
 size_t warning_format(const char *text, char out[WARNING_VALUE_MAX]) {
     /* What must still fit behind the text: "..." and the closing quote with its NUL. */
     const size_t tail = 5;
@@ -33,19 +51,7 @@ size_t warning_format(const char *text, char out[WARNING_VALUE_MAX]) {
     const unsigned char *at = (const unsigned char *)text;
     while (*at != '\0') {
         char piece[16];
-        uint32_t c = next_code_point(&at);
-        if (c < 0x20 || c == 0x7f) {
-            snprintf(piece, sizeof(piece), " ");
-        } else if (c == '"' || c == '\\') {
-            snprintf(piece, sizeof(piece), "\\%c", (char)c);
-        } else if (c < 0x80) {
-            snprintf(piece, sizeof(piece), "%c", (char)c);
-        } else if (c < 0x10000) {
-            snprintf(piece, sizeof(piece), "\\\\u%04x", (unsigned)c);
-        } else {
-            snprintf(piece, sizeof(piece), "\\\\U%08x", (unsigned)c);
-        }
-        size_t len = strlen(piece);
+        size_t len = format_code_point(next_code_point(&at), piece);
         if (n + len + tail > WARNING_VALUE_MAX) {
             n += (size_t)snprintf(out + n, WARNING_VALUE_MAX - n, "...");
             break;

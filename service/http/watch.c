@@ -9,6 +9,7 @@
  *
  * The watch belongs to its connection's thread, except while it is parked.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -25,9 +26,10 @@
 #include "server.h"
 #include "table.h"
 
-#define WATCH_BLOCK       4096  /* bytes asked for at a time */
-#define WATCH_FILL        16384 /* stop collecting events for one write beyond this */
-#define WATCH_EVENTS      64    /* read from the history at a time */
+/* Small, because a thousand watches have each touched this much of their connections' memory. */
+#define WATCH_BLOCK       2048  /* bytes sent at a time */
+#define WATCH_FILL        2048  /* stop collecting events for one write beyond this */
+#define WATCH_EVENTS      8     /* read from the history at a time */
 #define WATCH_LOOK_MS     30000 /* how often an idle client is looked at */
 #define WATCH_BOOKMARK_MS 60000
 #define WATCH_SECONDS_MAX 86400
@@ -206,7 +208,11 @@ static bool client_has_gone(const struct watch *watch) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(watch->request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     char byte;
-    return info != NULL && recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    if (info == NULL) {
+        return false;
+    }
+    ssize_t got = recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 static ssize_t wait_for_news(struct watch *watch) {
@@ -255,6 +261,9 @@ static ssize_t read_events(void *cls, uint64_t position, char *bytes, size_t max
         }
     }
     size_t len = watch->out.len - watch->sent < max ? watch->out.len - watch->sent : max;
+    if (len > WATCH_BLOCK) {
+        len = WATCH_BLOCK;
+    }
     memcpy(bytes, watch->out.data + watch->sent, len);
     watch->sent += len;
     watch->request->reply_bytes += len;

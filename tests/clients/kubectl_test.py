@@ -105,7 +105,7 @@ class Session:
         self.environment = {"HOME": self.folder, "PATH": os.environ["PATH"], "KUBECONFIG": os.path.join(self.folder, "config")}
         with open("api/kubeconfig.example", encoding="utf-8") as file:
             config = yaml.safe_load(file)
-        config["clusters"][0]["cluster"] = {"server": service.url}
+        config["clusters"][0]["cluster"]["server"] = service.url
         self.write("config", json.dumps(config))
         version = json.loads(self.run("version", "--client", "-o", "json").out)["clientVersion"]["gitVersion"]
         self.version = tuple(int(n) for n in re.match(r"v(\d+)\.(\d+)", version).groups())

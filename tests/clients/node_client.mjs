@@ -1,13 +1,13 @@
 // What JavaScript programs do, with @kubernetes/client-node 1.x: objects, Secrets, watches, an informer that outlives a
 // restart of the service. Prints "ok WHAT" or "not ok WHAT: WHY" for each check.
 //
-//     node node_client.mjs URL FOLDER      FOLDER has node_modules; lines on standard input answer "RESTART"
+//     node node_client.mjs KUBECONFIG FOLDER      FOLDER has node_modules; lines on standard input answer "RESTART"
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import path from 'node:path';
 
-const [url, folder] = process.argv.slice(2);
+const [kubeconfig, folder] = process.argv.slice(2);
 const require = createRequire(path.join(path.resolve(folder), 'package.json'));
 const k8s = await import(pathToFileURL(require.resolve('@kubernetes/client-node')));
 
@@ -17,13 +17,7 @@ const peers = { group, version, plural: 'bgppeers' };
 const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
 const config = new k8s.KubeConfig();
-config.loadFromOptions({
-  // The client takes http:// only with skipTLSVerify.
-  clusters: [{ name: 'bgppeerd', server: url, skipTLSVerify: true }],
-  users: [{ name: 'someone' }],
-  contexts: [{ name: 'here', cluster: 'bgppeerd', user: 'someone' }],
-  currentContext: 'here',
-});
+config.loadFromFile(kubeconfig);
 const custom = config.makeApiClient(k8s.CustomObjectsApi);
 const core = config.makeApiClient(k8s.CoreV1Api);
 const merge = k8s.setHeaderOptions('Content-Type', k8s.PatchStrategy.MergePatch);

@@ -22,7 +22,10 @@ def main():
         return skip("@kubernetes/client-node is not installed")
     passed = failed = 0
     with Service() as service:
-        script = subprocess.Popen(["node", "tests/clients/node_client.mjs", service.url, FOLDER], stdin=subprocess.PIPE,
+        config = os.path.join(service.folder, "kubeconfig")
+        with open("api/kubeconfig.example", encoding="utf-8") as example, open(config, "w", encoding="utf-8") as file:
+            file.write(example.read().replace("http://127.0.0.1:8080", service.url))
+        script = subprocess.Popen(["node", "tests/clients/node_client.mjs", config, FOLDER], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, text=True)
         for line in script.stdout:
             if line.startswith("ok "):

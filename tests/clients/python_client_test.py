@@ -38,8 +38,11 @@ class PythonClientTest(unittest.TestCase):
         cls.service = Service()
         cls.addClassCleanup(cls.service.close)
         cls.service.start()
+        config = os.path.join(cls.service.folder, "kubeconfig")
+        with open("api/kubeconfig.example", encoding="utf-8") as example, open(config, "w", encoding="utf-8") as file:
+            file.write(example.read().replace("http://127.0.0.1:8080", cls.service.url))
         configuration = kubernetes.client.Configuration()
-        configuration.host = cls.service.url
+        kubernetes.config.load_kube_config(config, client_configuration=configuration)
         cls.client = kubernetes.client.ApiClient(configuration)
         cls.custom = kubernetes.client.CustomObjectsApi(cls.client)
         cls.core = kubernetes.client.CoreV1Api(cls.client)

@@ -3,9 +3,7 @@ import http.client
 import json
 import os
 import re
-import socket
 import subprocess
-import tempfile
 import time
 import unittest
 
@@ -302,6 +300,19 @@ class TokenTest(unittest.TestCase):
     def run_token(self, service, *arguments):
         return subprocess.run([PROGRAM, "token", *arguments, "--data-dir", service.data], capture_output=True, text=True, timeout=60)
 
+    def test_no_token_is_logged_wherever_it_was_put(self):
+        with Service(auth=True) as service:
+            secret = service.token[21:]
+            for path in (f"{GROUP}/nodes?access_token={service.token}", f"{OURS}/tokens/{service.token}", f"/{service.token}/{service.token}?x"):
+                for authorization in (None, f"Bearer {service.token}"):
+                    service.request("GET", path, headers={"Authorization": authorization})
+            viewer = service.request("POST", f"{OURS}/tokens", body={"spec": {"role": "viewer"}}).json()["status"]["token"]
+            service.request("DELETE", f"{OURS}/tokens/{service.token}", headers={"Authorization": f"Bearer {viewer}"})
+            self.assertNotIn(secret, service.request("GET", f"{OURS}/audit").body.decode())
+            service.stop()
+            self.assertIn(f"access_token={service.token[:21]}***", service.log())
+            self.assertNotIn(secret, service.log())
+
     def test_command_line_running_and_stopped(self):
         with Service(auth=True) as service:
             made = self.run_token(service, "create", "--role", "node", "--node", "n1", "--expires", "90d", "--description", "d")
@@ -329,127 +340,6 @@ class TokenTest(unittest.TestCase):
                               ("create", "--role", "viewer", "--expires", "soon"), ("create", "--role", "node", "--node", "-")):
                 failed = self.run_token(service, *arguments)
                 self.assertEqual((failed.returncode, failed.stdout), (2, ""), arguments)
-
-
-class SettingsTest(unittest.TestCase):
-    def refused(self, *arguments):
-        with tempfile.TemporaryDirectory() as folder:
-            data = os.path.join(folder, "data")
-            done = subprocess.run([PROGRAM, "serve", "--data-dir", data, *arguments], capture_output=True, text=True, timeout=60)
-            self.assertEqual(done.returncode, 2, done.stderr)
-            self.assertFalse(os.path.exists(data))
-            return done.stderr
-
-    def test_what_would_be_open_to_others(self):
-        self.assertIn("--no-auth", self.refused("--listen", "0.0.0.0:0", "--no-auth"))
-        self.assertIn("--no-auth", self.refused("--listen", "127.0.0.1:0", "--listen", "[::]:0", "--no-auth", "--insecure-http"))
-        self.assertIn("--insecure-http", self.refused("--listen", "0.0.0.0:0"))
-        self.assertIn("--tls-cert", self.refused("--listen", "https://127.0.0.1:0"))
-        self.assertIn("together", self.refused("--tls-cert", "x"))
-        self.assertIn("--client-ca", self.refused("--client-ca", "x"))
-
-    def test_no_auth_warns_and_shows_passwords_only_when_asked(self):
-        with Service() as service:
-            self.assertRegex(service.log(), "level=warn event=no-auth")
-            who = service.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body={}).json()
-            self.assertEqual(who["status"]["userInfo"]["username"], "anonymous")
-
-    def test_requests_per_second(self):
-        with Service("--max-requests", "5", auth=True) as service:
-            statuses = [service.request("GET", f"{GROUP}/nodes") for _ in range(20)]
-            self.assertEqual([answer.status for answer in statuses[:9]], [200] * 9)
-            refused = [answer for answer in statuses if answer.status == 429]
-            self.assertGreaterEqual(len(refused), 5)
-            self.assertEqual(refused[0].headers["Retry-After"], "1")
-            self.assertEqual(refused[0].json()["reason"], "TooManyRequests")
-            self.assertEqual(service.request("GET", "/livez").status, 200)  # who asks nothing is not counted
-            time.sleep(1.1)
-            self.assertEqual(service.request("GET", f"{GROUP}/nodes").status, 200)
-
-    def test_failed_authentications(self):
-        with Service("--max-auth-failures", "3", auth=True) as service:
-            def guess():
-                return service.request("GET", f"{GROUP}/nodes", headers={"Authorization": "Bearer bpd_guess"})
-
-            answers = [guess() for _ in range(5)]
-            self.assertEqual([answer.status for answer in answers], [401, 401, 401, 429, 429])
-            self.assertGreater(int(answers[3].headers["Retry-After"]), 1)
-            self.assertEqual(service.request("GET", f"{GROUP}/nodes").status, 200)  # a good credential is not held up
-
-    def test_connections_per_address(self):
-        with Service("--max-connections-per-address", "3") as service:
-            held = []
-            for _ in range(6):
-                connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=5)
-                try:
-                    connection.request("GET", "/livez")
-                    connection.getresponse().read()
-                    held.append(connection)
-                except (OSError, http.client.HTTPException):
-                    connection.close()
-            self.assertEqual(len(held), 3)
-            for connection in held:
-                connection.close()
-
-
-class SlowClientTest(unittest.TestCase):
-    """Clients that trickle, which no idle time-out sees, are cut; the others are not."""
-
-    def trickle(self, connection, data, until):
-        """Send byte by byte until the other side has closed; when it did."""
-        connection.settimeout(0.2)
-        for byte in data:
-            if time.monotonic() > until:
-                break
-            try:
-                connection.send(bytes([byte]))
-                if connection.recv(1) == b"":
-                    return time.monotonic()
-            except TimeoutError:
-                pass
-            except OSError:
-                return time.monotonic()
-        return None
-
-    def test_headers(self):
-        with Service("--header-seconds", "2") as service:
-            start = time.monotonic()
-            with socket.create_connection(("127.0.0.1", service.port)) as connection:
-                closed = self.trickle(connection, b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 200, start + 10)
-            self.assertIsNotNone(closed)
-            self.assertGreaterEqual(closed - start, 1.9)
-            self.assertLess(closed - start, 6)
-            # Within its time a client may take it slowly, and may wait for an answer for longer.
-            service.apply_examples()
-            path = f"{GROUP}/nodes/rack1-host1/peerings"
-            etag = service.request("GET", path).headers["ETag"]
-            answer = service.request("GET", path + "?wait=5s", headers={"If-None-Match": etag})
-            self.assertEqual(answer.status, 304)
-
-    def test_answers(self):
-        with Service("--answer-seconds", "2") as service:
-            big = "x" * 200_000
-            for index in range(12):
-                answer = service.request("POST", f"{GROUP}/bgpfilters", body={"metadata": {"name": f"f{index}", "annotations": {"a": big}}, "spec": {}})
-                self.assertEqual(answer.status, 201, answer.body)
-            with socket.socket() as connection:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-                connection.connect(("127.0.0.1", service.port))
-                connection.sendall(f"GET {GROUP}/bgpfilters HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-                end, taken = time.monotonic() + 15, 0
-                try:
-                    while time.monotonic() < end:
-                        piece = connection.recv(512)
-                        if not piece:
-                            break
-                        taken += len(piece)
-                        time.sleep(0.02)
-                except ConnectionResetError:
-                    pass
-                self.assertLess(time.monotonic(), end)
-                self.assertLess(taken, 2_000_000)
-            service.wait_for_log("event=connection-cut")
-            self.assertGreater(len(service.request("GET", f"{GROUP}/bgpfilters").body), 2_000_000)
 
 
 class AuditTest(unittest.TestCase):
@@ -589,6 +479,30 @@ class WaitingTest(unittest.TestCase):
             self.assertEqual(answer.status, 401)
             answer.read()
             connection.close()
+
+    def test_revoking_ends_waiting_at_once(self):
+        """… of its own token: another one of the same node goes on waiting."""
+        with Service(auth=True) as service:
+            service.apply_examples()
+            callers = Callers.__new__(Callers)
+            callers.service, callers.headers = service, {}
+            identity, callers.headers["revoked"] = callers.make({"role": "node", "node": "rack1-host1"})
+            callers.headers["kept"] = callers.make({"role": "node", "node": "rack1-host1"})[1]
+            path = f"{GROUP}/nodes/rack1-host1/peerings"
+            etag = callers.request("kept", "GET", path).headers["ETag"]
+            waiting = {}
+            for name, token in callers.headers.items():
+                waiting[name] = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+                waiting[name].request("GET", path + "?wait=20s", headers={"Authorization": "Bearer " + token, "If-None-Match": etag})
+            time.sleep(0.3)
+            start = time.monotonic()
+            self.assertEqual(service.request("DELETE", f"{OURS}/tokens/{identity}").status, 200)
+            self.assertEqual(waiting["revoked"].getresponse().status, 401)
+            self.assertLess(time.monotonic() - start, 5)
+            self.assertEqual(service.request("DELETE", f"{GROUP}/bgppeers/rack1-host1-tor").status, 200)
+            self.assertEqual(waiting["kept"].getresponse().status, 200)
+            for connection in waiting.values():
+                connection.close()
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class PathsTest(ServiceTest):
             self.assertTrue(answer.headers["Content-Type"].startswith("text/plain"))
 
     def test_discovery(self):
-        self.assertEqual(self.request("GET", "/api").json(), {"kind": "APIVersions", "versions": ["v1"]})
+        self.assertEqual(self.request("GET", "/api").json(), {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
         groups = self.request("GET", "/apis").json()
         self.assertEqual([group["name"] for group in groups["groups"]], ["projectcalico.org"])
         self.assertEqual(groups["groups"][0]["preferredVersion"], {"groupVersion": "projectcalico.org/v3", "version": "v3"})

@@ -105,13 +105,14 @@ static bool generate(struct generator *generator, unsigned depth) {
     if (kind == 0) {
         unsigned label = random_below(generator, 4);
         bool here = (generator->present >> label & 1) != 0;
-        bool absent_form = random_below(generator, 2) != 0;
-        char leaf[] = "has(?)";
-        leaf[4] = (char)('a' + label);
-        char inverse[] = "? not in {'yes'}";
-        inverse[0] = leaf[4];
-        print(generator, absent_form ? inverse : leaf);
-        return absent_form ? !here : here;
+        static const char *const forms[] = {"%s in {'no', 'yes'}", "has(%s)", "%s == 'yes'",
+                                            "%s not in {'yes'}"};
+        unsigned form = random_below(generator, 4);
+        const char name[] = {(char)('a' + label), '\0'};
+        char leaf[32];
+        snprintf(leaf, sizeof leaf, forms[form], name);
+        print(generator, leaf);
+        return form == 3 ? !here : here;
     }
     if (kind == 1) {
         print(generator, "!(");
@@ -134,11 +135,27 @@ static bool generate(struct generator *generator, unsigned depth) {
     return result;
 }
 
+/* Does one of the anchor's values stand at its key? True when there is no anchor. */
+static bool has_anchor(const struct selector *selector, const struct label_set *labels) {
+    const char *key = NULL;
+    size_t count = selector_anchor(selector, &key);
+    const char *value = count != 0 ? label_set_get(labels, key) : NULL;
+    for (size_t i = 0; value != NULL && i < count; i++) {
+        size_t len = 0;
+        const char *wanted = selector_anchor_value(selector, i, &len);
+        if (strlen(value) == len && memcmp(value, wanted, len) == 0) {
+            return true;
+        }
+    }
+    return count == 0;
+}
+
 static void evaluation_agrees_with_the_definition(void **state) {
     (void)state;
     static const char *const keys[] = {"a", "b", "c", "d"};
     struct generator generator = {.seed = 2026};
     size_t true_count = 0;
+    size_t anchored = 0;
     enum { ROUNDS = 4000 };
     for (int round = 0; round < ROUNDS; round++) {
         generator.present = random_below(&generator, 16);
@@ -153,6 +170,9 @@ static void evaluation_agrees_with_the_definition(void **state) {
         }
         struct selector *selector = parse(generator.text);
         assert_int_equal(selector_matches(selector, &labels), expected);
+        const char *anchor = NULL;
+        anchored += selector_anchor(selector, &anchor) != 0;
+        assert_true(!expected || has_anchor(selector, &labels));
 
         struct arena arena;
         arena_init(&arena, 0);
@@ -167,6 +187,37 @@ static void evaluation_agrees_with_the_definition(void **state) {
         true_count += expected;
     }
     assert_in_range(true_count, ROUNDS / 10, ROUNDS - ROUNDS / 10);
+    assert_in_range(anchored, ROUNDS / 10, ROUNDS - ROUNDS / 10);
+}
+
+static void assert_anchor(const char *text, const char *wanted_key, size_t wanted_count,
+                          const char *wanted_first) {
+    struct selector *selector = parse(text);
+    const char *key = NULL;
+    size_t len = 0;
+    assert_int_equal(selector_anchor(selector, &key), wanted_count);
+    if (wanted_count != 0) {
+        assert_string_equal(key, wanted_key);
+        const char *first = selector_anchor_value(selector, 0, &len);
+        assert_int_equal(len, strlen(wanted_first));
+        assert_memory_equal(first, wanted_first, len);
+    }
+    selector_free(selector);
+}
+
+static void anchor_is_what_no_match_can_lack(void **state) {
+    (void)state;
+    assert_anchor("rack == 'r1'", "rack", 1, "r1");
+    assert_anchor("has(x) && rack in {'b', 'a', 'b'} && y != 'z'", "rack", 2, "a");
+    assert_anchor("rack in {'a', 'b'} && (has(x) && zone == 'z')", "zone", 1, "z");
+    assert_anchor("rack in {}", "rack", 0, "");
+    assert_anchor("rack == 'a' || rack == 'b'", NULL, 0, NULL);
+    assert_anchor("!(rack == 'a')", NULL, 0, NULL);
+    assert_anchor("!!(rack == 'a')", "rack", 1, "a");
+    assert_anchor("rack != 'a' && has(b)", NULL, 0, NULL);
+    assert_anchor("rack starts with 'a'", NULL, 0, NULL);
+    assert_anchor("all()", NULL, 0, NULL);
+    assert_anchor("", NULL, 0, NULL);
 }
 
 static void equal_selectors_have_equal_canonical_text(void **state) {
@@ -406,6 +457,7 @@ int main(void) {
         cmocka_unit_test(explanation_shows_every_step),
         cmocka_unit_test(errors_say_where_and_what),
         cmocka_unit_test(nesting_is_limited_where_it_has_a_meaning),
+        cmocka_unit_test(anchor_is_what_no_match_can_lack),
         cmocka_unit_test(text_is_limited),
         cmocka_unit_test(memory_failures_are_reported),
         cmocka_unit_test(explanation_reports_memory_failures),

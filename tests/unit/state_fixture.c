@@ -1,4 +1,7 @@
-/* See state_fixture.h. */
+/*
+ * What the tests of state share: opening everything in a temporary directory, and writes that wait for the
+ * committer. See state_fixture.h.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -282,6 +282,62 @@ static void test_parked_polls(void **ptr) {
     assert_false(elsewhere.woken);
 }
 
+/* Holds the notifier's thread until it is let go. */
+struct gate {
+    struct waiter waiter;
+    pthread_cond_t opened;
+    bool open;
+};
+
+static void gate_wake(struct parked *parked) {
+    struct gate *gate = parked->arg;
+
+    pthread_mutex_lock(&gate->waiter.lock);
+    gate->waiter.woken = true;
+    pthread_cond_signal(&gate->waiter.cond);
+    while (!gate->open) {
+        pthread_cond_wait(&gate->opened, &gate->waiter.lock);
+    }
+    pthread_mutex_unlock(&gate->waiter.lock);
+}
+
+/* A node's place among the lists goes to the next new node. A poll of a node that was deleted and made anew
+ * meanwhile, with the same list, must not be left waiting at its former place. */
+static void test_a_node_made_anew_keeps_its_polls(void **ptr) {
+    struct fixture *fixture = *ptr;
+    struct gate gate = {.open = false};
+    struct waiter waiter, again;
+
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_BGPCONFIGURATION, NULL, NO_MESH, NULL), ERR_NONE);
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_NODE, NULL, NODE("gate", "10.0.0.1"), NULL), ERR_NONE);
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_NODE, NULL, NODE("n", "10.0.0.2"), NULL), ERR_NONE);
+    waiter_park(fixture, &gate.waiter, "gate");
+    pthread_cond_init(&gate.opened, NULL);
+    gate.waiter.parked.wake = gate_wake;
+    gate.waiter.parked.arg = &gate;
+    waiter_park(fixture, &waiter, "n");
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_BGPPEER, NULL, PEER("p", "gate", "192.0.2.1"), NULL),
+                     ERR_NONE);
+    waiter_wait(&gate.waiter);
+
+    assert_int_equal(put(fixture, WRITE_DELETE, KIND_NODE, "n", NULL, NULL), ERR_NONE);
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_NODE, NULL, NODE("other", "10.0.0.3"), NULL), ERR_NONE);
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_NODE, NULL, NODE("n", "10.0.0.2"), NULL), ERR_NONE);
+    pthread_mutex_lock(&gate.waiter.lock);
+    gate.open = true;
+    pthread_cond_signal(&gate.opened);
+    pthread_mutex_unlock(&gate.waiter.lock);
+
+    /* Woken for nothing; it waits again, at the new place, and is woken by its change. */
+    waiter_wait(&waiter);
+    waiter_park(fixture, &again, "n");
+    assert_string_equal(again.parked.etag, waiter.parked.etag);
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_BGPPEER, NULL, PEER("q", "n", "192.0.2.1"), NULL),
+                     ERR_NONE);
+    waiter_wait(&again);
+    pthread_cond_destroy(&gate.opened);
+}
+
 static void count_wake(struct watcher *watcher) {
     *(volatile int *)watcher->arg += 1;
 }
@@ -456,6 +512,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_unrelated_change_keeps_list, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_removal_raises_list_version, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_parked_polls, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_node_made_anew_keeps_its_polls, fixture_setup,
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(test_history_and_watchers, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_restart_brings_back_everything, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_history_expires, fixture_setup, fixture_teardown),

@@ -1,0 +1,191 @@
+# tests/run: timeout 180
+"""A disk that is full, or a file that may not grow: writes are refused with a reason and nothing is half there, reads and
+polls go on, and everything works again as soon as there is room."""
+import concurrent.futures
+import contextlib
+import json
+import os
+import resource
+import subprocess
+import tempfile
+import time
+import unittest
+
+from service import PROGRAM, Service
+from wire import GROUP, MERGE
+
+PEERS = f"{GROUP}/bgppeers"
+SECRETS = "/api/v1/namespaces/default/secrets"
+LIST = f"{GROUP}/nodes/n/peerings"
+PASSWORD = "correct-horse-battery"
+
+
+def peer(name, number=64999, filler=0):
+    spec = {"node": "n", "peerIP": "192.0.2.1", "asNumber": number, "password": {"secretKeyRef": {"name": "bgp", "key": "tor"}}}
+    return {"metadata": {"name": name, "annotations": {"filler": "x" * filler}}, "spec": spec}
+
+
+class Broken:
+    """What all of these tests do, whatever it is that keeps the service from writing. `fill` and `free` are the test's."""
+
+    def prepare(self, service):
+        for path, body in ((f"{GROUP}/nodes", {"metadata": {"name": "n"}, "spec": {"bgp": {"ipv4Address": "10.0.0.1/24"}}}),
+                           (SECRETS, {"metadata": {"name": "bgp"}, "stringData": {"tor": PASSWORD}}),
+                           (PEERS, peer("kept"))):
+            answer = service.request("POST", path, body)
+            self.assertEqual(answer.status, 201, answer.body)
+
+    def stored(self, service):
+        """Everything that can be seen from outside: objects, their versions, the list with its password."""
+        kinds = {path: service.request("GET", path).json() for path in (PEERS, f"{GROUP}/nodes", f"{GROUP}/bgpfilters", SECRETS)}
+        revealed = service.request("GET", LIST + "?passwords=true")
+        self.assertEqual(revealed.status, 200, revealed.body)
+        self.assertIn(PASSWORD, revealed.body.decode())
+        return json.dumps(kinds, sort_keys=True), revealed.headers["ETag"], service.request("GET", LIST).headers["ETag"]
+
+    def write_until_refused(self, service):
+        """The log may still have some room inside: the names that were acknowledged."""
+        names = []
+        for i in range(2000):
+            name = f"filler-{i}"
+            answer = service.request("POST", PEERS, peer(name, filler=2000))
+            if answer.status != 201:
+                self.assert_refused(answer)
+                return names
+            names.append(name)
+        raise AssertionError("nothing fills this disk")
+
+    def assert_refused(self, answer):
+        self.assertEqual(answer.status, 507, answer.body)
+        status = answer.json()
+        self.assertEqual((status["kind"], status["status"], status["reason"], status["code"]), ("Status", "Failure", "InsufficientStorage", 507))
+        self.assertRegex(status["message"], "no space|limit|too large")
+
+    def refused_writes(self, service):
+        """Every kind of write, each big enough to need new room."""
+        big = {"metadata": {"annotations": {"filler": "y" * 100000}}}
+        several = json.dumps([{"apiVersion": "projectcalico.org/v3", "kind": "BGPPeer", **peer(f"group-{i}", filler=30000)} for i in range(4)])
+        yield "POST", PEERS, peer("new", filler=100000), {}
+        yield "PUT", f"{PEERS}/kept", peer("kept", 65001, filler=100000), {}
+        yield "PATCH", f"{PEERS}/kept", json.dumps(big), MERGE
+        yield "POST", SECRETS, {"metadata": {"name": "new", "annotations": {"filler": "z" * 60000}}, "stringData": {"a": "b" * 60000}}, {}
+        yield "PUT", f"{SECRETS}/bgp", {"metadata": {"name": "bgp", "annotations": {"filler": "z" * 60000}}, "stringData": {"tor": "other"}}, {}
+        yield "POST", "/apis/bgppeerd.io/v1/applies", several, {"Content-Type": "application/json"}
+
+    def check_refusals(self, service):
+        before = self.stored(service)
+        for method, path, body, headers in self.refused_writes(service):
+            with self.subTest(method=method, path=path):
+                self.assert_refused(service.request(method, path, body, headers))
+                self.assertEqual(self.stored(service), before)
+        ready = service.request("GET", "/readyz")
+        self.assertEqual(ready.status, 503)
+        self.assertRegex(ready.body.decode(), "^not ready: .*(no space|limit|too large)")
+        self.assertEqual(service.request("GET", "/livez").status, 200)
+        backup = service.request("GET", "/apis/bgppeerd.io/v1/backup")
+        self.assert_refused(backup)
+        answer = service.request("POST", PEERS + "?dryRun=All", peer("dry"))
+        self.assertEqual(answer.status, 201, "a dry run needs no disk")
+
+    def check_polls(self, service):
+        tag = service.request("GET", LIST).headers["ETag"]
+        self.assertEqual(service.request("GET", LIST, None, {"If-None-Match": tag}).status, 304)
+        started = time.monotonic()
+        self.assertEqual(service.request("GET", LIST + "?wait=500ms", None, {"If-None-Match": tag}).status, 304)
+        self.assertGreaterEqual(time.monotonic() - started, 0.5, "what was refused woke nobody")
+
+    def wait_until_ready(self, service):
+        end = time.monotonic() + 15
+        while (answer := service.request("GET", "/readyz")).status != 200:
+            self.assertLess(time.monotonic(), end, answer.body)
+            time.sleep(0.1)
+
+    def check(self, service, fill, free):
+        self.prepare(service)
+        tag = service.request("GET", LIST).headers["ETag"]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            fill()
+            names = self.write_until_refused(service)
+            tag = service.request("GET", LIST).headers["ETag"]
+            poll = pool.submit(service.request, "GET", LIST + "?wait=60s", None, {"If-None-Match": tag})
+            self.check_refusals(service)
+            self.check_polls(service)
+            self.assertFalse(poll.done(), "nothing has happened")
+            free()
+            self.wait_until_ready(service)
+            changed = service.request("PATCH", f"{PEERS}/kept", '{"spec":{"asNumber":65002}}', MERGE)
+            self.assertEqual(changed.status, 200, changed.body)
+            self.assertEqual(poll.result(20).status, 200, "and this woke it")
+        after = self.stored(service)
+        self.assertEqual(service.stop(), 0)
+        service.start()
+        self.assertEqual(self.stored(service)[0::2], after[0::2])
+        for name in names:
+            self.assertEqual(service.request("GET", f"{PEERS}/{name}").status, 200, name)
+        fill()
+        names = self.write_until_refused(service)
+        before = self.stored(service)
+        service.kill()
+        free()
+        service.start()
+        self.assertEqual(self.stored(service)[0::2], before[0::2], "killed while the disk was full")
+        self.assertNotIn(PASSWORD, service.log())
+
+
+class FileSizeTest(Broken, unittest.TestCase):
+    """The process may not make files longer. Needs no special rights."""
+
+    def test_files_at_their_limit(self):
+        with Service() as service:
+            def limit(size):
+                resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+            self.check(service, lambda: limit(4096), lambda: service.process and limit(resource.RLIM_INFINITY))
+
+
+@contextlib.contextmanager
+def small_disk(size):
+    """A folder on a file system of its own."""
+    with tempfile.TemporaryDirectory(prefix="bgppeerd-disk-") as folder:
+        made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", folder], capture_output=True, check=False)
+        if made.returncode != 0:
+            raise unittest.SkipTest("only root may mount a small file system")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
+class FullDiskTest(Broken, unittest.TestCase):
+    def test_full_disk(self):
+        with small_disk("4m") as disk:
+            filler = os.path.join(disk, "filler")
+
+            def fill():
+                with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
+                    while file.write(b"\0" * 4096):
+                        pass
+
+            with Service(data=os.path.join(disk, "data")) as service:
+                self.check(service, fill, lambda: os.remove(filler))
+                fill()
+                self.assertEqual(service.stop(), 0, "stopping needs no room")
+                os.remove(filler)
+                service.start()
+                self.stored(service)
+
+    def test_start_on_a_full_or_read_only_disk(self):
+        for options, expected in (("4k", "space"), ("1m,ro", "[Rr]ead-only")):
+            with small_disk(options) as disk:
+                with contextlib.suppress(OSError), open(os.path.join(disk, "filler"), "wb", buffering=0) as file:
+                    while file.write(b"\0" * 4096):
+                        pass
+                ended = subprocess.run([PROGRAM, "serve", "--no-auth", "--listen", "127.0.0.1:0", "--data-dir", os.path.join(disk, "data")],
+                                       capture_output=True, text=True, timeout=30, check=False)
+                self.assertEqual(ended.returncode, 1, ended.stderr)
+                self.assertRegex(ended.stderr, expected)
+                self.assertNotIn("Sanitizer", ended.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

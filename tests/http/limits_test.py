@@ -1,0 +1,171 @@
+"""What the service refuses to be started with, and its limits on callers: rates, connections, slow clients."""
+import http.client
+import os
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+from service import PROGRAM, Service
+
+GROUP = "/apis/projectcalico.org/v3"
+
+
+class SettingsTest(unittest.TestCase):
+    def refused(self, *arguments):
+        with tempfile.TemporaryDirectory() as folder:
+            data = os.path.join(folder, "data")
+            done = subprocess.run([PROGRAM, "serve", "--data-dir", data, *arguments], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertFalse(os.path.exists(data))
+            return done.stderr
+
+    def test_what_would_be_open_to_others(self):
+        self.assertIn("--no-auth", self.refused("--listen", "0.0.0.0:0", "--no-auth"))
+        self.assertIn("--no-auth", self.refused("--listen", "127.0.0.1:0", "--listen", "[::]:0", "--no-auth", "--insecure-http"))
+        self.assertIn("--insecure-http", self.refused("--listen", "0.0.0.0:0"))
+        self.assertIn("--tls-cert", self.refused("--listen", "https://127.0.0.1:0"))
+        self.assertIn("together", self.refused("--tls-cert", "x"))
+        self.assertIn("--client-ca", self.refused("--client-ca", "x"))
+
+    def test_no_auth_warns_and_shows_passwords_only_when_asked(self):
+        with Service() as service:
+            self.assertRegex(service.log(), "level=warn event=no-auth")
+            who = service.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body={}).json()
+            self.assertEqual(who["status"]["userInfo"]["username"], "anonymous")
+
+    def test_requests_per_second(self):
+        with Service("--max-requests", "5", auth=True) as service:
+            statuses = [service.request("GET", f"{GROUP}/nodes") for _ in range(20)]
+            self.assertEqual([answer.status for answer in statuses[:9]], [200] * 9)
+            refused = [answer for answer in statuses if answer.status == 429]
+            self.assertGreaterEqual(len(refused), 5)
+            self.assertEqual(refused[0].headers["Retry-After"], "1")
+            self.assertEqual(refused[0].json()["reason"], "TooManyRequests")
+            self.assertEqual(service.request("GET", "/livez").status, 200)  # who asks nothing is not counted
+            time.sleep(1.1)
+            self.assertEqual(service.request("GET", f"{GROUP}/nodes").status, 200)
+
+    def test_failed_authentications(self):
+        with Service("--max-auth-failures", "3", auth=True) as service:
+            def guess():
+                return service.request("GET", f"{GROUP}/nodes", headers={"Authorization": "Bearer bpd_guess"})
+
+            answers = [guess() for _ in range(5)]
+            self.assertEqual([answer.status for answer in answers], [401, 401, 401, 429, 429])
+            self.assertGreater(int(answers[3].headers["Retry-After"]), 1)
+            self.assertEqual(service.request("GET", f"{GROUP}/nodes").status, 200)  # a good credential is not held up
+
+    def test_connections_per_address(self):
+        with Service("--max-connections-per-address", "3") as service:
+            held = []
+            for _ in range(6):
+                connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=5)
+                try:
+                    connection.request("GET", "/livez")
+                    connection.getresponse().read()
+                    held.append(connection)
+                except (OSError, http.client.HTTPException):
+                    connection.close()
+            self.assertEqual(len(held), 3)
+            for connection in held:
+                connection.close()
+
+
+class SlowClientTest(unittest.TestCase):
+    """Clients that trickle, which no idle time-out sees, are cut; the others are not."""
+
+    def trickle(self, connection, data, until):
+        """Send byte by byte until the other side has closed; when it did."""
+        connection.settimeout(0.2)
+        for byte in data:
+            if time.monotonic() > until:
+                break
+            try:
+                connection.send(bytes([byte]))
+                if connection.recv(1) == b"":
+                    return time.monotonic()
+            except TimeoutError:
+                pass
+            except OSError:
+                return time.monotonic()
+        return None
+
+    def test_headers(self):
+        with Service("--header-seconds", "2") as service:
+            start = time.monotonic()
+            with socket.create_connection(("127.0.0.1", service.port)) as connection:
+                closed = self.trickle(connection, b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 200, start + 10)
+            self.assertIsNotNone(closed)
+            self.assertGreaterEqual(closed - start, 1.9)
+            self.assertLess(closed - start, 6)
+            # Within its time a client may take it slowly, and may wait for an answer for longer.
+            service.apply_examples()
+            path = f"{GROUP}/nodes/rack1-host1/peerings"
+            etag = service.request("GET", path).headers["ETag"]
+            answer = service.request("GET", path + "?wait=5s", headers={"If-None-Match": etag})
+            self.assertEqual(answer.status, 304)
+
+    def test_a_crowd(self):
+        """Hundreds of slow clients at one address do not keep another one from being served, and leave nothing behind."""
+        with Service("--header-seconds", "3", "--max-connections-per-address", "400") as service:
+            service.apply_examples()
+            service.request("GET", "/livez")
+
+            def open_files():
+                try:
+                    return len(os.listdir(f"/proc/{service.process.pid}/fd"))
+                except PermissionError:
+                    return 0
+
+            before, crowd = open_files(), []
+            for index in range(500):
+                connection = socket.create_connection(("127.0.0.1", service.port))
+                crowd.append(connection)
+                try:
+                    connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n" if index % 2 else
+                                       b"POST /apis HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+                except OSError:
+                    pass
+            slowest = 0
+            for _ in range(100):
+                other = http.client.HTTPConnection("127.0.0.1", service.port, timeout=5, source_address=("127.0.0.2", 0))
+                start = time.monotonic()
+                other.request("GET", f"{GROUP}/nodes/rack1-host1/peerings")
+                self.assertEqual(other.getresponse().status, 200)
+                slowest = max(slowest, time.monotonic() - start)
+                other.close()
+            self.assertLess(slowest, 1)
+            for connection in crowd:
+                connection.close()
+            end = time.monotonic() + 10
+            while open_files() > before and time.monotonic() < end:
+                time.sleep(0.05)
+            self.assertLessEqual(open_files(), before)
+
+    def test_answers(self):
+        with Service("--answer-seconds", "2") as service:
+            for index in range(50):
+                document = {"metadata": {"name": f"f{index}", "annotations": {"a": "x" * 200_000}}, "spec": {}}
+                self.assertEqual(service.request("POST", f"{GROUP}/bgpfilters", body=document).status, 201)
+            with socket.socket() as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.settimeout(20)
+                connection.connect(("127.0.0.1", service.port))
+                connection.sendall(f"GET {GROUP}/bgpfilters HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                taken, end = 0, time.monotonic() + 4
+                try:
+                    while piece := connection.recv(512 if time.monotonic() < end else 1 << 20):
+                        taken += len(piece)
+                        if time.monotonic() < end:
+                            time.sleep(0.02)
+                except ConnectionResetError:
+                    pass
+            self.assertLess(taken, 10_000_000)  # what the kernel had taken over still came
+            service.wait_for_log("event=connection-cut")
+            self.assertGreater(len(service.request("GET", f"{GROUP}/bgpfilters").body), 10_000_000)
+
+
+if __name__ == "__main__":
+    unittest.main()
