@@ -26,6 +26,7 @@ BUILD_PACKAGES := gcc=gcc libc6-dev=file:/usr/include/stdlib.h pkg-config=pkg-co
 RUNTIME_PACKAGES := libmicrohttpd12 libsqlite3-0 libjansson4 libsodium23 libyaml-0-2 libgnutls30
 TEST_PACKAGES := libcmocka-dev=pc:cmocka python3=python3 python3-yaml=py:yaml curl=curl
 DEV_PACKAGES := clang=clang llvm=llvm-symbolizer clang-format=clang-format valgrind=valgrind
+BENCH_PACKAGES := nginx=nginx etcd-server=etcd valgrind=valgrind
 CLIENT_PACKAGES := python3-kubernetes=debpy:kubernetes nodejs=node npm=npm
 
 # --- Flags ---------------------------------------------------------------------------------------------
@@ -63,7 +64,7 @@ TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(CTESTS) $(FUZZERS))
 
 quiet = $(if $(V),,@echo "  $1 $@" &&)
 
-.PHONY: all run test deps deps-test deps-dev deps-bench deps-clients bench check-source format \
+.PHONY: all run test deps deps-test deps-dev deps-bench deps-clients bench bench-check check-source format \
     format-check sanitize tsan fuzz fuzzers test-programs openapi install uninstall clean help FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -93,6 +94,7 @@ deps-dev: deps-test
 	@.ci/packages $(DEV_PACKAGES)
 ## deps-bench     … what bench needs
 deps-bench: deps-test
+	@.ci/packages $(BENCH_PACKAGES)
 ## deps-clients   … real Kubernetes clients for the tests that drive the service with them
 deps-clients: deps-test
 	@.ci/packages $(CLIENT_PACKAGES)
@@ -180,9 +182,13 @@ $(BUILD)/fuzzer/%: $(BUILD)/tests/fuzz/%_fuzz.o $(LIB)
 	@mkdir -p $(@D)
 	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS) -lm
 
-## bench          measure against a bare libmicrohttpd program (ARGS="--help" for its options)
-bench: deps-bench $(PROGRAM) $(addprefix $(BUILD)/,$(BENCHES))
+## bench          measure, beside libmicrohttpd, nginx, SQLite and etcd (BENCH_ROWS="polls …" for some rows)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/,$(BENCHES))
+bench: deps-bench $(PROGRAM) $(BENCH_PROGRAMS)
 	tests/bench/run --build $(BUILD) $(ARGS)
+## bench-check    count the hot functions' instructions; fail when one needs 20 % more than tests/bench/micro.txt
+bench-check: deps-bench $(BUILD)/tests/bench/micro
+	tests/bench/check --build $(BUILD) $(ARGS)
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
 

@@ -30,9 +30,9 @@ enum patch_type { PATCH_MERGE, PATCH_JSON, PATCH_STRATEGIC };
 struct codec_options {
     enum codec_syntax syntax;
     enum codec_unknown unknown;
-    enum kind kind;          /* the path's kind; a body's apiVersion/kind must agree or be absent */
-    const char *name;        /* the path's name (PUT, PATCH): metadata.name must agree or be absent; NULL: POST */
-    const char *name_space;  /* the path's namespace, filled in when absent; NULL for cluster kinds */
+    enum kind kind;   /* the path's kind; a body's apiVersion/kind must agree or be absent */
+    const char *name; /* the path's name (PUT, PATCH): metadata.name must agree or be absent; NULL: POST */
+    const char *name_space; /* the path's namespace, filled in when absent; NULL for cluster kinds */
 };
 
 /* Once, before threads: sets jansson's (wiping) allocator and hash seed. */
@@ -46,9 +46,9 @@ int codec_start(struct err *err) MUST_CHECK;
  * ERR_INVALID: `causes` holds every violated rule (object_validate has been called).
  * `advice` receives warnings (unknown fields in CODEC_WARN mode, object_advise).
  */
-int codec_decode(const struct codec_options *options, const char *bytes, size_t len,
-                 struct arena *arena, struct object **ret, struct causes *causes,
-                 struct advice *advice, struct err *err) MUST_CHECK;
+int codec_decode(const struct codec_options *options, const char *bytes, size_t len, struct arena *arena,
+                 struct object **ret, struct causes *causes, struct advice *advice,
+                 struct err *err) MUST_CHECK;
 
 /* A body that we stored ourselves: lenient about fields it does not know, no validation. */
 int codec_decode_stored(enum kind kind, const char *json, size_t len, struct arena *arena,
@@ -79,9 +79,8 @@ struct delete_options {
     uint64_t resource_version; /* preconditions.resourceVersion, 0 = none */
     bool dry_run;              /* dryRun: ["All"] */
 };
-int codec_decode_delete_options(enum codec_syntax syntax, const char *bytes, size_t len,
-                                struct arena *arena, struct delete_options *ret, struct err *err)
-    MUST_CHECK;
+int codec_decode_delete_options(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                                struct delete_options *ret, struct err *err) MUST_CHECK;
 
 /*
  * Split a body that holds several documents (multi-document YAML, a JSON array, or a List) into JSON
@@ -92,9 +91,8 @@ struct codec_document {
     size_t len;
     enum kind kind;
 };
-int codec_split(enum codec_syntax syntax, const char *bytes, size_t len, size_t max,
-                struct arena *arena, struct codec_document **ret, size_t *ret_count, struct err *err)
-    MUST_CHECK;
+int codec_split(enum codec_syntax syntax, const char *bytes, size_t len, size_t max, struct arena *arena,
+                struct codec_document **ret, size_t *ret_count, struct err *err) MUST_CHECK;
 
 /*
  * Documents that are no stored kind (forms.c). JSON, YAML, and protobuf for the access review; strict about
@@ -105,17 +103,17 @@ struct token_form {
     struct token_form_meta {
         const char *name; /* its id */
         const char *creation_timestamp;
-    } *metadata;
+    } * metadata;
     struct token_form_spec {
         const char *role;
         const char *node;
         const char *description;
         const char *expires; /* RFC 3339 */
-    } *spec;
+    } * spec;
     struct token_form_status {
         const char *last_used;
         const char *token; /* in the answer to its creation only */
-    } *status;
+    } * status;
 };
 int codec_decode_token(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
                        struct token_form *ret, struct err *err) MUST_CHECK;
@@ -126,10 +124,10 @@ int codec_decode_token_list(const char *bytes, size_t len, struct arena *arena, 
 struct access_review_form {
     struct access_review_resource {
         const char *name_space, *verb, *group, *version, *resource, *subresource, *name;
-    } *resource;
+    } * resource;
     struct access_review_path {
         const char *path, *verb;
-    } *path;
+    } * path;
 };
 int codec_decode_access_review(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
                                struct access_review_form *ret, struct err *err) MUST_CHECK;
@@ -156,8 +154,8 @@ struct vault_form {
     struct vault_form_root {
         const char *fingerprint;
         const char *created;
-    } *root, *pending; /* pending NULL: no change of the root key waits */
-    struct list keys;  /* struct vault_form_key, oldest first */
+    } * root, *pending; /* pending NULL: no change of the root key waits */
+    struct list keys;   /* struct vault_form_key, oldest first */
     struct opt_int values, unreadable, decryptions;
     struct vault_form_operation {
         struct opt_int id, done, total;
@@ -166,7 +164,7 @@ struct vault_form {
         const char *started;
         const char *finished;
         const char *message;
-    } *operation; /* the newest; NULL: none since the service started */
+    } * operation; /* the newest; NULL: none since the service started */
 };
 int codec_decode_vault(const char *bytes, size_t len, struct arena *arena, struct vault_form *ret,
                        struct err *err) MUST_CHECK;
@@ -175,8 +173,7 @@ const char *codec_status_message(const char *bytes, size_t len, struct arena *ar
 
 /* Values of a printer column, read from stored JSON: text into `out`, JSON-encoded (a string, number
  * or null per path). For Tables. */
-int codec_columns(enum kind kind, const char *json, size_t len, struct buf *out, struct err *err)
-    MUST_CHECK;
+int codec_columns(enum kind kind, const char *json, size_t len, struct buf *out, struct err *err) MUST_CHECK;
 
 /* The table of metadata, for schemas and documents about the API. */
 const struct schema *codec_meta_schema(void);

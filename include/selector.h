@@ -56,6 +56,15 @@ const char *selector_canonical(const struct selector *selector);
 size_t selector_keys(const struct selector *selector, const char *const **ret_keys);
 
 /*
+ * What every match must have: one label with one of a few values (`k == 'v'`, `k in {…}`, alone or as a part
+ * of a conjunction). The number of values, in byte order, and in *ret_key the label's key; 0 when there is no
+ * such label. An index of selectors by these finds the few that can match given labels.
+ */
+size_t selector_anchor(const struct selector *selector, const char **ret_key);
+/* Value `i` of it; without a NUL behind it, valid as long as the selector. */
+const char *selector_anchor_value(const struct selector *selector, size_t i, size_t *ret_len);
+
+/*
  * One sub-expression, its truth, and the label value it saw: for explanations. `expression` lives in the
  * arena, `key` as long as the selector, `value` as long as the labels.
  */

@@ -23,12 +23,12 @@ enum store_op { STORE_CREATE = 1, STORE_UPDATE = 2, STORE_DELETE = 3 };
 /* One object write with its change-log row. Texts are borrowed for the call. */
 struct store_change {
     enum store_op op;
-    const char *kind;      /* "BGPPeer" */
-    const char *name;      /* "rack1-tor"; namespaced kinds: "namespace/name" */
-    uint64_t revision;     /* > every earlier revision; unique per change */
-    int64_t time_ms;       /* realtime */
-    const char *actor;     /* who; "" = unauthenticated */
-    const char *body;      /* JSON after the change; for STORE_DELETE: the last state */
+    const char *kind;  /* "BGPPeer" */
+    const char *name;  /* "rack1-tor"; namespaced kinds: "namespace/name" */
+    uint64_t revision; /* > every earlier revision; unique per change */
+    int64_t time_ms;   /* realtime */
+    const char *actor; /* who; "" = unauthenticated */
+    const char *body;  /* JSON after the change; for STORE_DELETE: the last state */
     size_t body_len;
 };
 
@@ -36,10 +36,10 @@ struct store_change {
  * kind "Secret" must exist at the end of the transaction (else ERR_INTERNAL), and its deletion deletes its
  * values. */
 struct store_sealed {
-    const char *object;    /* "namespace/name" of the Secret */
-    const char *item;      /* key inside the Secret */
-    uint64_t version;      /* of the value, ≥ 1 */
-    uint64_t key_id;       /* data key that sealed it */
+    const char *object; /* "namespace/name" of the Secret */
+    const char *item;   /* key inside the Secret */
+    uint64_t version;   /* of the value, ≥ 1 */
+    uint64_t key_id;    /* data key that sealed it */
     const void *nonce;
     size_t nonce_len;
     const void *ciphertext; /* NULL: delete this item, if it is there */
@@ -49,7 +49,7 @@ struct store_sealed {
 /* A setting or other small durable value by name ("vault/check", "vault/key/3"). */
 struct store_setting {
     const char *name;
-    const void *value;     /* NULL: delete it, if it is there */
+    const void *value; /* NULL: delete it, if it is there */
     size_t value_len;
 };
 
@@ -75,13 +75,13 @@ struct store_reader {
 };
 
 struct store_status {
-    uint64_t revision;          /* the newest; 0 = nothing was ever written */
-    uint64_t compacted;         /* changes with revision ≤ this one are gone from the log; 0 = none */
-    unsigned schema_version;    /* of the data, e.g. migrations applied */
+    uint64_t revision;       /* the newest; 0 = nothing was ever written */
+    uint64_t compacted;      /* changes with revision ≤ this one are gone from the log; 0 = none */
+    unsigned schema_version; /* of the data, e.g. migrations applied */
 };
 
 struct store_options {
-    const char *dir;            /* data directory; created 0700 when missing */
+    const char *dir; /* data directory; created 0700 when missing */
 };
 
 /*
@@ -108,13 +108,12 @@ int store_commit(struct store *store, const struct store_batch *batch, struct er
  * name, revision, time, actor and body are passed on. ERR_EXPIRED when after < compacted. The row's
  * function must not read from the same store. */
 int store_read_changes(struct store *store, uint64_t after, size_t limit,
-                       int (*row)(void *arg, const struct store_change *change, struct err *err),
-                       void *arg, struct err *err) MUST_CHECK;
+                       int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
+                       struct err *err) MUST_CHECK;
 
 /* Drop change-log rows so that at most `keep` remain, a bounded number of rows per call.
  * *ret_compacted is the new status.compacted. */
-int store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err)
-    MUST_CHECK;
+int store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err) MUST_CHECK;
 
 /* Online backup of the live store into a new file (0600; ERR_ALREADY_EXISTS when it exists), verified by
  * opening it; on failure no file is left. From any thread; commits go on meanwhile. */
@@ -127,8 +126,9 @@ int store_backup_open(struct store *store, bool (*go_on)(void *arg), void *arg, 
 /* ---- database files that no store has open ---- */
 
 /*
- * Look into the database file `path` without altering it: whole, ours, of a version that we can read; then pass
- * its settings and sealed values on (NULL callbacks skip; objects are not read). ERR_CORRUPT, ERR_UNAVAILABLE.
+ * Look into the database file `path` without altering it: whole, ours, of a version that we can read; then
+ * pass its settings and sealed values on (NULL callbacks skip; objects are not read). ERR_CORRUPT,
+ * ERR_UNAVAILABLE.
  */
 int store_inspect(const char *path, const struct store_reader *reader, struct store_status *ret,
                   struct err *err) MUST_CHECK;
@@ -136,9 +136,11 @@ int store_inspect(const char *path, const struct store_reader *reader, struct st
  * Put a copy of the database file `path` in place of the one in `dir`, in one step: a crash leaves either of
  * them. The old one is kept beside it, and so is its log when it cannot be read any more; `ret_kept` is its
  * name, "" when there was none. The directory is made when it is missing. ERR_CONFLICT: a store has the
- * directory open; ERR_UNAVAILABLE, ERR_STORAGE_FULL: I/O; ERR_CORRUPT: `path` is no database that could be read; nothing was changed.
+ * directory open; ERR_UNAVAILABLE, ERR_STORAGE_FULL: I/O; ERR_CORRUPT: `path` is no database that could be
+ * read; nothing was changed.
  */
 #define STORE_KEPT_MAX 64
-int store_restore(const char *dir, const char *path, char ret_kept[STORE_KEPT_MAX], struct err *err) MUST_CHECK;
+int store_restore(const char *dir, const char *path, char ret_kept[STORE_KEPT_MAX],
+                  struct err *err) MUST_CHECK;
 
 #endif

@@ -3,7 +3,6 @@
  * its field path, then the cross-field rule of each struct. Works on the caller's object and causes; no
  * allocation of its own, no locks.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,17 +14,28 @@ struct path {
     size_t len;
 };
 
-PRINTF_LIKE(2, 3)
-static size_t path_push(struct path *path, const char *fmt, ...) {
+/* Text is copied, not formatted: every field of every document passes here. What does not fit is cut. */
+static void path_add(struct path *path, const char *text, size_t len) {
+    size_t room = sizeof path->text - path->len - 1;
+    memcpy(path->text + path->len, text, len < room ? len : room);
+    path->len += len < room ? len : room;
+    path->text[path->len] = '\0';
+}
+
+static size_t path_push_field(struct path *path, const char *name) {
     size_t before = path->len;
-    va_list args;
-    va_start(args, fmt);
-    int len = vsnprintf(path->text + before, sizeof path->text - before, fmt, args);
-    va_end(args);
-    if (len > 0) {
-        size_t room = sizeof path->text - before - 1;
-        path->len += (size_t)len < room ? (size_t)len : room;
+    if (before != 0) {
+        path_add(path, ".", 1);
     }
+    path_add(path, name, strlen(name));
+    return before;
+}
+
+static size_t path_push_index(struct path *path, size_t index) {
+    char text[32];
+    size_t before = path->len;
+    int len = snprintf(text, sizeof text, "[%zu]", index);
+    path_add(path, text, (size_t)len);
     return before;
 }
 
@@ -191,7 +201,7 @@ static void validate_string_list(const struct field *field, const struct string_
         return;
     }
     for (size_t i = 0; i < list->count; i++) {
-        size_t before = path_push(path, "[%zu]", i);
+        size_t before = path_push_index(path, i);
         validate_text(field, list->items[i] != NULL ? list->items[i] : "", path, causes);
         path_pop(path, before);
     }
@@ -207,7 +217,7 @@ static void validate_object_list(const struct field *field, const struct list *l
     }
     const char *item = list->items;
     for (size_t i = 0; i < list->count; i++) {
-        size_t before = path_push(path, "[%zu]", i);
+        size_t before = path_push_index(path, i);
         validate_struct(field->schema, item + i * field->schema->size, path, causes);
         path_pop(path, before);
     }
@@ -266,7 +276,7 @@ static void validate_struct(const struct schema *schema, const void *object, str
     const char *base = object;
     for (size_t i = 0; i < schema->field_count; i++) {
         const struct field *field = &schema->fields[i];
-        size_t before = path_push(path, "%s%s", path->len != 0 ? "." : "", field->name);
+        size_t before = path_push_field(path, field->name);
         validate_field(field, base + field->offset, path, causes);
         path_pop(path, before);
     }
@@ -278,7 +288,7 @@ static void validate_struct(const struct schema *schema, const void *object, str
 void schema_validate(const struct schema *schema, const void *object, const char *path,
                      struct causes *causes) {
     struct path where = {.len = 0};
-    (void)path_push(&where, "%s", path);
+    (void)path_push_field(&where, path);
     validate_struct(schema, object, &where, causes);
 }
 

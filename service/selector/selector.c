@@ -53,6 +53,39 @@ size_t selector_keys(const struct selector *selector, const char *const **ret_ke
     return selector->key_count;
 }
 
+/* The leaf of fewest values that the subtree at `at` cannot be true without; NULL: there is none. */
+static const struct node *find_anchor(const struct selector *selector, uint32_t at) {
+    const struct node *node = &selector->nodes[at];
+    const struct node *best = NULL;
+    if (node->op == OP_EQ || node->op == OP_IN) {
+        return node->value_count > 0 ? node : NULL;
+    }
+    /* Nesting is bounded by SELECTOR_DEPTH_MAX. */
+    for (uint32_t child = at + 1; node->op == OP_AND && child < node->end;
+         child = selector->nodes[child].end) {
+        const struct node *found = find_anchor(selector, child);
+        if (found != NULL && (best == NULL || found->value_count < best->value_count)) {
+            best = found;
+        }
+    }
+    return best;
+}
+
+size_t selector_anchor(const struct selector *selector, const char **ret_key) {
+    const struct node *anchor = find_anchor(selector, 0);
+    if (anchor == NULL) {
+        return 0;
+    }
+    *ret_key = anchor->key;
+    return anchor->value_count;
+}
+
+const char *selector_anchor_value(const struct selector *selector, size_t i, size_t *ret_len) {
+    const struct value *value = &find_anchor(selector, 0)->values[i];
+    *ret_len = value->len;
+    return value->text;
+}
+
 /* Order of a NUL-terminated text and a value: <0, 0, >0. A value holds no NUL. */
 static int compare_text(const char *text, const struct value *value) {
     int order = strncmp(text, value->text, value->len);

@@ -57,6 +57,14 @@ class OpenAPITest(unittest.TestCase):
                for method, operation in item.items() if method != "parameters"]
         self.assertEqual(len(ids), len(set(ids)))
 
+    def test_only_health_and_version_are_for_everybody(self):
+        document = json.loads(generate("json").stdout)
+        schemes = document["components"]["securitySchemes"]
+        self.assertEqual([list(choice) for choice in document["security"]], [[name] for name in schemes])
+        public = {path for path, item in document["paths"].items() for method, operation in item.items()
+                  if method != "parameters" and operation.get("security") == []}
+        self.assertEqual(public, {"/livez", "/readyz", "/healthz", "/version"})
+
     def test_a_broken_skeleton_is_refused(self):
         for text, words in (("{", "1:"), ('{"components": {}}', "no components.schemas"),
                             ('{"components": {"schemas": {"A": {"$ref": "#/components/schemas/B"}}}}', "nothing is at")):
