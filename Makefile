@@ -160,12 +160,13 @@ $(BUILD)/tests/fuzz/%_fuzz: $(BUILD)/tests/fuzz/%_fuzz.o $(BUILD)/tests/fuzz/rep
 
 ## sanitize       the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
 sanitize:
-	ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(MAKE) BUILD=$(BUILD)/sanitize SANITIZE=address,undefined CFLAGS="-O1 -g" test
+	FLOOD_SECONDS=10 ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	    $(MAKE) BUILD=$(BUILD)/sanitize SANITIZE=address,undefined CFLAGS="-O1 -g" \
+	    TESTS="$(or $(TESTS),unit/ conformance/ fault/ fuzz/ http/)" test
 ## tsan           the threaded parts under ThreadSanitizer (TESTS="…" for others)
 THREADED := state store snapshot auth log threads http
 tsan:
-	TSAN_OPTIONS=halt_on_error=1 \
+	FLOOD_SECONDS=10 TSAN_OPTIONS=halt_on_error=1 \
 	    $(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS="-O1 -g" TESTS="$(or $(TESTS),$(THREADED))" test
 
 ## fuzz           each fuzzer for FUZZ_SECONDS (20), starting from its corpus; findings in build/fuzz

@@ -11,6 +11,7 @@ import warnings
 from service import PROGRAM, Response, Service, free_port
 
 GROUP = "/apis/projectcalico.org/v3"
+PUBLIC = {"/livez", "/readyz", "/healthz", "/version"}
 
 
 class TlsTest(unittest.TestCase):
@@ -22,7 +23,7 @@ class TlsTest(unittest.TestCase):
         cls.other = cls.make_pki("other")
         cls.port = free_port()
         cls.service = Service("--listen", f"https://127.0.0.1:{cls.port}", "--tls-cert", f"{cls.pki}/server.crt", "--tls-key",
-                              f"{cls.pki}/server.key", "--client-ca", f"{cls.pki}/ca.crt", auth=True)
+                              f"{cls.pki}/server.key", "--client-ca", f"{cls.pki}/ca.crt", "--max-auth-failures", "0", auth=True)
         cls.addClassCleanup(cls.service.close)
         cls.service.start(scheme="http://")
         cls.service.apply_examples()
@@ -65,6 +66,22 @@ class TlsTest(unittest.TestCase):
         # Certificates of another CA, and of ours but not for clients.
         self.assertEqual(self.who(context=self.context(f"{self.other}/admin")), 401)
         self.assertEqual(self.who(client=f"{self.pki}/server"), 401)
+
+    def test_a_wrong_certificate_opens_no_route(self):
+        """Every route of the document, which another test holds to the router's table. tests/http/auth_test.py has the
+        other callers."""
+        document = self.get("/openapi.json", client=f"{self.pki}/admin").json()
+        wrong = {"another CA's": self.context(f"{self.other}/admin"), "not for clients": self.context(f"{self.pki}/server")}
+        count = 0
+        for template, item in document["paths"].items():
+            path = template.replace("{namespace}", "default").replace("{name}", "rack1-host1")
+            for method in item.keys() - {"parameters"}:
+                for name, context in wrong.items():
+                    with self.subTest(certificate=name, method=method, path=template):
+                        answer = self.get(path, context=context, method=method.upper())
+                        self.assertEqual(answer.status, 200 if template in PUBLIC else 401, answer.body)
+                        count += 1
+        self.assertGreater(count, 80)
 
     def test_a_node_by_certificate(self):
         for name, status in (("rack1-host1", 200), ("rack1-host2", 403)):
