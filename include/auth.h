@@ -170,8 +170,8 @@ int token_new(enum role role, const char *node, const char *description, int64_t
               struct token *ret, char ret_text[TOKEN_TEXT_MAX], struct err *err) MUST_CHECK;
 /* Who its holder is. */
 void token_principal(const struct token *token, struct principal *ret);
-/* For logs: `text` without the secrets of tokens that somebody has put into it. Is `text` itself when there are
- * none, else a copy in `room`, cut where that ends. */
+/* For logs: `text` without the secrets of tokens that somebody has put into it. Is `text` itself when there
+ * are none, else a copy in `room`, cut where that ends. */
 const char *token_masked(const char *text, char *room, size_t size);
 /* "token/<id>". */
 void token_setting_name(const char *id, char ret[TOKEN_SETTING_MAX]);

@@ -63,7 +63,8 @@ bool http_is_tls(const struct http *http, size_t index);
 /* Read certificate, key and client CA again; connections go on. On failure the old ones stay. */
 int http_reload(struct http *http, struct err *err) MUST_CHECK;
 /* Stop accepting, answer parked polls, finish requests in flight (their writes are still answered by
- * the running state), free. At most about 4 s. Accepts NULL. */
+ * the running state), free. About 3 s at most, unless writes or jobs hang: it waits for those. Accepts NULL.
+ */
 void http_stop(struct http *http);
 
 #endif

@@ -82,7 +82,7 @@ struct format {
 struct schema;
 
 struct field {
-    const char *name;            /* JSON name */
+    const char *name; /* JSON name */
     enum field_type type;
     size_t offset;               /* in the owning struct */
     const struct schema *schema; /* FIELD_OBJECT, FIELD_OBJECT_LIST */

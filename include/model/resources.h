@@ -186,9 +186,9 @@ enum secret_value_state {
 
 struct secret_value {
     const char *key;
-    uint64_t version;     /* ≥ 1, moves with each change of the value */
-    uint32_t size;        /* bytes of plaintext */
-    int64_t modified_ms;  /* realtime */
+    uint64_t version;        /* ≥ 1, moves with each change of the value */
+    uint32_t size;           /* bytes of plaintext */
+    int64_t modified_ms;     /* realtime */
     const char *fingerprint; /* 16 hex digits, keyed */
     enum secret_value_state state;
     /* Sealed form, as the vault made it. */

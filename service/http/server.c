@@ -4,8 +4,9 @@
  * One daemon per listening socket, each an epoll loop per thread.
  *
  * Stopping: no new connections, waiting polls answered, requests in progress finished (bounded), then
- * the daemons. libmicrohttpd ends the process when it is stopped with suspended connections, so if some
- * are left after the drain (the disk does not answer), everything is left standing and said so.
+ * the daemons. libmicrohttpd ends the process when it is stopped with suspended connections, and whoever
+ * will resume them needs everything below; so those that are left after the drain (the disk does not
+ * answer) are waited for as long as it takes. A bound for that is the process's own.
  */
 #include "server.h"
 
@@ -284,13 +285,23 @@ static void stop_accepting(struct http *http) {
     }
 }
 
-/* Wait until nothing is in progress, or the time for it is over. A request may have been answered before the
- * thread that resumed it has counted it out of `suspended`. */
+static void pause_briefly(void) {
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+}
+
+/* Wait until nothing is in progress, or the time for it is over; and until nothing is suspended. */
 static void drain(struct http *http) {
     int64_t deadline = clock_monotonic_ms() + HTTP_DRAIN_MS;
-    while ((active_requests(http) > 0 || atomic_load(&http->suspended) > 0) &&
-           clock_monotonic_ms() < deadline) {
-        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    while (active_requests(http) > 0 && clock_monotonic_ms() < deadline) {
+        pause_briefly();
+    }
+    unsigned stuck = atomic_load(&http->suspended);
+    if (stuck > 0 && clock_monotonic_ms() >= deadline) {
+        log_event(LOG_WARN, "stop-waits", LOG_INT("requests", stuck),
+                  LOG_STR("text", "writes are still not done; the disk may not answer"));
+    }
+    while (atomic_load(&http->suspended) > 0) {
+        pause_briefly();
     }
 }
 
@@ -305,12 +316,6 @@ void http_stop(struct http *http) {
     }
     if (http->listener_count > 0) {
         drain(http);
-    }
-    unsigned stuck = atomic_load(&http->suspended);
-    if (stuck > 0) {
-        log_event(LOG_ERROR, "stop-incomplete", LOG_INT("requests", stuck),
-                  LOG_STR("error", "writes are still not done; ending without their answers"));
-        return;
     }
     for (size_t i = 0; i < http->listener_count; i++) {
         if (http->listeners[i].daemon != NULL) {

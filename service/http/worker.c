@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "server.h"
+
 struct job {
     struct request *request; /* NULL: nobody waits */
     void (*run)(struct request *request);
@@ -23,6 +25,24 @@ struct worker {
     pthread_t thread;
 };
 
+static int refuse(struct request *request, struct err *err) {
+    (void)request;
+    return err_set(err, ERR_UNAVAILABLE, "the service is shutting down; try again in a moment");
+}
+
+static void run_job(const struct job *job) {
+    if (job->request == NULL) {
+        job->run_detached(job->arg);
+        return;
+    }
+    if (atomic_load(&job->request->http->stopping)) {
+        job->request->resume = refuse;
+    } else {
+        job->run(job->request);
+    }
+    request_resume(job->request);
+}
+
 static void *worker_main(void *arg) {
     struct worker *worker = arg;
     pthread_mutex_lock(&worker->lock);
@@ -35,12 +55,7 @@ static void *worker_main(void *arg) {
         worker->first = (worker->first + 1) % WORKER_JOBS_MAX;
         worker->count--;
         pthread_mutex_unlock(&worker->lock);
-        if (job.request != NULL) {
-            job.run(job.request);
-            request_resume(job.request);
-        } else {
-            job.run_detached(job.arg);
-        }
+        run_job(&job);
         pthread_mutex_lock(&worker->lock);
     }
     pthread_mutex_unlock(&worker->lock);

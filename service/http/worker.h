@@ -13,7 +13,8 @@
 struct worker;
 
 int worker_start(struct worker **ret, struct err *err) MUST_CHECK;
-/* Finish the jobs that wait, end the thread. Accepts NULL. */
+/* Finish the jobs that wait, end the thread. Requests whose job has not begun when the server starts to stop
+ * are refused instead, so that a long queue does not hold up the end. Accepts NULL. */
 void worker_stop(struct worker *worker);
 
 /*

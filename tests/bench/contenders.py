@@ -29,16 +29,16 @@ def allow_many_files():
 
 
 def cpu_seconds(process):
-    """User and system time of a process and of the children it has now."""
-    pids = [process.pid]
+    """Processor time of a process and of the children it has now, by the scheduler's own account in nanoseconds."""
+    pids = [str(process.pid)]
     with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
         pids += file.read().split()
-    ticks = 0
+    nanoseconds = 0
     for pid in pids:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as file:
+                nanoseconds += int(file.read().split()[0])
+    return nanoseconds / 1e9
 
 
 def resident_mib(process):

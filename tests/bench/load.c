@@ -151,7 +151,8 @@ static void build_request(struct run *run, struct connection *connection) {
 
 static bool has_variable_part(const struct settings *settings) {
     return strstr(settings->path, "{n}") != NULL ||
-           (settings->body != NULL && strstr(settings->body, "{n}") != NULL);
+           (settings->body != NULL &&
+            (strstr(settings->body, "{n}") != NULL || strstr(settings->body, "{ip}") != NULL));
 }
 
 static void watch(struct run *run, struct connection *connection, int operation, uint32_t events) {

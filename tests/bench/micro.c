@@ -123,7 +123,7 @@ static const struct operation {
 #define OPERATION_COUNT (sizeof(OPERATIONS) / sizeof(OPERATIONS[0]))
 
 /* What valgrind counts: never inlined, so that it has a name. */
-__attribute__((noinline, noclone)) void measured(void (*run)(void), unsigned long count);
+__attribute__((noinline, used)) void measured(void (*run)(void), unsigned long count);
 void measured(void (*run)(void), unsigned long count) {
     for (unsigned long i = 0; i < count; i++) {
         run();

@@ -72,6 +72,24 @@ class SettingsTest(unittest.TestCase):
             for connection in held:
                 connection.close()
 
+    def test_connections_in_all(self):
+        """One more than the limit is not refused: it is accepted when another one has gone."""
+        with Service("--max-connections", "4", "--threads", "1") as service:
+            held = []
+            for _ in range(4):
+                held.append(http.client.HTTPConnection("127.0.0.1", service.port, timeout=10))
+                held[-1].request("GET", "/livez")
+                self.assertEqual(held[-1].getresponse().read(), b"ok\n")
+            with socket.create_connection(("127.0.0.1", service.port), timeout=1) as more:
+                more.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                with self.assertRaises(TimeoutError):
+                    more.recv(1)
+                held.pop().close()
+                more.settimeout(10)
+                self.assertEqual(more.recv(12), b"HTTP/1.1 200")
+            for connection in held:
+                connection.close()
+
 
 class SlowClientTest(unittest.TestCase):
     """Clients that trickle, which no idle time-out sees, are cut; the others are not."""

@@ -23,7 +23,8 @@ SECRET = "/api/v1/namespaces/default/secrets/bgp"
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 8)
 FLEET = 6
 with open(PROGRAM, "rb") as program:
-    INSTRUMENTED = b"Sanitizer" in program.read()
+    CODE = program.read()
+INSTRUMENTED = any(mark in CODE for mark in (b"__asan_init", b"__tsan_init"))
 
 
 def node(i, rack="a"):
@@ -162,7 +163,7 @@ class Soak:
         time.sleep(0.01)
 
     def rotate(self, client):
-        client.expect((202, 409), "POST", f"{OURS}/vault/rotations")
+        client.expect((202, 409, 503), "POST", f"{OURS}/vault/rotations")  # 503: behind many backups
         time.sleep(0.05)
 
     def use_token(self, client):
@@ -251,10 +252,13 @@ class SoakTest(unittest.TestCase):
                                                                              "password": {"secretKeyRef": {"name": "bgp", "key": "tor"}}}})):
             self.assertEqual(service.request("POST", path, body).status, 201)
 
-    def wait_until_quiet(self, service, files):
-        """Clients that have gone are noticed when their time is up at the latest, which these tests keep short."""
-        end = time.monotonic() + 20
+    def wait_until_quiet(self, service, files, seconds=20):
+        """Its footprint, once no more files are open than that, or after so many seconds."""
+        end = time.monotonic() + seconds
         while (now := footprint(service.process.pid))[0] is not None and now[0] > files and time.monotonic() < end:
+            # A thread of libmicrohttpd without anything to do closes what it has given up a while later only.
+            for _ in range(20):
+                service.request("GET", "/livez")
             time.sleep(0.2)
         return now
 
@@ -264,12 +268,13 @@ class SoakTest(unittest.TestCase):
         with Service("--log-level", "warn", "--keep-changes", "1000", "--keep-audit", "1000", "--header-seconds", "3", auth=True) as service:
             self.prepare(service)
             soak = Soak(service, seed)
-            idle, _ = footprint(service.process.pid)
+            service.request("GET", f"{OURS}/backup")  # whatever is opened when it is needed first
+            idle, _ = self.wait_until_quiet(service, 0, seconds=1)
             sizes = []
             for _ in range(2):
                 for thread in soak.start(SECONDS / 2):
                     thread.join()
-                self.assertEqual(soak.failures, [], service.log()[-3000:])
+                self.assertEqual(soak.failures, [])
                 files, resident = self.wait_until_quiet(service, idle)
                 self.assertEqual(files, idle, "every connection is closed")
                 sizes.append(resident)

@@ -98,7 +98,7 @@ class SecrecyTest(unittest.TestCase):
         for i, (name, value) in enumerate(cls.values.items()):
             encoded = base64.b64encode(value.encode()).decode()
             meta = {"name": name}
-            way, keep = i % 6, i % 2 == 0
+            way, keep = i % 10, i // 10 % 2 == 0
             if way == 0:
                 cls.ask("POST", SECRETS, {"metadata": meta, "stringData": {"password": value}}, keep=keep)
             elif way == 1:
@@ -115,6 +115,20 @@ class SecrecyTest(unittest.TestCase):
                 patch = [{"op": "replace", "path": "/data/password", "value": encoded}]
                 cls.ask("PATCH", f"{SECRETS}/{name}", json.dumps(patch), {"Content-Type": "application/json-patch+json"},
                         keep)
+            elif way == 5:
+                document = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"password": value}}
+                for path in ("previews", "applies"):
+                    cls.ask("POST", f"/apis/bgppeerd.io/v1/{path}", [document], keep=keep)
+            elif way == 6:
+                text = f"---\nkind: Secret\napiVersion: v1\nmetadata: {{name: {name}}}\ndata: {{password: {encoded}}}\n"
+                cls.ask("POST", "/apis/bgppeerd.io/v1/applies", text, {"Content-Type": "application/yaml"}, keep)
+            elif way == 7:
+                cls.ask("POST", SECRETS, {"metadata": meta, "stringData": {"password": new_value()}}, keep=keep)
+                cls.ask("PATCH", f"{SECRETS}/{name}", json.dumps({"data": {"password": encoded}}),
+                        {"Content-Type": "application/strategic-merge-patch+json"}, keep)
+            elif way == 8:
+                cls.ask("POST", SECRETS, {"metadata": meta, "stringData": {"password": new_value()}}, keep=keep)
+                cls.ask("PUT", f"{SECRETS}/{name}", {"metadata": meta, "stringData": {"password": value}}, keep=keep)
             else:
                 applied = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
                            "stringData": {"password": value}}

@@ -82,6 +82,37 @@ static void refused(enum role role, const char *node, const char *description, i
     assert_string_equal(err.field, field);
 }
 
+static void test_masked(void **state) {
+    static const struct {
+        const char *text, *shown;
+    } cases[] = {
+        {"", ""},
+        {"/apis/x?bpd=1", "/apis/x?bpd=1"},
+        {"bpd_", "bpd_"},
+        {"bpd_0123456789abcdef", "bpd_0123456789abcdef"},
+        {"bpd_0123456789abcdef_", "bpd_0123456789abcdef_"},
+        {"bpd_0123456789abcdef_s", "bpd_0123456789abcdef_***"},
+        {"/a?t=bpd_0123456789abcdef_S-_9&b=bpd_fedcba9876543210_x/y",
+         "/a?t=bpd_0123456789abcdef_***&b=bpd_fedcba9876543210_***/y"},
+        {"bpd_bpd_0123456789abcdef_secret", "bpd_bpd_0123456789abc***"},
+    };
+    char room[128], text[TOKEN_TEXT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_string_equal(token_masked(cases[i].text, room, sizeof room), cases[i].shown);
+    }
+    /* Wherever the room ends, no byte behind it is touched and no secret comes in. */
+    make(ROLE_ADMIN, NULL, text);
+    for (size_t size = 1; size < sizeof room; size++) {
+        memset(room, '#', sizeof room);
+        assert_ptr_equal(token_masked(text, room, size), room);
+        assert_true(strlen(room) < size);
+        assert_int_equal(room[size], '#');
+        assert_null(strstr(room, text + 22));
+    }
+}
+
 static void test_bad_requests(void **state) {
     char longest[300];
 
@@ -376,7 +407,7 @@ int main(void) {
         cmocka_unit_test(test_bytes),        cmocka_unit_test(test_known_bytes),
         cmocka_unit_test(test_authenticate), cmocka_unit_test(test_last_use),
         cmocka_unit_test(test_many),         cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads),      cmocka_unit_test(test_masked),
     };
 
     return cmocka_run_group_tests_name("auth tokens", tests, libraries, NULL);

@@ -1,0 +1,133 @@
+"""Bytes that no client should send, made up at random: every complete request is answered with a status that makes sense, or
+the connection is closed; nothing crashes, hangs or is stored. The seed is printed; SEED repeats a run."""
+import os
+import random
+import re
+import time
+import unittest
+
+from wire import GROUP, ServiceTest, Wire
+
+SECONDS = float(os.environ.get("FUZZ_SECONDS") or 8)
+OURS = "/apis/bgppeerd.io/v1"
+PATHS = ("/", "/livez", "/version", "/api", "/apis", "/openapi.json", "/metrics", f"{GROUP}/bgppeers", f"{GROUP}/bgppeers/h", f"{GROUP}/nodes/h",
+         f"{GROUP}/nodes/h/peerings", f"{GROUP}/bgpfilters", f"{GROUP}/bgpconfigurations/default", "/api/v1/namespaces/default/secrets",
+         "/api/v1/namespaces/default/secrets/h", "/api/v1/secrets", f"{OURS}/previews", f"{OURS}/applies", f"{OURS}/tokens/h", f"{OURS}/vault", f"{OURS}/audit")
+QUERIES = ("", "?", "?wait=1ms", "?wait=-1", "?wait=99999999999999999999s", "?watch=1&timeoutSeconds=1&resourceVersion=999999999999", "?limit=0", "?limit=-1",
+           "?limit=18446744073709551616", "?continue=xx", "?continue=%00", "?labelSelector=a%20in%20(", "?labelSelector=((((((", "?fieldSelector=metadata.name%3D",
+           "?fieldSelector=spec.x", "?resourceVersion=-1", "?resourceVersion=99999999999999999999999", "?dryRun=All", "?dryRun=Some", "?fieldValidation=Maybe",
+           "?explain=", "?explain=h", "?passwords=true", "?preview=peerings", "?&&&===&", "?%", "?a=%zz", "?" + "a=b&" * 200, "?x=" + "y" * 5000, "?\u00e9=\u00fc")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW", "get", "", "G" * 300, "GET\t")
+VERSIONS = ("HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/0.9", "HTTP/2.0", "HTTP/1.10", "http/1.1", "", "HTTP/1.1 x")
+LENGTHS = ("0", "1", "5", "-1", "+5", "5,5", "05", " 5 ", "0x5", "99999999999999999999", "18446744073709551615", "1048576", "1048577", "", "five")
+BODIES = (b"", b"{}", b"[]", b"null", b"{", b'{"metadata":{"name":"h"}}', b"\x00" * 20, b"k8s\x00\x0a\xff\xff\xff\xff\x0f", b"- a\n- &x [*x, *x]\n", b"a: &a [*a]",
+          b'{"metadata":{"name":"' + b"h" * 300 + b'"}}', b'[{"op":"test","path":"/spec","value":1}]', b'[{"op":"copy","from":"","path":"/a/b"}]',
+          b'{"spec":{"peerIP":"\\ud800"}}', b"\xef\xbb\xbf{}", b"[" * 60000)
+CHUNKS = (b"0\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n", b"ffffffffffffffffff\r\n", b"-5\r\nhello\r\n0\r\n\r\n", b"5\r\nhel", b"5;x=\"y\r\nhello\r\n0\r\nTrailer: x\r\n\r\n",
+          b"zz\r\n", b"\r\n\r\n", b"5\r\nhelloXX0\r\n\r\n", b"00000000000000000000005\r\nhello\r\n0\r\n\r\n")
+HEADERS = ("Host: x", "Host: y", "Host:", "Host: a b", "Connection: close", "Connection: keep-alive, close", "Connection: upgrade\r\nUpgrade: h2c",
+           "Content-Type: application/json", "Content-Type: application/yaml", "Content-Type: application/merge-patch+json", "Content-Type: ;;;",
+           "Content-Type: application/json-patch+json", "Content-Type: application/vnd.kubernetes.protobuf", "Content-Type: " + "a" * 3000,
+           "Accept: */*", "Accept: ;q=", "Accept: " + "a/b," * 300, "Accept: application/json;as=Table;v=v1;g=meta.k8s.io", "Accept-Encoding: gzip",
+           "If-Match: *", 'If-Match: "1"', "If-Match: ", 'If-Match: "', 'If-Match: "*"', "If-None-Match: *", 'If-None-Match: W/"a", "b", c', "If-None-Match: " + '"a",' * 500,
+           "Expect: 100-continue", "Expect: 200-ok", "Range: bytes=0-1", "Cookie: a=b; c", "X-Request-Id: \u00e9", "X-Request-Id: " + "a" * 100, "Authorization: Bearer",
+           "Authorization: Basic \x01", "X\x00Y: z", "X: \x00", "No-Colon", ": empty", " folded: x", "X: a\r\n b", "Transfer-Encoding: gzip", "Transfer-Encoding: identity",
+           "Impersonate-User: admin", "X-HTTP-Method-Override: DELETE") + tuple(f"X-{i}: y" for i in range(4))
+
+
+class HostileTest(ServiceTest):
+    arguments = ("--log-level", "warn")
+
+    def target(self, choose):
+        path = choose.choice(PATHS)
+        for _ in range(choose.randrange(3)):
+            at = choose.randrange(len(path) + 1)
+            path = path[:at] + choose.choice(("/", "//", "/../", "/./", "%2e%2e/", "%2F", "%00", "%", "%c3%28", "%25", ";", "\\", "\u00e9", "\x7f", "?", "#", "A", "")) + path[at:]
+        prefix = choose.choice(("",) * 8 + ("http://h", "HTTP://u:p@h:80", "://", "*", "//h", "http://"))
+        return prefix + path + choose.choice(QUERIES)
+
+    def make(self, choose):
+        """One request, more or less: its bytes."""
+        headers = [choose.choice(HEADERS) for _ in range(choose.randrange(7))]
+        if choose.random() < 0.1:
+            headers += ["A: b"] * choose.randrange(200)
+        if choose.random() < 0.8:
+            headers.append("Host: x")
+        body = b""
+        if choose.random() < 0.25:
+            headers.append("Transfer-Encoding: chunked")
+            body = b"".join(choose.choice(CHUNKS) for _ in range(choose.randrange(1, 3)))
+        elif choose.random() < 0.6:
+            body = choose.choice(BODIES)
+            headers.append(f"Content-Length: {len(body)}")
+        if choose.random() < 0.15:
+            headers.append(f"Content-Length: {choose.choice(LENGTHS)}")
+        choose.shuffle(headers)
+        end = choose.choice(("\r\n",) * 9 + ("\n", "\r"))
+        text = end.join([f"{choose.choice(METHODS[:6] + METHODS)} {self.target(choose)} {choose.choice(VERSIONS)}", *headers, "", ""])
+        data = bytearray(text.encode("utf-8", "surrogateescape") + body)
+        if choose.random() < 0.2:
+            for _ in range(choose.randrange(1, 5)):
+                data[choose.randrange(len(data))] = choose.randrange(256)
+        return bytes(data)
+
+    def test_random_requests(self):
+        seed = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**9))
+        print(f"SEED={seed}", flush=True)
+        end = time.monotonic() + SECONDS
+        number = 0
+        while time.monotonic() < end:
+            choose = random.Random(f"{seed}-{number}")
+            data = b"".join(self.make(choose) for _ in range(choose.choice((1, 1, 1, 2, 5))))
+            with self.subTest(number=number, data=data[:500]):
+                self.check(data)
+            number += 1
+        self.assertGreater(number, 100)
+        self.assertEqual(self.request("GET", "/livez").status, 200)
+        for line in self.service.log().splitlines():
+            self.assertNotIn("level=error", line)
+
+    def check(self, data):
+        """Send it and take what comes. Where no answer comes, the service waits for more, as far as it can tell."""
+        with Wire(self.service, seconds=5) as wire:
+            try:
+                wire.send(data)
+                answers = wire.read_all(0.03)
+            except ConnectionError:
+                return
+        for status in re.findall(rb"(?:^|\r\n|\})HTTP/1\.[01] (\d{3}) ", answers):
+            self.assertIn(int(status), (100, 200, 201, 202, 304, 400, 404, 405, 406, 409, 410, 411, 412, 413, 414, 415, 417, 422, 431, 501, 503, 504, 505), answers[:300])
+
+    def test_every_trick_by_itself(self):
+        for header in HEADERS:
+            for method, body in (("GET", ""), ("POST", "{}")):
+                with self.subTest(header=header[:60], method=method):
+                    self.check(f"{method} {GROUP}/bgppeers HTTP/1.1\r\nHost: x\r\n{header}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        for length in LENGTHS:
+            self.check(f"POST {GROUP}/bgppeers HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{{}}".encode())
+        for chunks in CHUNKS:
+            self.check(f"POST {GROUP}/bgppeers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + chunks)
+        for path in PATHS:
+            for query in QUERIES:
+                self.check(f"GET {path}{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.assertEqual(self.request("GET", "/livez").status, 200)
+
+    def test_a_body_cannot_become_a_request(self):
+        """Two lengths, or a length and chunks: never both a request and another one inside it."""
+        inner = f"DELETE {GROUP}/bgppeers/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+        for framing in ("Content-Length: 0\r\nContent-Length: {n}", "Content-Length: {n}\r\nContent-Length: 0", "Content-Length: {n}\r\nTransfer-Encoding: chunked",
+                        "Transfer-Encoding: chunked\r\nContent-Length: {n}", "Transfer-Encoding: identity, chunked\r\nContent-Length: {n}",
+                        "Transfer-Encoding: xchunked\r\nContent-Length: {n}", "Content-Length: 0{n}\r\nContent-Length: 0", "Content-Length : {n}", "Content-Length:\t0, {n}"):
+            with self.subTest(framing=framing):
+                if self.request("GET", f"{GROUP}/bgppeers/smuggled").status == 404:
+                    self.create_peer("smuggled")
+                with Wire(self.service, seconds=5) as wire:
+                    wire.send(f"GET /livez HTTP/1.1\r\nHost: x\r\n{framing.format(n=len(inner))}\r\n\r\n{inner}")
+                    answers = wire.read_all(0.3)
+                # A peer in front of us may read it either way; what must not be is one that we read in both.
+                gone = self.request("GET", f"{GROUP}/bgppeers/smuggled").status == 404
+                print(framing, gone, re.findall(rb"HTTP/1\.[01] (\d{3})", answers))
+
+
+if __name__ == "__main__":
+    unittest.main()
