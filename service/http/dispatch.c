@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "framing.h"
 #include "peer.h"
 #include "reply.h"
 #include "request.h"
@@ -25,7 +26,14 @@
 
 void *dispatch_uri(void *cls, const char *uri, struct MHD_Connection *connection) {
     /* NULL is noticed by dispatch_request, which closes the connection. */
-    return request_new(cls, connection, uri);
+    struct request *request = request_new(cls, connection, uri);
+    struct peer *peer = peer_of(connection);
+    if (peer != NULL) {
+        /* When a query does not fit into the connection's memory, libmicrohttpd forgets the request. */
+        request_free(peer->request);
+        peer->request = request;
+    }
+    return request;
 }
 
 /* Answer a failure; when not even that can be done, MHD_NO closes the connection. */
@@ -99,6 +107,11 @@ static enum MHD_Result begin(struct request *request, const char *method) {
     routed = access_check(request, routed, &err);
     if (headers_too_large(request)) {
         return refuse_headers(request);
+    }
+    struct err unclear = ERR_INIT;
+    if (framing_check(request, &unclear) != 0) {
+        request->cut_short = true;
+        return answer_failure(request, &unclear);
     }
     bool bodiless = request->method == METHOD_GET || request->method == METHOD_HEAD;
     if (routed == 0 && bodiless) {
@@ -215,16 +228,24 @@ void dispatch_completed(void *cls, struct MHD_Connection *connection, void **con
             linger_keep(http->linger, info->connect_fd);
         }
     }
+    struct peer *peer = peer_of(connection);
+    if (peer != NULL) {
+        peer->request = NULL;
+    }
     log_access(request, how);
     request_free(request);
-    peer_awaits(&http->peers, peer_of(connection));
+    peer_awaits(&http->peers, peer);
 }
 
 void dispatch_connection(void *cls, struct MHD_Connection *connection, void **context,
                          enum MHD_ConnectionNotificationCode how) {
     struct http *http = cls;
     if (how == MHD_CONNECTION_NOTIFY_CLOSED) {
-        peer_free(&http->peers, *context);
+        struct peer *peer = *context;
+        if (peer != NULL) {
+            request_free(peer->request); /* one that libmicrohttpd has forgotten */
+        }
+        peer_free(&http->peers, peer);
         *context = NULL;
         return;
     }

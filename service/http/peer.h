@@ -26,6 +26,8 @@
 
 enum peer_certificate { PEER_UNSEEN, PEER_NO_CERTIFICATE, PEER_GOOD, PEER_BAD };
 
+struct request;
+
 struct peer {
     char address[HTTP_ADDRESS_TEXT_MAX]; /* "192.0.2.7:40112"; "" = not known */
     struct ip_addr ip;
@@ -34,6 +36,7 @@ struct peer {
     int64_t verified_ms;        /* monotonic */
     struct principal principal; /* PEER_GOOD */
     int fd;
+    struct request *request;     /* the one under way, NULL = none; the connection's thread alone */
     _Atomic int64_t deadline_ms; /* monotonic: the connection is cut then; 0 = none */
     struct peer *prev, *next;    /* the list's lock */
 };

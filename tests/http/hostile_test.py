@@ -85,7 +85,8 @@ class HostileTest(ServiceTest):
         self.assertGreater(number, 100)
         self.assertEqual(self.request("GET", "/livez").status, 200)
         for line in self.service.log().splitlines():
-            self.assertNotIn("level=error", line)
+            if "event=no-answer" not in line:  # libmicrohttpd takes none in some states, such as after an Expect without a body
+                self.assertNotIn("level=error", line)
 
     def check(self, data):
         """Send it and take what comes. Where no answer comes, the service waits for more, as far as it can tell."""
@@ -107,26 +108,39 @@ class HostileTest(ServiceTest):
             self.check(f"POST {GROUP}/bgppeers HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{{}}".encode())
         for chunks in CHUNKS:
             self.check(f"POST {GROUP}/bgppeers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + chunks)
-        for path in PATHS:
-            for query in QUERIES:
+        for number, query in enumerate(QUERIES):
+            for step in range(4):
+                path = PATHS[(5 * step + number) % len(PATHS)]
                 self.check(f"GET {path}{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         self.assertEqual(self.request("GET", "/livez").status, 200)
 
     def test_a_body_cannot_become_a_request(self):
-        """Two lengths, or a length and chunks: never both a request and another one inside it."""
+        """Where a proxy in front might see another end of the body than we do, the request is refused."""
         inner = f"DELETE {GROUP}/bgppeers/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
-        for framing in ("Content-Length: 0\r\nContent-Length: {n}", "Content-Length: {n}\r\nContent-Length: 0", "Content-Length: {n}\r\nTransfer-Encoding: chunked",
-                        "Transfer-Encoding: chunked\r\nContent-Length: {n}", "Transfer-Encoding: identity, chunked\r\nContent-Length: {n}",
-                        "Transfer-Encoding: xchunked\r\nContent-Length: {n}", "Content-Length: 0{n}\r\nContent-Length: 0", "Content-Length : {n}", "Content-Length:\t0, {n}"):
-            with self.subTest(framing=framing):
-                if self.request("GET", f"{GROUP}/bgppeers/smuggled").status == 404:
-                    self.create_peer("smuggled")
-                with Wire(self.service, seconds=5) as wire:
-                    wire.send(f"GET /livez HTTP/1.1\r\nHost: x\r\n{framing.format(n=len(inner))}\r\n\r\n{inner}")
+        self.create_peer("smuggled")
+        for framing in ("Content-Length: 0\r\nContent-Length: {n}", "Content-Length: {n}\r\nContent-Length: 0",
+                        "Content-Length: {n}\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: {n}",
+                        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "Transfer-Encoding: identity, chunked",
+                        "Transfer-Encoding: xchunked", "Transfer-Encoding: chunked, chunked", "Content-Length : {n}", "Content-Length\t: {n}",
+                        "Transfer-Encoding : chunked", "Content-Length:\t0, {n}", "Content-Length: +{n}", "Host: y"):
+            for method, path in (("GET", "/livez"), ("POST", f"{GROUP}/bgppeers")):
+                with self.subTest(framing=framing, method=method), Wire(self.service, seconds=5) as wire:
+                    wire.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{framing.format(n=len(inner))}\r\n\r\n{inner}")
                     answers = wire.read_all(0.3)
-                # A peer in front of us may read it either way; what must not be is one that we read in both.
-                gone = self.request("GET", f"{GROUP}/bgppeers/smuggled").status == 404
-                print(framing, gone, re.findall(rb"HTTP/1\.[01] (\d{3})", answers))
+                    self.assertEqual(re.findall(rb"HTTP/1\.[01] (\d{3})", answers)[:1], [b"400"], answers[:300])
+                    self.assertEqual(self.request("GET", f"{GROUP}/bgppeers/smuggled").status, 200)
+
+    def test_a_query_beyond_the_connections_memory(self):
+        """libmicrohttpd drops such a connection without a word; nothing of it may stay."""
+        for _ in range(20):
+            self.check(f"GET /livez?{'a=b&' * 200} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        for _ in range(40):  # its threads take such connections away when they have something to do
+            self.assertEqual(self.request("GET", "/livez").status, 200)
+        started = time.monotonic()
+        self.assertEqual(self.service.stop(), 0)
+        stopped = time.monotonic() - started
+        self.service.start()
+        self.assertLess(stopped, 2.5, "no request is thought to be under way")
 
 
 if __name__ == "__main__":
