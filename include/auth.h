@@ -144,6 +144,7 @@ const char *auth_role_summary(enum role role);
 #define TOKEN_TEXT_MAX        (4 + TOKEN_ID_LENGTH + 1 + TOKEN_SECRET_LENGTH + 1) /* bpd_<id>_<secret> */
 #define TOKEN_DESCRIPTION_MAX 129
 #define TOKEN_HASH_BYTES      32
+#define TOKEN_MAC_BYTES       16
 #define TOKEN_ROW_MAX         512 /* bytes of an encoded token */
 #define TOKENS_MAX            100000
 #define TOKEN_SETTING         "token/" /* a token's name in the store is this and its id */
@@ -206,6 +207,22 @@ int token_registry_list(struct token_registry *registry, struct token **ret, siz
  */
 int token_registry_authenticate(struct token_registry *registry, const char *text, size_t len, int64_t now_ms,
                                 struct principal *ret, struct err *err) MUST_CHECK;
+
+/*
+ * What a connection remembers of its caller's last good token, so that the next request with the same one
+ * costs a keyed hash and no look-up. Zeroed = nothing. One user at a time. Holds neither the token nor
+ * anything that is worth more than the process: `mac` is keyed with a secret of the registry.
+ */
+struct token_memory {
+    uint64_t generation; /* of the registry: a token that has come or gone since makes it forget */
+    int64_t since_ms;    /* realtime, as the next */
+    int64_t until_ms;    /* exclusive; the token's expiry, or when its use is to be noted again */
+    uint8_t mac[TOKEN_MAC_BYTES];
+    struct principal principal;
+};
+/* As token_registry_authenticate, with the same outcome at any time, only faster when `memory` knows it. */
+int token_registry_recognize(struct token_registry *registry, struct token_memory *memory, const char *text,
+                             size_t len, int64_t now_ms, struct principal *ret, struct err *err) MUST_CHECK;
 
 #define TOKEN_USED_STEP_MS (5 * 60000) /* a token's last use is known, and stored, this finely */
 /* Up to `max` tokens used since that was last stored; the caller stores them. Regards them as stored. */

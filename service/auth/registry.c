@@ -17,6 +17,8 @@
 
 #define SLOTS_FIRST 64 /* a power of two */
 
+_Static_assert(TOKEN_MAC_BYTES == crypto_shorthash_siphashx24_BYTES, "SipHash-2-4 with 128 bits");
+
 struct entry {
     uint64_t number;
     struct token token; /* its last_used_ms is what is stored */
@@ -30,6 +32,8 @@ struct token_registry {
     size_t slot_count;    /* a power of two, at least twice `count` */
     size_t count;
     struct entry *spare; /* for the next token_registry_put */
+    unsigned char mac_key[crypto_shorthash_siphashx24_KEYBYTES];
+    _Atomic uint64_t generation; /* moves with every change of the table, before the lock is given back */
 };
 
 int token_registry_new(struct token_registry **ret, struct err *err) {
@@ -39,6 +43,8 @@ int token_registry_new(struct token_registry **ret, struct err *err) {
     if (registry == NULL) {
         return err_no_memory(err);
     }
+    crypto_shorthash_keygen(registry->mac_key);
+    atomic_init(&registry->generation, 1);
     registry->slot_count = SLOTS_FIRST;
     registry->slots = base_calloc(registry->slot_count, sizeof(struct entry *));
     if (registry->slots == NULL || pthread_rwlockattr_init(&attributes) != 0) {
@@ -139,6 +145,7 @@ void token_registry_put(struct token_registry *registry, const struct token *tok
         registry->count++;
     }
     fill(registry->slots[slot], token);
+    atomic_fetch_add_explicit(&registry->generation, 1, memory_order_release);
     pthread_rwlock_unlock(&registry->lock);
 }
 
@@ -160,6 +167,7 @@ bool token_registry_remove(struct token_registry *registry, const char *id) {
             registry->slots[find_slot(registry->slots, registry->slot_count, moved->number)] = moved;
         }
         registry->count--;
+        atomic_fetch_add_explicit(&registry->generation, 1, memory_order_release);
     }
     pthread_rwlock_unlock(&registry->lock);
     free(entry);
@@ -245,8 +253,9 @@ static void note_use(struct entry *entry, int64_t now_ms) {
     }
 }
 
-int token_registry_authenticate(struct token_registry *registry, const char *text, size_t len, int64_t now_ms,
-                                struct principal *ret, struct err *err) {
+/* `ret_until_ms`: how long this answer holds if the registry does not change. */
+static int authenticate(struct token_registry *registry, const char *text, size_t len, int64_t now_ms,
+                        struct principal *ret, int64_t *ret_until_ms, struct err *err) {
     static const uint8_t NO_HASH[TOKEN_HASH_BYTES];
     const size_t prefix = sizeof TOKEN_PREFIX - 1;
     const char *id = text + prefix, *secret = id + TOKEN_ID_LENGTH + 1;
@@ -270,6 +279,10 @@ int token_registry_authenticate(struct token_registry *registry, const char *tex
         ret->role = entry->principal.role;
         memcpy(ret->user, entry->principal.user, sizeof ret->user);
         note_use(entry, now_ms);
+        *ret_until_ms = atomic_load_explicit(&entry->used_ms, memory_order_relaxed) + TOKEN_USED_STEP_MS;
+        if (entry->token.expires_ms != 0 && entry->token.expires_ms < *ret_until_ms) {
+            *ret_until_ms = entry->token.expires_ms;
+        }
     }
     pthread_rwlock_unlock(&registry->lock);
     if (expired[0] != '\0') {
@@ -277,6 +290,36 @@ int token_registry_authenticate(struct token_registry *registry, const char *tex
                        TOKEN_ID_LENGTH, id, expired);
     }
     return good ? 0 : refuse(err);
+}
+
+int token_registry_authenticate(struct token_registry *registry, const char *text, size_t len, int64_t now_ms,
+                                struct principal *ret, struct err *err) {
+    int64_t unused;
+
+    return authenticate(registry, text, len, now_ms, ret, &unused, err);
+}
+
+int token_registry_recognize(struct token_registry *registry, struct token_memory *memory, const char *text,
+                             size_t len, int64_t now_ms, struct principal *ret, struct err *err) {
+    /* Read before the table is: a change in between makes the memory too old, never too young. */
+    uint64_t generation = atomic_load_explicit(&registry->generation, memory_order_acquire);
+    uint8_t mac[TOKEN_MAC_BYTES];
+
+    (void)crypto_shorthash_siphashx24(mac, (const unsigned char *)text, len, registry->mac_key);
+    if (memory->generation == generation && now_ms >= memory->since_ms && now_ms < memory->until_ms &&
+        sodium_memcmp(memory->mac, mac, sizeof mac) == 0) {
+        *ret = memory->principal;
+        return 0;
+    }
+    memory->generation = 0;
+    if (authenticate(registry, text, len, now_ms, ret, &memory->until_ms, err) < 0) {
+        return -1;
+    }
+    memory->since_ms = now_ms;
+    memcpy(memory->mac, mac, sizeof mac);
+    memory->principal = *ret;
+    memory->generation = generation;
+    return 0;
 }
 
 size_t token_registry_take_used(struct token_registry *registry, struct token *ret, size_t max) {

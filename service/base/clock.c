@@ -16,6 +16,10 @@ int64_t clock_monotonic_ms(void) {
     return read_clock_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
+int64_t clock_coarse_ms(void) {
+    return read_clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000;
+}
+
 int64_t clock_monotonic_ns(void) {
     return read_clock_ns(CLOCK_MONOTONIC);
 }

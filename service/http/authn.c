@@ -1,5 +1,6 @@
 /*
- * Authentication. A bearer token is looked up in memory for each request; a client certificate is verified
+ * Authentication. A bearer token is looked up in memory, unless its connection has just sent the same one; a
+ * client certificate is verified
  * when a connection's first request needs it, and again every PEER_VERIFY_MS, so that one that has expired or
  * whose CA was taken away ends. Runs on the connection's thread; keeps nothing but the connection's peer.
  */
@@ -32,8 +33,12 @@ static int by_token(struct request *request, const char *header, struct err *err
     if (token[len + strspn(token + len, " \t")] != '\0') {
         return err_set(err, ERR_UNAUTHORIZED, "the Authorization header has something behind the token");
     }
-    return token_registry_authenticate(state_tokens(request->http->state), token, len, clock_realtime_ms(),
-                                       &request->principal, err);
+    struct token_registry *registry = state_tokens(request->http->state);
+    int64_t now_ms = clock_realtime_ms();
+    return request->peer != NULL
+               ? token_registry_recognize(registry, &request->peer->token, token, len, now_ms,
+                                          &request->principal, err)
+               : token_registry_authenticate(registry, token, len, now_ms, &request->principal, err);
 }
 
 static int by_certificate(struct request *request, struct peer *peer, struct err *err) {
@@ -70,11 +75,11 @@ int authn_request(struct request *request, struct err *err) {
         principal_anonymous(&request->principal);
         return 0;
     }
-    header = request_header(request, MHD_HTTP_HEADER_AUTHORIZATION);
+    header = request_header(request, HEADER_AUTHORIZATION);
     if (header != NULL) {
         return by_token(request, header, err);
     }
-    peer = peer_of(request->connection);
+    peer = request->peer;
     if (http->tls == NULL || peer == NULL || !peer->tls) {
         return no_credential(http, err);
     }

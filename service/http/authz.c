@@ -99,7 +99,7 @@ static int authenticate(struct request *request, struct err *err) {
         return 0;
     }
     snprintf(request->principal.user, sizeof request->principal.user, "system:anonymous");
-    peer = peer_of(request->connection);
+    peer = request->peer;
     if (http->failures != NULL && peer != NULL &&
         !limiter_take(http->failures, &peer->ip, sizeof peer->ip, clock_monotonic_ms(), &retry_s)) {
         return too_many(request, retry_s, "too many requests from this address had no good credential", err);
@@ -110,19 +110,18 @@ static int authenticate(struct request *request, struct err *err) {
 
 int access_check(struct request *request, int routed, struct err *err) {
     struct http *http = request->http;
-    struct err refusal = ERR_INIT;
     unsigned retry_s = 1;
 
     if (request->route != NULL && (request->route->flags & ROUTE_PUBLIC) != 0) {
         return routed;
     }
-    if (authenticate(request, &refusal) != 0) {
-        *err = refusal;
+    /* A refusal takes the place of routing's error. */
+    if (authenticate(request, err) != 0) {
         return -1;
     }
     if (http->requests != NULL &&
         !limiter_take(http->requests, request->principal.user, strlen(request->principal.user),
-                      clock_monotonic_ms(), &retry_s)) {
+                      request->start_ns / 1000000, &retry_s)) {
         return too_many(request, retry_s, "this user sends more requests than the service allows it", err);
     }
     return routed != 0 ? -1 : authorize(request, err);

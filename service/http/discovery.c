@@ -260,9 +260,8 @@ int handle_discovery(struct request *request, struct err *err) {
     if (document == NULL) {
         return err_set(err, ERR_INTERNAL, "no discovery document for %s", request->route->path);
     }
-    enum media_discovery wanted = aggregated != NULL
-                                      ? media_discovery(request_header(request, MHD_HTTP_HEADER_ACCEPT))
-                                      : MEDIA_DISCOVERY_PLAIN;
+    enum media_discovery wanted =
+        aggregated != NULL ? media_discovery(request_header(request, HEADER_ACCEPT)) : MEDIA_DISCOVERY_PLAIN;
     if (wanted == MEDIA_DISCOVERY_V2) {
         type = TYPE_AGGREGATED("v2");
         document = &aggregated[AGGREGATED_V2];

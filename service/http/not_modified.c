@@ -61,8 +61,8 @@ static char *value_of(struct MHD_Response *response, const char *name) {
 /* The thread's response with these values, or NULL when it cannot have them. */
 static struct MHD_Response *fill_template(const char *etag, const char *id) {
     struct template *template = &own_template;
-    struct err ignored = ERR_INIT;
     if (template->response == NULL) {
+        struct err ignored = ERR_INIT;
         pthread_once(&template_once, make_key);
         struct MHD_Response *response = template_usable ? make_response(etag, &ignored) : NULL;
         if (response == NULL) {

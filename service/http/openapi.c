@@ -25,7 +25,7 @@ static int reply_document(struct request *request, enum openapi_index index, con
     const struct openapi_document *document = &openapi_documents[index];
     char etag[DIGEST_TEXT_MAX + 2];
     snprintf(etag, sizeof(etag), "\"%s\"", document->hash);
-    const char *known = request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    const char *known = request_header(request, HEADER_IF_NONE_MATCH);
     bool same = known != NULL && etag_list_has(known, document->hash, strlen(document->hash), true);
     size_t len = same ? 0 : document->len;
     struct MHD_Response *response = MHD_create_response_from_buffer(
@@ -50,7 +50,7 @@ int handle_openapi(struct request *request, struct err *err) {
 
 int handle_openapi_v2(struct request *request, struct err *err) {
     bool protobuf;
-    if (media_openapi(request_header(request, MHD_HTTP_HEADER_ACCEPT), &protobuf, err) != 0) {
+    if (media_openapi(request_header(request, HEADER_ACCEPT), &protobuf, err) != 0) {
         return -1;
     }
     return protobuf ? reply_document(request, OPENAPI_V2_PROTOBUF, TYPE_PROTOBUF, "no-cache", err)

@@ -20,7 +20,7 @@ void peers_init(struct peers *peers, int64_t header_ms, int64_t answer_ms) {
 }
 
 static void set_deadline(struct peer *peer, int64_t ms) {
-    atomic_store_explicit(&peer->deadline_ms, ms == 0 ? 0 : clock_monotonic_ms() + ms, memory_order_relaxed);
+    atomic_store_explicit(&peer->deadline_ms, ms == 0 ? 0 : clock_coarse_ms() + ms, memory_order_relaxed);
 }
 
 void peer_awaits(const struct peers *peers, struct peer *peer) {
@@ -130,8 +130,6 @@ struct peer *peer_of(struct MHD_Connection *connection) {
     return info != NULL ? info->socket_context : NULL;
 }
 
-const char *peer_address(struct MHD_Connection *connection) {
-    const struct peer *peer = peer_of(connection);
-
+const char *peer_address(const struct peer *peer) {
     return peer != NULL ? peer->address : "";
 }

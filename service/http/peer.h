@@ -35,6 +35,7 @@ struct peer {
     enum peer_certificate certificate;
     int64_t verified_ms;        /* monotonic */
     struct principal principal; /* PEER_GOOD */
+    struct token_memory token;  /* the last good one */
     int fd;
     struct request *request;     /* the one under way, NULL = none; the connection's thread alone */
     _Atomic int64_t deadline_ms; /* monotonic: the connection is cut then; 0 = none */
@@ -68,7 +69,7 @@ void peer_answers(const struct peers *peers, struct peer *peer); /* an answer go
 
 /* The connection's peer; NULL: there was no memory for it. */
 struct peer *peer_of(struct MHD_Connection *connection);
-/* Its address, "" when it is not known. */
-const char *peer_address(struct MHD_Connection *connection);
+/* Its address, "" when it is not known. Accepts NULL. */
+const char *peer_address(const struct peer *peer);
 
 #endif

@@ -153,7 +153,7 @@ static int evaluate(struct request *request, struct poll *poll, struct err *err)
         }
         return -1;
     }
-    const char *known = request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    const char *known = request_header(request, HEADER_IF_NONE_MATCH);
     bool revealed = request->passwords && list->has_passwords;
     char etag[ETAG_TEXT_MAX];
     make_etag(list->etag, revealed, etag);
@@ -177,7 +177,7 @@ static int go_on(struct request *request, struct err *err) {
 
 int handle_peerings(struct request *request, struct err *err) {
     enum media_answer unused;
-    if (media_accept(request_header(request, MHD_HTTP_HEADER_ACCEPT), &unused, err) != 0) {
+    if (media_accept(request_header(request, HEADER_ACCEPT), &unused, err) != 0) {
         return -1;
     }
     if (memchr(request->uri, '?', request->uri_len) == NULL) {

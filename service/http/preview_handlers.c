@@ -146,7 +146,7 @@ static int group_new(struct request *request, struct group **ret, struct err *er
     buf_init(&group->warnings);
     group->err = (struct err)ERR_INIT;
     if (write_parameters(request, &parameters, err) != 0 ||
-        media_document(request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE), false, &syntax, err) != 0 ||
+        media_document(request_header(request, HEADER_CONTENT_TYPE), false, &syntax, err) != 0 ||
         codec_split(syntax, request->body.data, request->body.len, DOCUMENTS_MAX, &request->arena,
                     &group->documents, &group->count, err) != 0) {
         return -1;
@@ -354,7 +354,7 @@ static int apply_answer(struct request *request, struct err *err) {
 }
 
 static int fleet_if_match(struct request *request, struct group *group, struct err *err) {
-    const char *header = request_header(request, MHD_HTTP_HEADER_IF_MATCH);
+    const char *header = request_header(request, HEADER_IF_MATCH);
     const char *text;
     size_t len;
     if (header == NULL) {

@@ -59,7 +59,7 @@ int reply_send(struct request *request, unsigned status, struct MHD_Response *re
     request->status = status;
     request->phase = REQUEST_ANSWERED;
     if (!request->stream) {
-        peer_answers(&request->http->peers, peer_of(request->connection));
+        peer_answers(&request->http->peers, request->peer);
     }
     return 0;
 }

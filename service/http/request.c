@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "peer.h"
 #include "server.h"
 
 /* ---- identity ---- */
@@ -76,6 +77,7 @@ struct request *request_new(struct http *http, struct MHD_Connection *connection
     memset(request, 0, offsetof(struct request, id));
     request->http = http;
     request->connection = connection;
+    request->peer = peer_of(connection);
     request->method = METHOD_OTHER;
     request->start_ns = clock_monotonic_ns();
     arena_init(&request->arena, 0);
@@ -184,7 +186,7 @@ static int no_such_path(struct request *request, const char *path, size_t len, s
 
 int request_route(struct request *request, const char *method, struct err *err) {
     request->method = method_parse(method);
-    const char *given_id = request_header(request, "X-Request-Id");
+    const char *given_id = request_header(request, HEADER_REQUEST_ID);
     if (given_id == NULL || !take_id(request->id, given_id)) {
         make_id(request->id);
     }
@@ -281,16 +283,7 @@ bool request_query_flag(const struct request *request, const char *name) {
     return value != NULL && value[0] != '\0' && strcmp(value, "0") != 0 && strcasecmp(value, "false") != 0;
 }
 
-/* ---- headers, body, warnings ---- */
-
-const char *request_header(const struct request *request, const char *name) {
-    const char *value = NULL;
-    if (MHD_lookup_connection_value_n(request->connection, MHD_HEADER_KIND, name, strlen(name), &value,
-                                      NULL) != MHD_YES) {
-        return NULL;
-    }
-    return value;
-}
+/* ---- body, warnings ---- */
 
 int request_take_body(struct request *request, const char *bytes, size_t len, struct err *err) {
     if (len > HTTP_BODY_MAX || request->body.len > HTTP_BODY_MAX - len) {

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/causes.h"
 #include "base/err.h"
+#include "headers.h"
 #include "router.h"
 
 #define REQUEST_ID_MAX   65 /* longest accepted X-Request-Id plus NUL */
@@ -27,6 +28,7 @@
 #define QUERY_MAX          64 /* parameters of one request */
 
 struct http;
+struct peer;
 
 struct query_item {
     const char *name;
@@ -44,6 +46,7 @@ enum request_phase {
 struct request {
     struct http *http;
     struct MHD_Connection *connection;
+    struct peer *peer; /* the connection's; NULL: there was no memory for it */
     const struct route *route;
     enum method method;
     enum request_phase phase;
@@ -76,6 +79,7 @@ struct request {
     void *work;                               /* the handler's own */
     void (*cleanup)(struct request *request); /* of `work`, when the request ends; NULL = none */
 
+    struct headers headers; /* set by dispatch before anything reads them */
     size_t uri_len;
     const char *uri; /* raw: path and query as received */
     char id[REQUEST_ID_MAX];
@@ -95,7 +99,9 @@ int request_route(struct request *request, const char *method, struct err *err) 
 int request_take_body(struct request *request, const char *bytes, size_t len, struct err *err) MUST_CHECK;
 
 /* A header's value or NULL. */
-const char *request_header(const struct request *request, const char *name);
+static inline const char *request_header(const struct request *request, enum header header) {
+    return request->headers.values[header];
+}
 
 /* Decode the query string; must come before request_query. Once is enough. */
 int request_parse_query(struct request *request, struct err *err) MUST_CHECK;

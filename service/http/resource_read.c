@@ -97,7 +97,7 @@ static int reply_object(struct request *request, const struct record *record, en
     if (answer == MEDIA_TABLE) {
         return reply_one_row(request, record, err);
     }
-    const char *known = request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    const char *known = request_header(request, HEADER_IF_NONE_MATCH);
     if (known != NULL) {
         char etag[OBJECT_ETAG_MAX];
         object_etag(record, etag);
@@ -111,7 +111,7 @@ static int reply_object(struct request *request, const struct record *record, en
 int handle_get(struct request *request, struct err *err) {
     enum media_answer answer;
     uint64_t not_older;
-    if (media_accept(request_header(request, MHD_HTTP_HEADER_ACCEPT), &answer, err) != 0 ||
+    if (media_accept(request_header(request, HEADER_ACCEPT), &answer, err) != 0 ||
         request_parse_query(request, err) != 0 || resource_version_param(request, &not_older, err) != 0) {
         return -1;
     }
@@ -301,7 +301,7 @@ static int list_from(struct request *request, const struct snapshot *snapshot,
 
 int handle_list(struct request *request, struct err *err) {
     struct list_request list = {.limit = 0};
-    if (media_accept(request_header(request, MHD_HTTP_HEADER_ACCEPT), &list.answer, err) != 0 ||
+    if (media_accept(request_header(request, HEADER_ACCEPT), &list.answer, err) != 0 ||
         request_parse_query(request, err) != 0 ||
         selection_parse(request, resource_namespace(request), &list.selection, err) != 0) {
         return -1;

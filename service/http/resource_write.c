@@ -55,7 +55,7 @@ int write_parameters(struct request *request, struct write_parameters *ret, stru
 /* The If-Match tag the committer is to check. Of several it can only check one: the one that holds
  * now, because none of the others can become true again. */
 static int take_if_match(struct request *request, struct write *write, struct err *err) {
-    const char *header = request_header(request, MHD_HTTP_HEADER_IF_MATCH);
+    const char *header = request_header(request, HEADER_IF_MATCH);
     if (header == NULL) {
         return 0;
     }
@@ -85,7 +85,7 @@ static int take_if_match(struct request *request, struct write *write, struct er
 
 /* If-None-Match on a write: "*" and the current tag mean "not when it exists (like this)". */
 static int check_if_none_match(struct request *request, const struct write *write, struct err *err) {
-    const char *header = request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    const char *header = request_header(request, HEADER_IF_NONE_MATCH);
     if (header == NULL) {
         return 0;
     }
@@ -246,7 +246,7 @@ static int decode(struct request *request, struct write_work *work, const struct
                                     .kind = request->route->kind,
                                     .name = name,
                                     .name_space = resource_namespace(request)};
-    const char *type = request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE);
+    const char *type = request_header(request, HEADER_CONTENT_TYPE);
     if (media_document(type, options.kind == KIND_SECRET, &options.syntax, err) != 0) {
         return -1;
     }
@@ -307,8 +307,8 @@ int handle_patch(struct request *request, struct err *err) {
         return -1;
     }
     struct write *write = &work->write;
-    if (media_patch(request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE), &write->patch_type, &write->syntax,
-                    err) != 0) {
+    if (media_patch(request_header(request, HEADER_CONTENT_TYPE), &write->patch_type, &write->syntax, err) !=
+        0) {
         return -1;
     }
     if (write->patch_type == PATCH_STRATEGIC && write->kind != KIND_SECRET) {
@@ -336,7 +336,7 @@ int write_delete_options(struct request *request, struct delete_options *ret, st
     struct write_parameters parameters;
     enum codec_syntax syntax;
     if (write_parameters(request, &parameters, err) != 0 ||
-        media_document(request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE), true, &syntax, err) != 0 ||
+        media_document(request_header(request, HEADER_CONTENT_TYPE), true, &syntax, err) != 0 ||
         codec_decode_delete_options(syntax, request->body.data, request->body.len, &request->arena, ret,
                                     err) != 0) {
         return -1;

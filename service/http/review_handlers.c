@@ -81,7 +81,7 @@ int handle_access_review(struct request *request, struct err *err) {
     const char *reason;
     bool allowed;
 
-    if (media_document(request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE), true, &syntax, err) != 0) {
+    if (media_document(request_header(request, HEADER_CONTENT_TYPE), true, &syntax, err) != 0) {
         return -1;
     }
     if (request->body.len == 0) {

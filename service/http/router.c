@@ -115,7 +115,8 @@ static const struct router_node *step(const struct router *router, const struct 
         const struct router_node *node = &router->nodes[i];
         if (node->segment == NULL) {
             parameter = node;
-        } else if (node->len == len && memcmp(node->segment, segment, len) == 0) {
+        } else if (node->len == len && (len == 0 || node->segment[0] == segment[0]) &&
+                   memcmp(node->segment, segment, len) == 0) {
             return node;
         }
     }

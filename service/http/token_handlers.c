@@ -158,7 +158,7 @@ int handle_token_create(struct request *request, struct err *err) {
     enum codec_syntax syntax;
     struct token_work *work;
 
-    if (media_document(request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE), false, &syntax, err) != 0) {
+    if (media_document(request_header(request, HEADER_CONTENT_TYPE), false, &syntax, err) != 0) {
         return -1;
     }
     if (request->body.len == 0) {

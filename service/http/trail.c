@@ -23,7 +23,7 @@ static void add(const struct request *request, struct audit_entry *entry, const 
     detail = token_masked(detail, shown, sizeof shown);
     entry->time_ms = clock_realtime_ms();
     entry->user = request->principal.user;
-    entry->source = peer_address(request->connection);
+    entry->source = peer_address(request->peer);
     audit_add(request->http->audit, entry);
     log_event(entry->event == AUDIT_DENIED || entry->event == AUDIT_UNAUTHORIZED ? LOG_WARN : LOG_INFO,
               "audit", LOG_STR("type", audit_event_name(entry->event)), LOG_STR("user", entry->user),
@@ -72,7 +72,7 @@ void trail_write(const struct request *request, const struct write *write) {
 }
 
 void trail_refused(const struct request *request, const struct access *access, const struct err *failure) {
-    const struct peer *peer = peer_of(request->connection);
+    const struct peer *peer = request->peer;
     char path[128];
     size_t len = strcspn(request->uri, "?");
     unsigned ignored;

@@ -113,7 +113,7 @@ static int body_syntax(struct request *request, enum codec_syntax *ret, const ch
     *ret = CODEC_JSON;
     *ret_text = empty ? "{}" : request->body.data;
     *ret_len = empty ? 2 : request->body.len;
-    return empty ? 0 : media_document(request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE), false, ret, err);
+    return empty ? 0 : media_document(request_header(request, HEADER_CONTENT_TYPE), false, ret, err);
 }
 
 static int start(struct request *request, enum vault_operation_type type,

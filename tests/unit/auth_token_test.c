@@ -266,11 +266,50 @@ static void test_last_use(void **state) {
     token_registry_free(registry);
 }
 
+static void test_memory(void **state) {
+    char texts[2][TOKEN_TEXT_MAX], text[TOKEN_TEXT_MAX];
+    struct token tokens[] = {make(ROLE_ADMIN, NULL, texts[0]), make(ROLE_VIEWER, NULL, texts[1])}, used[2];
+    struct token_memory memory = {.generation = 0};
+    struct token_registry *registry;
+    struct principal principal;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    tokens[1].expires_ms = NOW + 1000;
+    registry = registry_with(tokens, 2);
+#define KNOWS(which, now) (token_registry_recognize(registry, &memory, which, 64, now, &principal, &err) == 0)
+    assert_true(KNOWS(texts[1], NOW));
+    assert_true(KNOWS(texts[1], NOW + 999));
+    assert_int_equal(principal.role, ROLE_VIEWER);
+    assert_false(KNOWS(texts[1], NOW + 1000));
+    assert_non_null(strstr(err.text, "expired"));
+    assert_true(KNOWS(texts[1], NOW)); /* the system's time was set back */
+
+    /* Any other text is another token, remembered or not. */
+    assert_true(KNOWS(texts[0], NOW));
+    for (size_t i = 0; i < 64; i++) {
+        memcpy(text, texts[0], TOKEN_TEXT_MAX);
+        text[i] = text[i] == 'b' ? 'c' : 'b';
+        assert_false(KNOWS(text, NOW));
+        assert_true(KNOWS(texts[0], NOW));
+    }
+    /* Its uses are noted as finely as without a memory. */
+    (void)token_registry_take_used(registry, used, 2);
+    assert_true(KNOWS(texts[0], NOW + TOKEN_USED_STEP_MS - 1));
+    assert_int_equal(token_registry_take_used(registry, used, 2), 0);
+    assert_true(KNOWS(texts[0], NOW + TOKEN_USED_STEP_MS));
+    assert_int_equal(token_registry_take_used(registry, used, 2), 1);
+    assert_int_equal(used[0].last_used_ms, NOW + TOKEN_USED_STEP_MS);
+#undef KNOWS
+    token_registry_free(registry);
+}
+
 /* Adding and removing in a random order against a plain array. */
 static void test_many(void **state) {
     enum { MANY = 600 };
     static struct token tokens[MANY];
     static char texts[MANY][TOKEN_TEXT_MAX];
+    static struct token_memory memories[8];
     bool there[MANY] = {false};
     struct token_registry *registry = registry_with(NULL, 0);
     struct principal principal;
@@ -299,6 +338,14 @@ static void test_many(void **state) {
         count = there[i] ? count + 1 : count - 1;
         i = (size_t)(random_u64() % MANY);
         assert_int_equal(accepted(registry, texts[i], &principal), there[i]);
+        /* What remembers says the same at once, whether the token is the last one or another. */
+        struct token_memory *memory = &memories[step % 8];
+        i = step % 3 == 0 ? i : (size_t)(random_u64() % 4);
+        memset(&principal, 0, sizeof principal);
+        assert_int_equal(token_registry_recognize(registry, memory, texts[i], TOKEN_TEXT_MAX - 1, NOW,
+                                                  &principal, &err) == 0,
+                         there[i]);
+        assert_string_equal(principal.user, there[i] ? "system:node:n" : "");
     }
     assert_int_equal(token_registry_count(registry), count);
     assert_int_equal(token_registry_list(registry, &list, &listed, &err), 0);
@@ -403,11 +450,12 @@ static int libraries(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),         cmocka_unit_test(test_bad_requests),
-        cmocka_unit_test(test_bytes),        cmocka_unit_test(test_known_bytes),
-        cmocka_unit_test(test_authenticate), cmocka_unit_test(test_last_use),
-        cmocka_unit_test(test_many),         cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_threads),      cmocka_unit_test(test_masked),
+        cmocka_unit_test(test_text),          cmocka_unit_test(test_bad_requests),
+        cmocka_unit_test(test_bytes),         cmocka_unit_test(test_known_bytes),
+        cmocka_unit_test(test_authenticate),  cmocka_unit_test(test_last_use),
+        cmocka_unit_test(test_memory),        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_masked),
     };
 
     return cmocka_run_group_tests_name("auth tokens", tests, libraries, NULL);

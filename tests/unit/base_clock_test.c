@@ -119,6 +119,15 @@ static void clocks_run_forward(void **state) {
     assert_true(now / 1000 >= (int64_t)time(NULL) - 1 && now / 1000 <= (int64_t)time(NULL) + 1);
 }
 
+static void the_coarse_clock_is_hardly_behind(void **state) {
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        int64_t before = clock_monotonic_ms();
+        int64_t coarse = clock_coarse_ms();
+        assert_true(coarse >= before - 11 && coarse <= clock_monotonic_ms());
+    }
+}
+
 static void uuids_are_version_4_and_differ(void **state) {
     (void)state;
     char a[UUID_TEXT_MAX];
@@ -179,6 +188,7 @@ int main(void) {
         cmocka_unit_test(rfc3339_is_read),
         cmocka_unit_test(other_times_are_refused),
         cmocka_unit_test(clocks_run_forward),
+        cmocka_unit_test(the_coarse_clock_is_hardly_behind),
         cmocka_unit_test(uuids_are_version_4_and_differ),
         cmocka_unit_test(name_suffixes_use_the_kubernetes_alphabet),
         cmocka_unit_test(digests_are_blake2b_128),

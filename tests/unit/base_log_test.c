@@ -106,6 +106,44 @@ static void hostile_values_stay_valid_json(void **state) {
     free(text);
 }
 
+/* Every byte at every place of a value: only what the format's rules call plain stays without quotes or
+ * escape. */
+static void every_byte_is_seen_at_every_place(void **state) {
+    enum { LEN = 19 };
+    (void)state;
+    for (int json = 0; json <= 1; json++) {
+        open_file(NULL);
+        log_start(file_fd, LOG_INFO, json ? LOG_JSON : LOG_KEY_VALUE);
+        for (unsigned byte = 1; byte < 256; byte++) {
+            for (size_t place = 0; place < LEN; place++) {
+                char value[LEN + 1] = "aaaaaaaaaaaaaaaaaaa";
+                value[place] = (char)byte;
+                log_event(LOG_INFO, "e", LOG_STR("v", value));
+            }
+        }
+        char *text = logged();
+        const char *at = text;
+        for (unsigned byte = 1; byte < 256; byte++) {
+            for (size_t place = 0; place < LEN; place++) {
+                char value[LEN + 8] = "aaaaaaaaaaaaaaaaaaa";
+                value[place] = (char)byte;
+                bool escaped = byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\';
+                bool quoted = !json && (escaped || byte == ' ' || byte == '=');
+                char expected[64];
+                (void)snprintf(expected, sizeof(expected), json ? "\"v\":\"%s\"}\n" : " v=%s\n", value);
+                const char *end = strchr(at, '\n') + 1;
+                bool plain = (size_t)(end - at) > strlen(expected) &&
+                             memcmp(end - strlen(expected), expected, strlen(expected)) == 0;
+                assert_int_equal(plain, !escaped && !quoted);
+                at = end;
+            }
+        }
+        assert_int_equal(*at, '\0');
+        free(text);
+        close_file(NULL);
+    }
+}
+
 static void levels_below_the_set_one_are_silent(void **state) {
     (void)state;
     log_start(file_fd, LOG_WARN, LOG_KEY_VALUE);
@@ -293,6 +331,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(json_lines, open_file, close_file),
         cmocka_unit_test_setup_teardown(hostile_values_stay_one_value, open_file, close_file),
         cmocka_unit_test_setup_teardown(hostile_values_stay_valid_json, open_file, close_file),
+        cmocka_unit_test(every_byte_is_seen_at_every_place),
         cmocka_unit_test_setup_teardown(levels_below_the_set_one_are_silent, open_file, close_file),
         cmocka_unit_test_setup_teardown(long_values_are_cut_and_lines_stay_whole, open_file, close_file),
         cmocka_unit_test_setup_teardown(after_stop_lines_are_written_directly, open_file, close_file),

@@ -1,0 +1,46 @@
+/* The request's headers: those that anything here reads, and whether there is only one way to read where the
+ * request ends. */
+#ifndef BGPPEERD_HTTP_HEADERS_H
+#define BGPPEERD_HTTP_HEADERS_H
+
+#include <microhttpd.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+
+enum header {
+    HEADER_HOST,
+    HEADER_ACCEPT,
+    HEADER_EXPECT,
+    HEADER_IF_MATCH,
+    HEADER_CONTENT_TYPE,
+    HEADER_REQUEST_ID,
+    HEADER_IF_NONE_MATCH,
+    HEADER_AUTHORIZATION,
+    HEADER_CONTENT_LENGTH,
+    HEADER_TRANSFER_ENCODING,
+    HEADER_COUNT
+};
+
+/* Plain value; the texts are libmicrohttpd's and live as long as the request. */
+struct headers {
+    const char *values[HEADER_COUNT]; /* the first of each name; NULL = none */
+    unsigned hosts;
+    unsigned lengths;
+    unsigned codings;
+    bool coding_known; /* the last Transfer-Encoding is chunked */
+    bool blank;        /* some name is empty or has a blank in it */
+};
+
+/* One pass over all that the request has. */
+void headers_read(struct MHD_Connection *connection, struct headers *ret);
+
+/*
+ * Refuses (ERR_BAD_REQUEST) what a proxy in front of us might understand otherwise than libmicrohttpd does,
+ * and so take a part of the body for the next request, or send it to another host (RFC 9112,
+ * sections 3.2, 5.1 and 6.3): repeated lengths and hosts, both a length and chunks, other transfer codings,
+ * blanks in a header's name.
+ */
+int headers_check_framing(const struct headers *headers, struct err *err) MUST_CHECK;
+
+#endif
