@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "state_internal.h"
 
+#define WAKE_BATCH 128 /* lists computed before their polls are woken: a millisecond or two */
+
 struct list_memory {
     struct node_list list; /* first: what callers hold */
     atomic_uint refs;
@@ -379,11 +381,12 @@ static struct node_list *slot_list(struct state *state, uint32_t slot) {
     return list;
 }
 
-static void wake_slot(struct state *state, uint32_t slot) {
+/* Take out the slot's polls that have something to tell, in front of `woken`. */
+static struct parked *take_changed(struct state *state, uint32_t slot, struct parked *woken) {
     struct lists *lists = &state->lists;
     struct cell *cell = lists_cell(lists, slot);
     struct node_list *list = slot_list(state, slot);
-    struct parked *woken = NULL, *next;
+    struct parked *next;
 
     pthread_mutex_lock(lists_lock(lists, slot));
     for (struct parked *parked = cell->parked; parked != NULL; parked = next) {
@@ -396,6 +399,33 @@ static void wake_slot(struct state *state, uint32_t slot) {
     }
     pthread_mutex_unlock(lists_lock(lists, slot));
     node_list_unref(list);
+    return woken;
+}
+
+/* Up to WAKE_BATCH slots from the queue, under its lock. Returns how many. */
+static size_t take_slots(struct lists *lists, uint32_t *slots) {
+    size_t count = lists->wake_end - lists->wake_first;
+
+    count = count < WAKE_BATCH ? count : WAKE_BATCH;
+    for (size_t i = 0; i < count; i++) {
+        slots[i] = lists->wake_slots[lists->wake_first + i];
+    }
+    lists->wake_first += count;
+    return count;
+}
+
+/*
+ * Lists first, then all polls together: the threads that answer look through everything that waits on them
+ * each time that some of it is woken, and would do so for every single poll.
+ */
+static void wake_slots(struct state *state, const uint32_t *slots, size_t count) {
+    struct parked *woken = NULL, *next;
+
+    for (size_t i = 0; i < count; i++) {
+        /* Marks from here on queue it again. */
+        atomic_store(&lists_cell(&state->lists, slots[i])->queued, false);
+        woken = take_changed(state, slots[i], woken);
+    }
     for (; woken != NULL; woken = next) {
         next = woken->next; /* the poll may be gone after the call */
         woken->wake(woken);
@@ -408,17 +438,17 @@ static void *notifier_main(void *arg) {
 
     pthread_mutex_lock(&lists->wake_lock);
     while (!lists->stopping) {
-        uint32_t slot;
+        uint32_t slots[WAKE_BATCH];
+        size_t count;
 
         if (lists->wake_first == lists->wake_end) {
             lists->wake_first = lists->wake_end = 0;
             pthread_cond_wait(&lists->wake_cond, &lists->wake_lock);
             continue;
         }
-        slot = lists->wake_slots[lists->wake_first++];
+        count = take_slots(lists, slots);
         pthread_mutex_unlock(&lists->wake_lock);
-        atomic_store(&lists_cell(lists, slot)->queued, false); /* marks from here on queue it again */
-        wake_slot(state, slot);
+        wake_slots(state, slots, count);
         pthread_mutex_lock(&lists->wake_lock);
     }
     pthread_mutex_unlock(&lists->wake_lock);
