@@ -57,6 +57,42 @@ static int read_remote(struct question *question, const char *remote) {
 
 /* ---- what is known of the remote ---- */
 
+static bool is_shared(const struct question *question) {
+    const struct end *there = &question->there;
+    for (int family = 0; family < FAMILIES; family++) {
+        const struct ip_addr *addr = &there->addresses[family].addr;
+        const struct id_list *owners = ip_is_set(addr) ? index_owners(question->index, addr) : NULL;
+        if (owners != NULL && owners->count > 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The other nodes that own one of the remote's addresses, by name: what is peered with the address may be
+ * meant for one of them. */
+static void add_sharers(const struct question *question, struct buf *out) {
+    const struct peering_index *index = question->index;
+    const struct end *there = &question->there;
+    struct snapshot_cursor cursor;
+    const struct record *record = snapshot_seek(&cursor, index->snapshot, KIND_NODE, NULL);
+    buf_json_key(out, "sharedWith");
+    buf_add_char(out, '[');
+    for (; record != NULL; record = snapshot_step(&cursor)) {
+        const struct node_facts *node = index_node(index, index_slot(index, record->key));
+        bool owns = false;
+        for (int family = 0; family < FAMILIES; family++) {
+            const struct ip_addr *addr = &there->addresses[family].addr;
+            owns = owns || (ip_is_set(addr) && ip_compare(addr, &node->addresses[family].addr) == 0);
+        }
+        if (owns && node != there->node) {
+            buf_json_comma(out);
+            buf_add_json_str(out, node->name);
+        }
+    }
+    buf_add_char(out, ']');
+}
+
 static void add_remote(const struct question *question, struct buf *out) {
     const struct peering_index *index = question->index;
     const struct end *there = &question->there;
@@ -86,6 +122,9 @@ static void add_remote(const struct question *question, struct buf *out) {
         buf_add_char(out, '}');
     }
     buf_json_member_true(out, "self", there->node != NULL && there->node == question->here.node);
+    if (is_shared(question)) {
+        add_sharers(question, out);
+    }
     buf_add_char(out, '}');
 }
 
@@ -297,7 +336,14 @@ static int add_far_end(const struct question *question, struct found *found, str
 /* ---- the answer ---- */
 
 /* What spoils the sessions; "" when nothing does. */
-static const char *spoiled_by(const struct found *found) {
+static const char *spoiled_by(const struct question *question, const struct found *found) {
+    const char *meant = found->first->origin.remote_node;
+    if (meant != NULL && question->there.node != NULL && strcmp(meant, question->there.node->name) != 0) {
+        return arena_printf(question->arena,
+                            " But that address is also node \"%s\"'s, which this session is meant for; give "
+                            "each Node its own address.",
+                            meant);
+    }
     if (found->withheld > 0) {
         return " It is withheld until its password is there: see `problems`.";
     }
@@ -329,11 +375,12 @@ static const char *verdict_sentence(const struct question *question, const struc
     const char *by = found->first->origin.bgp_peer;
     const char *source = by == NULL ? "the mesh" : arena_printf(arena, "BGPPeer \"%s\"", by);
     const char *more = found->sessions == 1 ? "" : arena_printf(arena, " and %zu more", found->sessions - 1);
-    if (source == NULL || more == NULL) {
+    const char *spoiled = spoiled_by(question, found);
+    if (source == NULL || more == NULL || spoiled == NULL) {
         return NULL;
     }
     return arena_printf(arena, "node \"%s\" peers with %s (%s, by %s%s).%s", here, remote,
-                        found->first->address_text, source, more, spoiled_by(found));
+                        found->first->address_text, source, more, spoiled);
 }
 
 /* Everything; `far` is scratch for the part that is found out first and written last. */

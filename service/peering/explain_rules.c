@@ -177,6 +177,28 @@ static void check_reverse(struct checks *checks, const struct rule *rule, const 
 
 /* ---- what became of it ---- */
 
+static bool shares_own_address(const struct question *question) {
+    for (int family = 0; family < FAMILIES; family++) {
+        const struct ip_addr *addr = &question->there.addresses[family].addr;
+        if (ip_is_set(addr) && end_has_address(&question->here, addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Has the remote an address that the rule would peer with, if only this node had one of its family? */
+static bool lacks_address(const struct question *question, const struct rule *rule) {
+    for (int family = 0; family < FAMILIES; family++) {
+        bool wanted = rule->target != TARGET_ADDRESS || family_of(&rule->peer.addr) == family;
+        if (wanted && ip_is_set(&question->there.addresses[family].addr) &&
+            !ip_is_set(&question->here.addresses[family].addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The first entry, suppressed entry or problem of the rule that concerns the remote. Names are compared as
  * pointers: the list borrows them from the very rules of this index. */
 static void add_outcome(const struct question *question, const struct rule *rule, bool matches,
@@ -200,9 +222,10 @@ static void add_outcome(const struct question *question, const struct rule *rule
             return;
         }
     }
-    for (size_t i = 0; matches && i < list->problem_count; i++) {
+    /* Other problems are about entries that there are, or about a BGPPeer that matches nothing. */
+    for (size_t i = 0; matches && lacks_address(question, rule) && i < list->problem_count; i++) {
         const struct peering_problem *problem = &list->problems[i];
-        if (problem->bgp_peer == rule->name) {
+        if (problem->bgp_peer == rule->name && strcmp(problem->reason, "NoLocalAddress") == 0) {
             buf_json_member_str(out, "outcome", "Problem");
             buf_json_member_str(out, "reason", problem->reason);
             buf_json_member_str(out, "message", problem->message);
@@ -210,6 +233,13 @@ static void add_outcome(const struct question *question, const struct rule *rule
         }
     }
     buf_json_member_str(out, "outcome", matches ? "NoSession" : "NoMatch");
+    if (matches) {
+        bool own = shares_own_address(question);
+        buf_json_member_str(out, "reason", own ? "OwnAddress" : "NoRemoteAddress");
+        buf_json_member_str(out, "message",
+                            own ? "the remote's address is this node's own, so there is nobody to peer with"
+                                : "the remote has no address of a family that this BGPPeer peers with");
+    }
 }
 
 static bool touches(const struct question *question, const struct rule *rule, const struct end *end) {
@@ -290,10 +320,14 @@ int explain_add_mesh(const struct question *question, struct buf *out) {
     check_member(&checks, &question->there);
     bool common = false;
     for (int family = 0; family < FAMILIES; family++) {
-        common = common || (ip_is_set(&question->here.addresses[family].addr) &&
-                            ip_is_set(&question->there.addresses[family].addr));
+        const struct ip_addr *remote = &question->there.addresses[family].addr;
+        common = common || (ip_is_set(&question->here.addresses[family].addr) && ip_is_set(remote) &&
+                            !end_has_address(&question->here, remote));
     }
-    check(&checks, "family", NULL, common, common ? NULL : "the two have no address of one family");
+    check(&checks, "family", NULL, common,
+          common                         ? NULL
+          : shares_own_address(question) ? "the remote's address is this node's own"
+                                         : "the two have no address of one family");
     checks_close(&checks);
     return checks.failed;
 }
