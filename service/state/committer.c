@@ -14,7 +14,8 @@
 #include "state_internal.h"
 
 #define PROBE_INTERVAL_MS     2000 /* how often a failed store is tried while nobody writes */
-#define COMPACT_EVERY_CHANGES 1000
+#define COMPACT_EVERY_CHANGES 1000 /* of ordinary size; no more than what one store_compact drops */
+#define COMPACT_STEPS_MAX     4    /* after one batch */
 
 struct batch {
     struct write *writes; /* chained by `next`, in order of arrival */
@@ -232,10 +233,20 @@ static void batch_done(struct batch *batch) {
     draft_done(&batch->draft);
 }
 
-/* Returns the number of changes. */
+/* What the batch has added to the change log: its changes, a large one counting as several. */
+static size_t batch_weight(const struct batch *batch) {
+    size_t weight = batch->draft.count;
+
+    for (size_t i = 0; i < batch->draft.count; i++) {
+        weight += batch->draft.changes[i].change.after->json_len / STATE_CHANGE_BYTES;
+    }
+    return weight;
+}
+
+/* Returns the batch's weight. */
 static size_t run_batch(struct state *state, struct write *writes) {
     struct batch batch = {.writes = writes, .base = state_picture(state)};
-    size_t changes;
+    size_t weight;
 
     draft_init(&batch.draft, state, batch.base->snapshot);
     for (struct write *write = writes; write != NULL; write = write->next) {
@@ -244,9 +255,9 @@ static size_t run_batch(struct state *state, struct write *writes) {
         }
     }
     batch_commit(state, &batch);
-    changes = batch.draft.count;
+    weight = batch_weight(&batch);
     batch_done(&batch);
-    return changes;
+    return weight;
 }
 
 /* A task of state's own (a step of a key change, a token): it commits for itself. */
@@ -272,18 +283,25 @@ static void probe_store(struct state *state) {
     }
 }
 
-static void compact(struct state *state) {
+/* Drop from the log what the history no longer has. `due`: what was added since; returns what is still due,
+ * so that a log that has grown faster than one call drops rows does not stay long. */
+static size_t compact(struct state *state, size_t due) {
     struct err err = ERR_INIT;
     uint64_t compacted;
 
-    if (store_compact(state->store, state->keep_changes, &compacted, &err) < 0) {
-        log_event(LOG_WARN, "compaction-failed", LOG_STR("error", err.text));
+    for (int i = 0; i < COMPACT_STEPS_MAX && due >= COMPACT_EVERY_CHANGES; i++) {
+        if (store_compact(state->store, history_kept(&state->history), &compacted, &err) < 0) {
+            log_event(LOG_WARN, "compaction-failed", LOG_STR("error", err.text));
+            return due;
+        }
+        due -= COMPACT_EVERY_CHANGES;
     }
+    return due;
 }
 
 static void *committer_main(void *arg) {
     struct state *state = arg;
-    size_t since_compaction = 0;
+    size_t due = state->compaction_due;
     int64_t probe_ms = 0; /* when a failed store is tried next */
     bool stop = false;
 
@@ -295,7 +313,7 @@ static void *committer_main(void *arg) {
         if (writes != NULL && writes->op == WRITE_TASK) {
             run_task(state, writes);
         } else if (writes != NULL) {
-            since_compaction += run_batch(state, writes);
+            due += run_batch(state, writes);
         }
         /* Also between writes: dry runs and refused ones do not touch the store. */
         if (failed && !stop && (writes == NULL || clock_monotonic_ms() >= probe_ms)) {
@@ -304,10 +322,7 @@ static void *committer_main(void *arg) {
                 probe_store(state);
             }
         }
-        if (since_compaction >= COMPACT_EVERY_CHANGES) {
-            since_compaction = 0;
-            compact(state);
-        }
+        due = compact(state, due);
     }
     return NULL;
 }

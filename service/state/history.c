@@ -1,5 +1,6 @@
 /*
- * History: the newest changes in memory, as many as the change log keeps, for watches. Watches pull
+ * History: the newest changes in memory, as many as the change log keeps (fewer when they are large), for
+ * watches. Watches pull
  * from it with a revision as their place, so a watch costs no memory here and a slow one holds nothing
  * back. One lock for the ring and the armed watchers; a watcher's `wake` is called without it.
  */
@@ -9,7 +10,7 @@
 #include "state_internal.h"
 
 int history_init(struct history *history, size_t cap, struct err *err) {
-    *history = (struct history){.cap = cap};
+    *history = (struct history){.cap = cap, .bytes_max = cap * STATE_CHANGE_BYTES};
     history->ring = calloc(cap, sizeof *history->ring);
     if (history->ring == NULL) {
         return err_no_memory(err);
@@ -35,27 +36,45 @@ void history_done(struct history *history) {
     pthread_mutex_destroy(&history->lock);
 }
 
+static void history_drop_oldest(struct history *history) {
+    struct state_event *oldest = history_at(history, 0);
+
+    history->compacted = oldest->revision;
+    history->bytes -= oldest->after->json_len;
+    record_unref(oldest->before);
+    record_unref(oldest->after);
+    history->first = (history->first + 1) % history->cap;
+    history->count--;
+}
+
 void history_add(struct history *history, const struct state_event *events, size_t count, uint64_t upto) {
     pthread_mutex_lock(&history->lock);
     for (size_t i = 0; i < count; i++) {
-        if (history->count == history->cap) {
-            struct state_event *oldest = history_at(history, 0);
+        size_t bytes = events[i].after->json_len;
 
-            history->compacted = oldest->revision;
-            record_unref(oldest->before);
-            record_unref(oldest->after);
-            history->first = (history->first + 1) % history->cap;
-            history->count--;
+        while (history->count == history->cap ||
+               (history->count > 0 && history->bytes + bytes > history->bytes_max)) {
+            history_drop_oldest(history);
         }
         *history_at(history, history->count) = events[i];
         if (events[i].before != NULL) {
             record_ref(events[i].before);
         }
         record_ref(events[i].after);
+        history->bytes += bytes;
         history->count++;
     }
     history->upto = upto;
     pthread_mutex_unlock(&history->lock);
+}
+
+size_t history_kept(struct history *history) {
+    size_t count;
+
+    pthread_mutex_lock(&history->lock);
+    count = history->count;
+    pthread_mutex_unlock(&history->lock);
+    return count;
 }
 
 /* Index of the first event with revision > after. */

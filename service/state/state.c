@@ -253,6 +253,8 @@ static int load_history(struct state *state, const struct store_status *status, 
         return -1;
     }
     history_add(&state->history, NULL, 0, status->revision);
+    /* A stop, or a smaller setting, may have left more in the log than is kept. */
+    state->compaction_due = (size_t)(status->revision - status->compacted) - history_kept(&state->history);
     return 0;
 }
 

@@ -115,6 +115,8 @@ struct history {
     size_t cap;
     size_t first;
     size_t count;
+    size_t bytes;       /* of the documents of all events */
+    size_t bytes_max;   /* beyond, the oldest events go */
     uint64_t compacted; /* events with revision ≤ this one are gone */
     uint64_t upto;      /* newest revision that has been added */
     struct watcher *armed[KIND_COUNT];
@@ -122,6 +124,8 @@ struct history {
 
 int history_init(struct history *history, size_t cap, struct err *err) MUST_CHECK;
 void history_done(struct history *history);
+/* How many events are there now: what the change log must keep as well. */
+size_t history_kept(struct history *history);
 /* Append; takes its own references. Cannot fail. */
 void history_add(struct history *history, const struct state_event *events, size_t count, uint64_t upto);
 /* Call the watchers that were armed for these kinds (bit per enum kind). */
@@ -222,7 +226,8 @@ struct state {
     pthread_mutex_t picture_lock;
     struct picture *picture;
     pthread_mutex_t failure_lock;
-    struct err failure; /* of the newest commit; ERR_NONE = it went well */
+    struct err failure;    /* of the newest commit; ERR_NONE = it went well */
+    size_t compaction_due; /* changes in the log beyond those kept, at the start */
     struct queue queue;
     struct history history;
     struct lists lists;
