@@ -81,41 +81,80 @@ static int copy_bytes(int from, int to, const char *from_path, const char *to_pa
     return fsync(to) == 0 ? 0 : fail_io("sync", to_path, err);
 }
 
-/* `temporary` is a template for mkostemp. Whatever it became is the caller's to remove. */
-static int copy_file(const char *path, char *temporary, struct err *err) {
-    struct stat status;
-    int from = open(path, O_RDONLY | O_CLOEXEC);
-    if (from < 0 || fstat(from, &status) < 0) {
-        int failed = fail_io("read", path, err);
-        if (from >= 0) {
-            (void)close(from);
-        }
-        return failed;
-    }
-    int to = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
-    int failed = to < 0 ? fail_io("create", temporary, err) : copy_bytes(from, to, path, temporary, err);
+/* Into the open file `to`, which is closed. */
+static int copy_file(const char *path, int to, const char *to_path, struct err *err) {
+    int from = to < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    int failed = to < 0     ? fail_io("create", to_path, err)
+                 : from < 0 ? fail_io("read", path, err)
+                            : copy_bytes(from, to, path, to_path, err);
     if (to >= 0) {
         (void)close(to);
     }
-    (void)close(from);
+    if (from >= 0) {
+        (void)close(from);
+    }
     return failed;
 }
 
-/* ---- the exchange ---- */
+/* The log beside `path`, when there is one that holds something: then `path` is no backup but what a process
+ * has left that was killed, and its newest changes are in the log. */
+static int copy_log(const char *path, const char *temporary, bool *ret_copied, struct err *err) {
+    char *from = path_join(path, "-wal", err);
+    char *to = from != NULL ? path_join(temporary, "-wal", err) : NULL;
+    struct stat status;
+    int failed = to == NULL ? -1 : 0;
+    *ret_copied = false;
+    if (failed == 0 && stat(from, &status) < 0) {
+        failed = errno == ENOENT ? 0 : fail_io("look at", from, err);
+    } else if (failed == 0 && status.st_size > 0) {
+        failed = copy_file(from, open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), to, err);
+        *ret_copied = failed == 0;
+    }
+    free(from);
+    free(to);
+    return failed;
+}
 
-/* Move the old database's log into it. false: it cannot be read, and the log must go aside with it. */
-static bool empty_log(const char *database) {
-    struct err ignored = ERR_INIT;
+/* Move the database's log into it. */
+static int empty_log(const char *database, struct err *err) {
     struct connection writer;
     unsigned applied = 0;
-    if (sqlite_check_file(database, &applied, &ignored) < 0 ||
-        connection_open(&writer, database, CONNECTION_WRITER, &ignored) < 0) {
-        return false;
+    if (sqlite_check_file(database, &applied, err) < 0 ||
+        connection_open(&writer, database, CONNECTION_WRITER, err) < 0) {
+        return -1;
     }
-    bool emptied = checkpoint_final(&writer, &ignored) == 0;
+    int failed = checkpoint_final(&writer, err);
     connection_close(&writer); /* the last connection removes the empty log */
-    return emptied;
+    return failed;
 }
+
+/* One whole and checked file. `temporary` is a template for mkostemp; what it became is the caller's to
+ * remove. */
+static int copy_database(const char *path, char *temporary, struct err *err) {
+    bool has_log = false;
+    unsigned applied = 0;
+    int to = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
+    if (copy_file(path, to, temporary, err) < 0 || copy_log(path, temporary, &has_log, err) < 0 ||
+        (has_log && empty_log(temporary, err) < 0)) {
+        return -1;
+    }
+    return sqlite_check_file(temporary, &applied, err);
+}
+
+/* An untouched template names no file. */
+static void remove_copy(const char *temporary) {
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+        struct err ignored = ERR_INIT;
+        char *name = path_join(temporary, suffixes[i], &ignored);
+        if (name != NULL) {
+            (void)unlink(name);
+        }
+        free(name);
+    }
+}
+
+/* ---- the exchange ---- */
 
 /* Take <database><suffix> aside as <kept><suffix>; it may be missing. */
 static int keep_companion(const char *database, const char *kept, const char *suffix, struct err *err) {
@@ -172,7 +211,9 @@ static int exchange(const char *dir, const char *database, const char *temporary
     char *kept = NULL;
     int failed = 0;
     if (lstat(database, &status) == 0) {
-        bool emptied = empty_log(database);
+        /* What cannot be read must go aside with its log. */
+        struct err unreadable = ERR_INIT;
+        bool emptied = empty_log(database, &unreadable) == 0;
         failed = keep_database(dir, database, &kept, name, err);
         if (failed == 0 && !emptied) {
             failed = keep_companion(database, kept, "-wal", err);
@@ -199,7 +240,9 @@ static int exchange(const char *dir, const char *database, const char *temporary
     if (failed == 0) {
         failed = directory_sync_parent(database, err);
     } else if (kept != NULL) {
-        (void)unlink(kept); /* the database still has its own name */
+        struct err ignored = ERR_INIT;
+        (void)unlink(kept); /* the database still has its own name, and gets its log back */
+        (void)!keep_companion(kept, database, "-wal", &ignored);
     }
     free(kept);
     if (failed == 0) {
@@ -219,16 +262,12 @@ int sqlite_store_restore(const char *dir, const char *path, char ret_kept[STORE_
     char *temporary = path_join(dir, TEMPORARY_RESTORE TEMPORARY_RANDOM, err);
     int failed = database == NULL || temporary == NULL || directory_lock(dir, &lock, err) < 0 ? -1 : 0;
     if (failed == 0) {
-        failed = copy_file(path, temporary, err);
-        unsigned applied = 0;
-        if (failed == 0) {
-            failed = sqlite_check_file(temporary, &applied, err);
-        }
+        failed = copy_database(path, temporary, err);
         if (failed == 0) {
             failed = exchange(dir, database, temporary, ret_kept, err);
         }
         if (failed < 0) {
-            (void)unlink(temporary); /* an untouched template names no file */
+            remove_copy(temporary);
         }
     }
     if (lock >= 0) {

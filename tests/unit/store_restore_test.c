@@ -195,6 +195,28 @@ static void a_log_goes_with_its_database(void **state) {
     free(second);
 }
 
+/* Not a backup but the files of a killed process: what is only in their log is restored as well. */
+static void the_files_of_a_killed_process_are_restored_whole(void **state) {
+    char dir[PATH_TEXT_MAX], killed[PATH_TEXT_MAX], path[PATH_TEXT_MAX], fresh[PATH_TEXT_MAX];
+    char kept[STORE_KEPT_MAX];
+    struct store *store = store_with(path_in(dir, *state, "data"), "n");
+    must_change(store, STORE_CREATE, "Node", "only-in-the-log", 2, "{}");
+    char *whole = dump(store);
+    copy_database(dir, path_in(killed, *state, "killed"));
+    store_close(store);
+
+    char *before = dir_digest(killed);
+    must_restore(path_in(fresh, *state, "fresh"), path_in(path, killed, "bgppeerd.db"), kept);
+    char *after = dir_digest(killed);
+    assert_string_equal(after, before);
+    store = must_open(fresh);
+    assert_dump(store, whole);
+    store_close(store);
+    free(before);
+    free(after);
+    free(whole);
+}
+
 static void a_bad_backup_changes_nothing(void **state) {
     char dir[PATH_TEXT_MAX], path[PATH_TEXT_MAX], kept[STORE_KEPT_MAX] = "untouched";
     struct err err = ERR_INIT;
@@ -244,10 +266,15 @@ int main(void) {
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        IN_DIR(an_unnamed_backup_leaves_no_file),  IN_DIR(a_backup_can_be_given_up),
-        IN_DIR(what_a_crash_left_is_removed),      IN_DIR(looking_changes_nothing),
-        IN_DIR(a_restored_database_is_the_backup), IN_DIR(a_log_goes_with_its_database),
-        IN_DIR(a_bad_backup_changes_nothing),      IN_DIR(a_new_directory_is_made),
+        IN_DIR(an_unnamed_backup_leaves_no_file),
+        IN_DIR(a_backup_can_be_given_up),
+        IN_DIR(what_a_crash_left_is_removed),
+        IN_DIR(looking_changes_nothing),
+        IN_DIR(a_restored_database_is_the_backup),
+        IN_DIR(a_log_goes_with_its_database),
+        IN_DIR(the_files_of_a_killed_process_are_restored_whole),
+        IN_DIR(a_bad_backup_changes_nothing),
+        IN_DIR(a_new_directory_is_made),
     };
     return cmocka_run_group_tests_name("store: restore", tests, NULL, NULL);
 }
