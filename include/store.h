@@ -2,7 +2,7 @@
  * Store: the durable truth. Opaque bodies by kind, name and revision; a change log; the vault's sealed
  * values and wrapped keys; settings. An interface, so that a replicated store can stand behind it.
  *
- * Nothing here knows what a body means, and nothing above knows SQL.
+ * Nothing here knows what a body means, and nothing above knows SQL, nor whether others write as well.
  *
  * Threads: commit, compact and the key calls come from one thread at a time (the committer); load and
  * read_changes may run concurrently with them.
@@ -98,10 +98,11 @@ int store_status(struct store *store, struct store_status *ret, struct err *err)
  * transaction. NULL callbacks skip. */
 int store_load(struct store *store, const struct store_reader *reader, struct err *err) MUST_CHECK;
 
-/* All or nothing, durable when it returns 0. Failure: ERR_STORAGE_FULL, ERR_UNAVAILABLE (I/O, busy),
- * ERR_CORRUPT, ERR_NO_MEMORY, or ERR_INTERNAL when state and store disagree (create of what exists, update
- * or delete of what does not, a revision that is not above the stored one); nothing was changed, and a
- * later call may succeed. */
+/* All or nothing, durable when it returns 0. Failure: ERR_CONFLICT when somebody else has committed revisions
+ * that this batch was to have (read them with store_read_changes, then try again); ERR_STORAGE_FULL,
+ * ERR_UNAVAILABLE (I/O, busy), ERR_CORRUPT, ERR_NO_MEMORY, or ERR_INTERNAL when state and store disagree
+ * (create of what exists, update or delete of what does not, a revision that is not above the stored one);
+ * nothing was changed, and a later call may succeed. */
 int store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
 
 /* Change-log rows with revision > after, ascending, at most `limit` (0 = all). The row's `op`, kind,
@@ -110,6 +111,14 @@ int store_commit(struct store *store, const struct store_batch *batch, struct er
 int store_read_changes(struct store *store, uint64_t after, size_t limit,
                        int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
                        struct err *err) MUST_CHECK;
+
+/*
+ * Have `changed` called after each commit of somebody else's, from any thread; it must not block or call back
+ * into the store. NULL: no longer, and no call is running when that returns. A store that only this process
+ * writes, as SQLite's is, never calls it. Nobody else's commit may touch settings meanwhile: those are read
+ * at the start.
+ */
+void store_watch(struct store *store, void (*changed)(void *arg), void *arg);
 
 /* Drop change-log rows so that at most `keep` remain, a bounded number of rows per call.
  * *ret_compacted is the new status.compacted. */

@@ -189,6 +189,18 @@ static void batch_publish(struct state *state, struct batch *batch) {
     history_wake(&state->history, kinds);
 }
 
+/* Somebody else was first: what they have done is published, and the writers may try again. */
+static void batch_lost(struct state *state, struct batch *batch) {
+    struct err err = ERR_INIT;
+
+    if (committer_follow(state, &err) < 0) {
+        log_event(LOG_ERROR, "following-failed", LOG_STR("error", err.text));
+    }
+    err_set(&err, ERR_UNAVAILABLE,
+            "another instance has changed the fleet at the same moment; nothing was written; try again");
+    batch_fail(batch, &err);
+}
+
 static void batch_commit(struct state *state, struct batch *batch) {
     struct store_batch transaction;
     struct err err = ERR_INIT;
@@ -208,6 +220,10 @@ static void batch_commit(struct state *state, struct batch *batch) {
         .sealed_count = batch->draft.sealed_count,
     };
     if (store_commit(state->store, &transaction, &err) < 0) {
+        if (err.code == ERR_CONFLICT) {
+            batch_lost(state, batch);
+            return;
+        }
         log_event(LOG_ERROR, "commit-failed", LOG_INT("changes", batch->draft.count),
                   LOG_STR("error", err.text));
         state_set_failure(state, &err);
@@ -231,6 +247,22 @@ static void batch_done(struct batch *batch) {
     free(batch->changes);
     free(batch->events);
     draft_done(&batch->draft);
+}
+
+int committer_follow(struct state *state, struct err *err) {
+    struct batch batch = {.base = state_picture(state)};
+    int rc;
+
+    draft_init(&batch.draft, state, batch.base->snapshot);
+    rc = follow_read(state, &batch.draft, err);
+    if (rc == 0 && batch.draft.count > 0) {
+        rc = batch_prepare(state, &batch, err);
+        if (rc == 0) {
+            batch_publish(state, &batch);
+        }
+    }
+    batch_done(&batch);
+    return rc;
 }
 
 /* What the batch has added to the change log: its changes, a large one counting as several. */

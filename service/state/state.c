@@ -295,6 +295,8 @@ int state_open(struct store *store, const struct state_options *options, struct 
         state_close(state);
         return -1;
     }
+    store_watch(store, follow_changed, state);
+    follow_changed(state); /* what came between loading and watching */
     *ret = state;
     return 0;
 }
@@ -303,6 +305,7 @@ void state_close(struct state *state) {
     if (state == NULL) {
         return;
     }
+    store_watch(state->store, NULL, NULL);
     committer_stop(state);
     lists_stop(state);
     tokens_done(state);

@@ -186,9 +186,24 @@ struct queue {
 /* Submit a WRITE_TASK and wait until it is done: its failure is the answer. Sets its `done`, leaves its
  * `arg`. */
 int committer_run(struct state *state, struct write *write, struct err *err) MUST_CHECK;
+/* Publish what somebody else has committed since the newest picture. On the committer's thread. */
+int committer_follow(struct state *state, struct err *err) MUST_CHECK;
 int committer_init(struct state *state, struct err *err) MUST_CHECK;
 int committer_start(struct state *state, struct err *err) MUST_CHECK;
 void committer_stop(struct state *state);
+
+/* ---- follow.c ---- */
+
+struct follow {
+    _Atomic bool changed; /* somebody else has committed since the last look */
+    _Atomic bool queued;  /* `write` is on its way */
+    struct write write;
+};
+
+/* Add the change log's changes after the draft's revision to it. */
+int follow_read(struct state *state, struct draft *draft, struct err *err) MUST_CHECK;
+/* For store_watch; `arg` is the state. */
+void follow_changed(void *arg);
 
 /* ---- vault_open.c ---- */
 
@@ -231,6 +246,7 @@ struct state {
     struct queue queue;
     struct history history;
     struct lists lists;
+    struct follow follow;
     struct keys keys;
     struct tokens tokens;
 };

@@ -86,6 +86,12 @@ int store_read_changes(struct store *store, uint64_t after, size_t limit,
     return store->ops->read_changes(store, after, limit, row, arg, err);
 }
 
+void store_watch(struct store *store, void (*changed)(void *arg), void *arg) {
+    if (store->ops->watch != NULL) {
+        store->ops->watch(store, changed, arg);
+    }
+}
+
 int store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err) {
     return store->ops->compact(store, keep, ret_compacted, err);
 }

@@ -17,6 +17,7 @@ struct store_ops {
     int (*read_changes)(struct store *store, uint64_t after, size_t limit,
                         int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
                         struct err *err);
+    void (*watch)(struct store *store, void (*changed)(void *arg), void *arg); /* NULL: nobody else writes */
     int (*compact)(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err);
     int (*backup)(struct store *store, const char *path, struct err *err);
     int (*backup_open)(struct store *store, bool (*go_on)(void *arg), void *arg, int *ret_fd,

@@ -8,15 +8,12 @@
 
 #include "state_fixture.h"
 
-void fixture_start(struct fixture *fixture, uint64_t keep_changes) {
-    struct store_options store_options = {.dir = fixture->dir};
+void fixture_start_on(struct fixture *fixture, struct store *store, uint64_t keep_changes) {
     struct vault_options vault_options = {.data_dir = fixture->dir};
     struct state_options options = {.secret_namespace = "default", .keep_changes = keep_changes};
     struct err err = ERR_INIT;
 
-    if (store_open(&store_options, &fixture->store, &err) < 0) {
-        fail_msg("store_open: %s", err.text);
-    }
+    fixture->store = store;
     if (state_open_vault(fixture->store, &vault_options, &fixture->vault, &err) < 0) {
         fail_msg("state_open_vault: %s", err.text);
     }
@@ -24,6 +21,17 @@ void fixture_start(struct fixture *fixture, uint64_t keep_changes) {
     if (state_open(fixture->store, &options, &fixture->state, &err) < 0) {
         fail_msg("state_open: %s", err.text);
     }
+}
+
+void fixture_start(struct fixture *fixture, uint64_t keep_changes) {
+    struct store_options store_options = {.dir = fixture->dir};
+    struct store *store;
+    struct err err = ERR_INIT;
+
+    if (store_open(&store_options, &store, &err) < 0) {
+        fail_msg("store_open: %s", err.text);
+    }
+    fixture_start_on(fixture, store, keep_changes);
 }
 
 void fixture_stop(struct fixture *fixture) {
@@ -100,6 +108,10 @@ void call_run(struct fixture *fixture, struct call *call) {
     struct err err = ERR_INIT;
 
     assert_int_equal(state_submit(fixture->state, &call->write, &err), 0);
+    call_wait(call);
+}
+
+void call_wait(struct call *call) {
     pthread_mutex_lock(&call->lock);
     while (!call->done) {
         pthread_cond_wait(&call->cond, &call->lock);

@@ -33,6 +33,8 @@ struct call {
     bool done;
 };
 
+/* Open the vault and the state over a store, which becomes the fixture's; the root key is in fixture->dir. */
+void fixture_start_on(struct fixture *fixture, struct store *store, uint64_t keep_changes);
 /* Open everything in fixture->dir; fixture_stop closes it and leaves the directory. */
 void fixture_start(struct fixture *fixture, uint64_t keep_changes);
 void fixture_stop(struct fixture *fixture);
@@ -44,6 +46,8 @@ void call_init(struct call *call, enum write_op op, enum kind kind, const char *
 /* Decode the body of a create or replace; the test fails when that is refused. */
 void call_body(struct call *call, const char *json);
 void call_run(struct fixture *fixture, struct call *call);
+/* For one that was submitted. */
+void call_wait(struct call *call);
 void call_end(struct call *call);
 
 /* One write from start to end; returns its error code and, on success, the object's revision. `json` is the

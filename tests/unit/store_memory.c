@@ -1,0 +1,326 @@
+/*
+ * The store in memory; see store_memory.h. Sorted arrays, and a mutex around everything: for tests, not for
+ * speed.
+ */
+#include "store_memory.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../service/store/store_ops.h"
+
+struct memory_store {
+    struct store base;
+    struct memory_database *database;
+    void (*changed)(void *arg); /* watch_lock */
+    void *arg;
+};
+
+void memory_init(struct memory_database *database) {
+    *database = (struct memory_database){.revision = 0};
+    arena_init(&database->arena, 0);
+    pthread_mutex_init(&database->lock, NULL);
+    pthread_mutex_init(&database->gate, NULL);
+    pthread_mutex_init(&database->watch_lock, NULL);
+}
+
+void memory_done(struct memory_database *database) {
+    free(database->objects);
+    free(database->changes);
+    free(database->sealed);
+    free(database->settings);
+    arena_done(&database->arena);
+    pthread_mutex_destroy(&database->watch_lock);
+    pthread_mutex_destroy(&database->gate);
+    pthread_mutex_destroy(&database->lock);
+}
+
+void memory_fail(struct memory_database *database, enum err_code failure) {
+    pthread_mutex_lock(&database->lock);
+    database->failure = failure;
+    pthread_mutex_unlock(&database->lock);
+}
+
+static struct memory_database *database_of(struct store *store) {
+    return ((struct memory_store *)store)->database;
+}
+
+/* ---- sorted arrays ---- */
+
+/* A place for one more item at `at`. */
+static void *make_room(void **items, size_t *count, size_t size, size_t at) {
+    *items = realloc(*items, (*count + 1) * size);
+    assert(*items != NULL);
+    memmove((char *)*items + (at + 1) * size, (char *)*items + at * size, (*count - at) * size);
+    ++*count;
+    return (char *)*items + at * size;
+}
+
+static void take_out(void *items, size_t *count, size_t size, size_t at) {
+    --*count;
+    memmove((char *)items + at * size, (char *)items + (at + 1) * size, (*count - at) * size);
+}
+
+static size_t find_object(const struct memory_database *database, const char *kind, const char *name,
+                          bool *ret_found) {
+    size_t i = 0;
+    int order = -1;
+    for (; i < database->object_count && order < 0; i++) {
+        order = strcmp(database->objects[i].kind, kind);
+        order = order != 0 ? order : strcmp(database->objects[i].name, name);
+    }
+    *ret_found = order == 0;
+    return order >= 0 ? i - 1 : i;
+}
+
+static size_t find_sealed(const struct memory_database *database, const char *object, const char *item,
+                          bool *ret_found) {
+    size_t i = 0;
+    int order = -1;
+    for (; i < database->sealed_count && order < 0; i++) {
+        order = strcmp(database->sealed[i].object, object);
+        order = order != 0 ? order : strcmp(database->sealed[i].item, item);
+    }
+    *ret_found = order == 0;
+    return order >= 0 ? i - 1 : i;
+}
+
+static size_t find_setting(const struct memory_database *database, const char *name, bool *ret_found) {
+    size_t i = 0;
+    int order = -1;
+    for (; i < database->setting_count && order < 0; i++) {
+        order = strcmp(database->settings[i].name, name);
+    }
+    *ret_found = order == 0;
+    return order >= 0 ? i - 1 : i;
+}
+
+static void *copy_bytes(struct memory_database *database, const void *bytes, size_t len) {
+    return arena_strndup(&database->arena, bytes != NULL ? bytes : "", bytes != NULL ? len : 0);
+}
+
+/* ---- writing ---- */
+
+static void drop_sealed(struct memory_database *database, const char *object) {
+    for (size_t i = database->sealed_count; i-- > 0;) {
+        if (strcmp(database->sealed[i].object, object) == 0) {
+            take_out(database->sealed, &database->sealed_count, sizeof(*database->sealed), i);
+        }
+    }
+}
+
+static void write_change(struct memory_database *database, const struct store_change *change) {
+    struct store_change copy = *change;
+    copy.kind = arena_strdup(&database->arena, change->kind);
+    copy.name = arena_strdup(&database->arena, change->name);
+    copy.actor = arena_strdup(&database->arena, change->actor);
+    copy.body = copy_bytes(database, change->body, change->body_len);
+    *(struct store_change *)make_room((void **)&database->changes, &database->change_count, sizeof(copy),
+                                      database->change_count) = copy;
+    bool found;
+    size_t at = find_object(database, change->kind, change->name, &found);
+    assert(found == (change->op != STORE_CREATE));
+    if (change->op == STORE_DELETE) {
+        take_out(database->objects, &database->object_count, sizeof(*database->objects), at);
+        drop_sealed(database, change->name);
+    } else {
+        if (!found) {
+            (void)make_room((void **)&database->objects, &database->object_count, sizeof(*database->objects),
+                            at);
+        }
+        database->objects[at] =
+            (struct memory_object){copy.kind, copy.name, copy.revision, copy.body, copy.body_len};
+    }
+    database->revision = change->revision;
+}
+
+static void write_sealed(struct memory_database *database, const struct store_sealed *row) {
+    bool found;
+    size_t at = find_sealed(database, row->object, row->item, &found);
+    if (row->ciphertext == NULL) {
+        if (found) {
+            take_out(database->sealed, &database->sealed_count, sizeof(*row), at);
+        }
+        return;
+    }
+    if (!found) {
+        (void)make_room((void **)&database->sealed, &database->sealed_count, sizeof(*row), at);
+    }
+    database->sealed[at] = *row;
+    database->sealed[at].object = arena_strdup(&database->arena, row->object);
+    database->sealed[at].item = arena_strdup(&database->arena, row->item);
+    database->sealed[at].nonce = copy_bytes(database, row->nonce, row->nonce_len);
+    database->sealed[at].ciphertext = copy_bytes(database, row->ciphertext, row->ciphertext_len);
+}
+
+static void write_setting(struct memory_database *database, const struct store_setting *setting) {
+    bool found;
+    size_t at = find_setting(database, setting->name, &found);
+    if (setting->value == NULL) {
+        if (found) {
+            take_out(database->settings, &database->setting_count, sizeof(*setting), at);
+        }
+        return;
+    }
+    if (!found) {
+        (void)make_room((void **)&database->settings, &database->setting_count, sizeof(*setting), at);
+    }
+    database->settings[at] = (struct store_setting){
+        .name = arena_strdup(&database->arena, setting->name),
+        .value = copy_bytes(database, setting->value, setting->value_len),
+        .value_len = setting->value_len,
+    };
+}
+
+static void tell_others(struct memory_store *committer) {
+    struct memory_database *database = committer->database;
+    pthread_mutex_lock(&database->watch_lock);
+    for (size_t i = 0; i < MEMORY_HANDLES_MAX; i++) {
+        struct memory_store *other = database->handles[i];
+        if (other != NULL && other != committer && other->changed != NULL) {
+            other->changed(other->arg);
+        }
+    }
+    pthread_mutex_unlock(&database->watch_lock);
+}
+
+static int memory_commit(struct store *store, const struct store_batch *batch, struct err *err) {
+    struct memory_database *database = database_of(store);
+    int failed = 0;
+    pthread_mutex_lock(&database->gate);
+    pthread_mutex_unlock(&database->gate);
+    pthread_mutex_lock(&database->lock);
+    if (database->failure != ERR_NONE) {
+        failed = err_set(err, database->failure, "the test wants commits to fail");
+    } else if (batch->change_count > 0 && batch->changes[0].revision <= database->revision) {
+        database->conflicts++;
+        failed = err_set(err, ERR_CONFLICT, "revision %llu is taken",
+                         (unsigned long long)batch->changes[0].revision);
+    }
+    for (size_t i = 0; failed == 0 && i < batch->change_count; i++) {
+        write_change(database, &batch->changes[i]);
+    }
+    for (size_t i = 0; failed == 0 && i < batch->sealed_count; i++) {
+        write_sealed(database, &batch->sealed[i]);
+    }
+    for (size_t i = 0; failed == 0 && i < batch->setting_count; i++) {
+        write_setting(database, &batch->settings[i]);
+    }
+    if (failed == 0 && batch->change_count > database->largest) {
+        database->largest = batch->change_count;
+    }
+    pthread_mutex_unlock(&database->lock);
+    if (failed == 0 && batch->change_count > 0) {
+        tell_others((struct memory_store *)store);
+    }
+    return failed;
+}
+
+static int memory_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err) {
+    struct memory_database *database = database_of(store);
+    (void)err;
+    pthread_mutex_lock(&database->lock);
+    while (database->change_count > keep) {
+        database->compacted = database->changes[0].revision;
+        take_out(database->changes, &database->change_count, sizeof(*database->changes), 0);
+    }
+    *ret_compacted = database->compacted;
+    pthread_mutex_unlock(&database->lock);
+    return 0;
+}
+
+/* ---- reading ---- */
+
+static int memory_status(struct store *store, struct store_status *ret, struct err *err) {
+    struct memory_database *database = database_of(store);
+    (void)err;
+    pthread_mutex_lock(&database->lock);
+    *ret = (struct store_status){.revision = database->revision, .compacted = database->compacted};
+    pthread_mutex_unlock(&database->lock);
+    return 0;
+}
+
+static int memory_load(struct store *store, const struct store_reader *reader, struct err *err) {
+    struct memory_database *database = database_of(store);
+    int failed = 0;
+    pthread_mutex_lock(&database->lock);
+    for (size_t i = 0; reader->setting != NULL && failed == 0 && i < database->setting_count; i++) {
+        failed = reader->setting(reader->arg, &database->settings[i], err);
+    }
+    for (size_t i = 0; reader->sealed != NULL && failed == 0 && i < database->sealed_count; i++) {
+        failed = reader->sealed(reader->arg, &database->sealed[i], err);
+    }
+    for (size_t i = 0; reader->object != NULL && failed == 0 && i < database->object_count; i++) {
+        const struct memory_object *object = &database->objects[i];
+        failed = reader->object(reader->arg, object->kind, object->name, object->revision, object->body,
+                                object->body_len, err);
+    }
+    pthread_mutex_unlock(&database->lock);
+    return failed;
+}
+
+static int memory_read_changes(struct store *store, uint64_t after, size_t limit,
+                               int (*row)(void *arg, const struct store_change *change, struct err *err),
+                               void *arg, struct err *err) {
+    struct memory_database *database = database_of(store);
+    int failed = 0;
+    pthread_mutex_lock(&database->lock);
+    if (after < database->compacted) {
+        failed = err_set(err, ERR_EXPIRED, "compacted");
+    }
+    size_t passed = 0;
+    for (size_t i = 0; failed == 0 && i < database->change_count && (limit == 0 || passed < limit); i++) {
+        if (database->changes[i].revision > after) {
+            failed = row(arg, &database->changes[i], err);
+            passed++;
+        }
+    }
+    pthread_mutex_unlock(&database->lock);
+    return failed;
+}
+
+/* ---- life ---- */
+
+static void memory_watch(struct store *store, void (*changed)(void *arg), void *arg) {
+    struct memory_store *handle = (struct memory_store *)store;
+    pthread_mutex_lock(&handle->database->watch_lock);
+    handle->changed = changed;
+    handle->arg = arg;
+    pthread_mutex_unlock(&handle->database->watch_lock);
+}
+
+static void memory_close(struct store *store) {
+    struct memory_database *database = database_of(store);
+    pthread_mutex_lock(&database->watch_lock);
+    for (size_t i = 0; i < MEMORY_HANDLES_MAX; i++) {
+        if (database->handles[i] == (struct memory_store *)store) {
+            database->handles[i] = NULL;
+        }
+    }
+    pthread_mutex_unlock(&database->watch_lock);
+    free(store);
+}
+
+struct store *memory_open(struct memory_database *database) {
+    static const struct store_ops ops = {
+        .close = memory_close,
+        .status = memory_status,
+        .load = memory_load,
+        .commit = memory_commit,
+        .read_changes = memory_read_changes,
+        .watch = memory_watch,
+        .compact = memory_compact,
+    };
+    struct memory_store *handle = calloc(1, sizeof(*handle));
+    size_t free_place = 0;
+    assert(handle != NULL);
+    *handle = (struct memory_store){.base = {.ops = &ops}, .database = database};
+    pthread_mutex_lock(&database->watch_lock);
+    while (database->handles[free_place] != NULL) {
+        assert(++free_place < MEMORY_HANDLES_MAX);
+    }
+    database->handles[free_place] = handle;
+    pthread_mutex_unlock(&database->watch_lock);
+    return &handle->base;
+}

@@ -1,0 +1,55 @@
+/*
+ * A second implementation of the store: in memory, shared by any number of handles, of which each is to its
+ * user what a replicated store would be: others commit too, and it says when they have. It can be told to
+ * fail or to wait.
+ */
+#ifndef BGPPEERD_TESTS_UNIT_STORE_MEMORY_H
+#define BGPPEERD_TESTS_UNIT_STORE_MEMORY_H
+
+#include <pthread.h>
+
+#include "base/arena.h"
+#include "store.h"
+
+#define MEMORY_HANDLES_MAX 4
+
+struct memory_object {
+    const char *kind;
+    const char *name;
+    uint64_t revision;
+    const char *body;
+    size_t body_len;
+};
+
+struct memory_store;
+
+/* What all handles share. */
+struct memory_database {
+    pthread_mutex_t lock;          /* all that follows, up to the handles */
+    struct arena arena;            /* all texts; nothing is freed before the end */
+    struct memory_object *objects; /* by kind and name */
+    size_t object_count;
+    struct store_change *changes; /* the whole log */
+    size_t change_count;
+    struct store_sealed *sealed; /* by object and item */
+    size_t sealed_count;
+    struct store_setting *settings; /* by name */
+    size_t setting_count;
+    uint64_t revision;
+    uint64_t compacted;
+    enum err_code failure; /* what commits fail with; ERR_NONE: they do not */
+    size_t largest;        /* changes in the largest commit so far */
+    size_t conflicts;      /* commits that came too late */
+
+    pthread_mutex_t gate;       /* held by a test: commits wait */
+    pthread_mutex_t watch_lock; /* handles; held while watchers are called */
+    struct memory_store *handles[MEMORY_HANDLES_MAX];
+};
+
+void memory_init(struct memory_database *database);
+/* All handles are closed. */
+void memory_done(struct memory_database *database);
+struct store *memory_open(struct memory_database *database);
+void memory_fail(struct memory_database *database, enum err_code failure);
+
+#endif
