@@ -29,7 +29,7 @@
 #define STATE_KEEP_CHANGES_DEFAULT 10000
 #define STATE_CHANGE_BYTES         4096 /* of a kept change's document, on average; of larger ones fewer are kept */
 #define STATE_QUEUE_MAX            8192 /* writes waiting for the committer; beyond: 503 */
-#define STATE_BATCH_MAX            256  /* writes that share one transaction */
+#define STATE_BATCH_MAX            256  /* writes that share one transaction; one group may be larger */
 
 struct state;
 

@@ -92,6 +92,15 @@ int committer_run(struct state *state, struct write *write, struct err *err) {
     return rc;
 }
 
+static size_t group_size(const struct write *write) {
+    size_t size = 0;
+
+    for (; write != NULL; write = write->also) {
+        size++;
+    }
+    return size;
+}
+
 /* Wait for writes; NULL when stopping and nothing is left, or (with `probe`) when none came in time. */
 static struct write *queue_take(struct queue *queue, bool probe, bool *ret_stop) {
     struct write *head, *last;
@@ -109,9 +118,10 @@ static struct write *queue_take(struct queue *queue, bool probe, bool *ret_stop)
     }
     *ret_stop = queue->head == NULL && queue->stopping;
     head = last = queue->head;
-    for (size_t n = 1; last != NULL; n++) {
+    for (size_t n = 0; last != NULL;) {
         queue->count--;
-        if (n == STATE_BATCH_MAX || last->next == NULL || last->op == WRITE_TASK ||
+        n += group_size(last);
+        if (n >= STATE_BATCH_MAX || last->next == NULL || last->op == WRITE_TASK ||
             last->next->op == WRITE_TASK) {
             queue->head = last->next;
             last->next = NULL;

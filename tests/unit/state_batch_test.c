@@ -1,0 +1,186 @@
+/*
+ * Batches: writes that share one transaction, over a store in memory that can be told to fail or to wait.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state_fixture.h"
+#include "store_memory.h"
+
+#define NODE(name)                                                                                           \
+    "{\"metadata\":{\"name\":\"" name "\"},\"spec\":{\"bgp\":{\"ipv4Address\":\"10.0.0.1/24\"}}}"
+#define GROUPS     40
+#define GROUP_SIZE 20
+
+struct world {
+    struct fixture fixture;
+    struct memory_database database;
+};
+
+static int setup(void **ptr) {
+    struct world *world = calloc(1, sizeof *world);
+
+    assert_non_null(world);
+    strcpy(world->fixture.dir, "/tmp/bgppeerd-batch-XXXXXX");
+    assert_non_null(mkdtemp(world->fixture.dir));
+    memory_init(&world->database);
+    fixture_start_on(&world->fixture, memory_open(&world->database), 0);
+    *ptr = world;
+    return 0;
+}
+
+static int teardown(void **ptr) {
+    struct world *world = *ptr;
+    char command[128];
+
+    fixture_stop(&world->fixture);
+    memory_done(&world->database);
+    snprintf(command, sizeof command, "rm -rf %s", world->fixture.dir);
+    assert_int_equal(system(command), 0);
+    free(world);
+    return 0;
+}
+
+static void submit(struct world *world, struct call *call) {
+    struct err err = ERR_INIT;
+
+    assert_int_equal(state_submit(world->fixture.state, &call->write, &err), 0);
+}
+
+static size_t count_nodes(struct world *world) {
+    struct picture *picture = state_picture(world->fixture.state);
+    size_t count = snapshot_count(picture->snapshot, KIND_NODE);
+
+    picture_unref(picture);
+    return count;
+}
+
+/* One of several writes in a batch that is refused takes nothing from the others, and its failed group leaves
+ * nothing behind. */
+static void test_a_refused_write_leaves_the_others(void **ptr) {
+    struct world *world = *ptr;
+    struct call calls[5];
+    static const char *const names[] = {"a", "b", "a", "c", "d"};
+    static const char *const bodies[] = {NODE("a"), NODE("b"), NODE("a"), NODE("c"), NODE("d")};
+
+    pthread_mutex_lock(&world->database.gate);
+    /* The first is being committed while the rest, one batch, gather behind it. */
+    for (size_t i = 0; i < 5; i++) {
+        call_init(&calls[i], WRITE_CREATE, KIND_NODE, NULL);
+        call_body(&calls[i], bodies[i]);
+    }
+    calls[1].write.also = &calls[2].write; /* b, and a once more: refused together */
+    submit(world, &calls[0]);
+    submit(world, &calls[1]);
+    submit(world, &calls[3]);
+    submit(world, &calls[4]);
+    pthread_mutex_unlock(&world->database.gate);
+    for (size_t i = 0; i < 5; i++) {
+        if (i != 2) {
+            call_wait(&calls[i]);
+            assert_int_equal(calls[i].write.err.code, i == 1 ? ERR_ALREADY_EXISTS : ERR_NONE);
+        }
+        if (i == 1 || i == 2) {
+            assert_null(calls[i].write.record);
+        } else {
+            assert_string_equal(calls[i].write.record->key, names[i]);
+        }
+    }
+    assert_int_equal(count_nodes(world), 3);
+    for (size_t i = 0; i < 5; i++) {
+        call_end(&calls[i]);
+    }
+}
+
+/* What is not stored did not happen: not in the picture, the lists, the history or the answers; and a later
+ * write goes on with the same revision. */
+static void test_a_failed_commit_leaves_nothing(void **ptr) {
+    static const enum err_code failures[] = {ERR_STORAGE_FULL, ERR_UNAVAILABLE, ERR_CORRUPT, ERR_NO_MEMORY};
+    struct world *world = *ptr;
+    struct state_event events[4];
+    struct err err = ERR_INIT;
+    size_t count;
+    uint64_t revision, upto;
+
+    assert_int_equal(put(&world->fixture, WRITE_CREATE, KIND_NODE, NULL, NODE("a"), &revision), ERR_NONE);
+    struct node_list *before = get_list(&world->fixture, "a");
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+        struct picture *picture = state_picture(world->fixture.state), *after;
+
+        memory_fail(&world->database, failures[i]);
+        assert_int_equal(put(&world->fixture, WRITE_CREATE, KIND_NODE, NULL, NODE("b"), NULL), failures[i]);
+        assert_int_equal(put(&world->fixture, WRITE_DELETE, KIND_NODE, "a", NULL, NULL), failures[i]);
+        assert_int_equal(state_writable(world->fixture.state, &err), -1);
+        assert_int_equal(err.code, failures[i]);
+        after = state_picture(world->fixture.state);
+        assert_ptr_equal(after, picture);
+        picture_unref(after);
+        picture_unref(picture);
+        /* A write that changes nothing needs no store. */
+        assert_int_equal(put(&world->fixture, WRITE_REPLACE, KIND_NODE, "a", NODE("a"), NULL), ERR_NONE);
+    }
+    struct node_list *now = get_list(&world->fixture, "a");
+    assert_ptr_equal(now, before);
+    node_list_unref(now);
+    node_list_unref(before);
+    memory_fail(&world->database, ERR_NONE);
+    assert_int_equal(put(&world->fixture, WRITE_CREATE, KIND_NODE, NULL, NODE("b"), &upto), ERR_NONE);
+    assert_int_equal(upto, revision + 1);
+    assert_int_equal(state_writable(world->fixture.state, &err), 0);
+    assert_int_equal(state_events(world->fixture.state, KIND_NODE, 0, events, 4, &count, &upto, &err), 0);
+    assert_int_equal(count, 2);
+    for (size_t i = 0; i < count; i++) {
+        record_unref(events[i].after);
+    }
+}
+
+/* Looking for an object among a batch's changes costs as much as there are: batches have a limit, in changes.
+ */
+static void test_groups_count_with_all_their_writes(void **ptr) {
+    struct world *world = *ptr;
+    struct call(*calls)[GROUP_SIZE] = calloc(GROUPS, sizeof *calls);
+
+    assert_non_null(calls);
+    pthread_mutex_lock(&world->database.gate);
+    for (size_t g = 0; g < GROUPS; g++) {
+        for (size_t i = 0; i < GROUP_SIZE; i++) {
+            struct call *call = &calls[g][i];
+            char body[64];
+
+            call_init(call, WRITE_CREATE, KIND_NODE, NULL);
+            snprintf(body, sizeof body, "{\"metadata\":{\"name\":\"n%zu-%zu\"}}", g, i);
+            call_body(call, body);
+            if (i > 0) {
+                calls[g][i - 1].write.also = &call->write;
+            }
+        }
+        submit(world, &calls[g][0]);
+    }
+    pthread_mutex_unlock(&world->database.gate);
+    for (size_t g = 0; g < GROUPS; g++) {
+        call_wait(&calls[g][0]);
+        assert_int_equal(calls[g][0].write.err.code, ERR_NONE);
+        for (size_t i = 0; i < GROUP_SIZE; i++) {
+            call_end(&calls[g][i]);
+        }
+    }
+    free(calls);
+    assert_int_equal(count_nodes(world), GROUPS * GROUP_SIZE);
+    assert_true(world->database.largest > GROUP_SIZE); /* they did share transactions */
+    assert_true(world->database.largest < STATE_BATCH_MAX + GROUP_SIZE);
+}
+
+static int start(void **state) {
+    (void)state;
+    return fixture_libraries();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_refused_write_leaves_the_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_failed_commit_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_groups_count_with_all_their_writes, setup, teardown),
+    };
+    return cmocka_run_group_tests_name("state: batches", tests, start, NULL);
+}
