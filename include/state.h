@@ -84,7 +84,7 @@ struct write {
     const char *if_match;       /* If-Match: the object's ETag without quotes (its resourceVersion), or
                                  * "*"; NULL = none; 412 */
     uint64_t if_fleet;          /* the whole fleet's resourceVersion, 0 = none; 409. First of a group only */
-    bool upsert;                /* REPLACE, PATCH-free apply: create what does not exist */
+    bool upsert;                /* REPLACE: create what is missing, unless a precondition names it */
     bool dry_run;               /* everything but storing */
     const char *actor;          /* who, for the change log; NULL = "" */
     /* A last check that needs both objects as they are then: -1 with `err` refuses the write. `before` is

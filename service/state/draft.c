@@ -359,6 +359,21 @@ static int apply_delete(struct draft *draft, const struct write *write, const st
     return draft_add(draft, STORE_DELETE, write->kind, current, ret->record, write->actor, err);
 }
 
+/* Whoever names a version or a uid has seen the object, and does not mean to make it anew. */
+static int check_nothing_expected(const struct write *write, struct err *err) {
+    const struct meta *meta = &write->object->meta;
+    const struct kind_info *info = kind_info(write->kind);
+
+    if (write->if_version == 0 && write->if_uid == NULL && meta->resource_version == 0 && meta->uid == NULL) {
+        return 0;
+    }
+    return err_set(
+        err, ERR_CONFLICT,
+        "Operation cannot be fulfilled on %s%s%s \"%s\": the object has been deleted; to create it "
+        "again, take metadata.resourceVersion and metadata.uid out of the document",
+        info->plural, info->group[0] == '\0' ? "" : ".", info->group, meta->name);
+}
+
 static int apply_one(struct draft *draft, struct write *write, struct outcome *ret, struct err *err) {
     const char *key = write->key;
     const struct record *current;
@@ -368,6 +383,9 @@ static int apply_one(struct draft *draft, struct write *write, struct outcome *r
     }
     current = draft_get(draft, write->kind, key);
     if (current == NULL && write->op == WRITE_REPLACE && write->upsert && write->if_match == NULL) {
+        if (check_nothing_expected(write, err) < 0) {
+            return -1;
+        }
         return apply_create(draft, write, write->object, write->object_arena, ret, err);
     }
     if (current == NULL) {

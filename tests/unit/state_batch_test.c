@@ -171,6 +171,28 @@ static void test_groups_count_with_all_their_writes(void **ptr) {
     assert_true(world->database.largest < STATE_BATCH_MAX + GROUP_SIZE);
 }
 
+/* A document that names the version it was made from does not bring a deleted object back. */
+static void test_upsert_keeps_preconditions(void **ptr) {
+    struct world *world = *ptr;
+    static const char *const bodies[] = {
+        "{\"metadata\":{\"name\":\"n\",\"resourceVersion\":\"7\"}}",
+        "{\"metadata\":{\"name\":\"n\",\"uid\":\"00000000-0000-4000-8000-000000000000\"}}",
+        NODE("n"),
+    };
+
+    for (size_t i = 0; i < 3; i++) {
+        struct call call;
+
+        call_init(&call, WRITE_REPLACE, KIND_NODE, "n");
+        call_body(&call, bodies[i]);
+        call.write.upsert = true;
+        call_run(&world->fixture, &call);
+        assert_int_equal(call.write.err.code, i < 2 ? ERR_CONFLICT : ERR_NONE);
+        assert_int_equal(call.write.created, i == 2);
+        call_end(&call);
+    }
+}
+
 static int start(void **state) {
     (void)state;
     return fixture_libraries();
@@ -181,6 +203,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_refused_write_leaves_the_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_failed_commit_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_groups_count_with_all_their_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_upsert_keeps_preconditions, setup, teardown),
     };
     return cmocka_run_group_tests_name("state: batches", tests, start, NULL);
 }
