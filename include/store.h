@@ -1,11 +1,12 @@
 /*
  * Store: the durable truth. Opaque bodies by kind, name and revision; a change log; the vault's sealed
- * values and wrapped keys; settings. An interface, so that a replicated store can stand behind it.
+ * values and wrapped keys; settings; the audit trail's opaque entries. An interface, so that a replicated
+ * store can stand behind it.
  *
  * Nothing here knows what a body means, and nothing above knows SQL, nor whether others write as well.
  *
- * Threads: commit, compact and the key calls come from one thread at a time (the committer); load and
- * read_changes may run concurrently with them.
+ * Threads: commit, compact, trim_audit and the key calls come from one thread at a time (the committer);
+ * load, read_changes and read_audit may run concurrently with them.
  */
 #ifndef BGPPEERD_STORE_H
 #define BGPPEERD_STORE_H
@@ -53,8 +54,16 @@ struct store_setting {
     size_t value_len;
 };
 
+/* An entry of the audit trail. */
+struct store_audit {
+    uint64_t sequence; /* ≥ 1; not one that is stored already */
+    int64_t time_ms;   /* realtime */
+    const char *entry; /* JSON */
+    size_t entry_len;
+};
+
 /* Everything that one transaction writes: the changes in their order, then the sealed values, then the
- * settings. */
+ * settings, then the audit trail's entries. */
 struct store_batch {
     const struct store_change *changes;
     size_t change_count;
@@ -62,6 +71,8 @@ struct store_batch {
     size_t sealed_count;
     const struct store_setting *settings;
     size_t setting_count;
+    const struct store_audit *audit;
+    size_t audit_count;
 };
 
 /* Called for each row; texts are borrowed for the call. A negative answer stops with that failure:
@@ -123,6 +134,16 @@ void store_watch(struct store *store, void (*changed)(void *arg), void *arg);
 /* Drop change-log rows so that at most `keep` remain, a bounded number of rows per call.
  * *ret_compacted is the new status.compacted. */
 int store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err) MUST_CHECK;
+
+/* The audit trail's entries with sequence > that of the newest - `keep`, ascending. *ret_newest is the newest
+ * one's sequence, 0 = there is none. The row's function must not read from the same store. */
+int store_read_audit(struct store *store, uint64_t keep,
+                     int (*row)(void *arg, const struct store_audit *audit, struct err *err), void *arg,
+                     uint64_t *ret_newest, struct err *err) MUST_CHECK;
+
+/* Drop audit entries with sequence ≤ `upto`, the oldest first, a bounded number per call. *ret_more: there
+ * are further ones. */
+int store_trim_audit(struct store *store, uint64_t upto, bool *ret_more, struct err *err) MUST_CHECK;
 
 /* Online backup of the live store into a new file (0600; ERR_ALREADY_EXISTS when it exists), verified by
  * opening it; on failure no file is left. From any thread; commits go on meanwhile. */

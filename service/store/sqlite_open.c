@@ -24,7 +24,13 @@
 #include "sqlite_wal.h"
 
 /* Of every SQLite file's first 100 bytes, what we look at; numbers are big-endian. */
-enum { HEADER_SIZE = 100, HEADER_VERSION = 60, HEADER_APPLICATION = 68 };
+enum {
+    HEADER_SIZE = 100,
+    HEADER_PAGE_SIZE = 16,
+    HEADER_PAGES = 28,
+    HEADER_VERSION = 60,
+    HEADER_APPLICATION = 68
+};
 static const char header_magic[16] = "SQLite format 3";
 
 static const struct store_ops sqlite_ops = {
@@ -34,6 +40,8 @@ static const struct store_ops sqlite_ops = {
     .commit = sqlite_store_commit,
     .read_changes = sqlite_store_read_changes,
     .compact = sqlite_store_compact,
+    .read_audit = sqlite_store_read_audit,
+    .trim_audit = sqlite_store_trim_audit,
     .backup = sqlite_store_backup,
     .backup_open = sqlite_store_backup_open,
 };
@@ -95,8 +103,16 @@ static int file_protect(const char *path, const char *suffix, struct err *err) {
     return failed;
 }
 
-/* Look at the file's header by plain reading, before SQLite may touch anything. */
-static int check_header(const char *path, struct err *err) {
+/* Is the file shorter than its header says? SQLite reads what is missing of the last page as zeros, and where
+ * nothing was there but zeros nobody would notice. */
+static bool is_cut(const unsigned char *header, int64_t size) {
+    uint32_t page = (uint32_t)header[HEADER_PAGE_SIZE] << 8 | header[HEADER_PAGE_SIZE + 1];
+    return size < (int64_t)big_endian(header + HEADER_PAGES) * (page == 1 ? 65536 : page);
+}
+
+/* Look at the file's header by plain reading, before SQLite may touch anything. `alone`: there is no log that
+ * could hold what the file lacks. */
+static int check_header(const char *path, bool alone, struct err *err) {
     /* The descriptor is closed before SQLite opens the file: closing one later would drop SQLite's locks. */
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -105,6 +121,7 @@ static int check_header(const char *path, struct err *err) {
     unsigned char header[HEADER_SIZE] = {0};
     ssize_t len = pread(fd, header, sizeof(header), 0);
     int failure = errno;
+    off_t size = lseek(fd, 0, SEEK_END);
     (void)close(fd);
     if (len < 0) {
         return err_set(err, ERR_UNAVAILABLE, "cannot read the database %s: %s", path, strerror(failure));
@@ -123,6 +140,12 @@ static int check_header(const char *path, struct err *err) {
             "%s is a database of another program (application_id 0x%08x instead of 0x%08x); choose "
             "another data directory; nothing was changed",
             path, application, (unsigned)STORE_APPLICATION_ID);
+    }
+    if (alone && is_cut(header, size)) {
+        return err_set(err, ERR_CORRUPT,
+                       "the database %s is damaged: it is cut short; keep a copy of the file and restore the "
+                       "newest backup; nothing was changed",
+                       path);
     }
     uint32_t version = big_endian(header + HEADER_VERSION);
     return version > migration_count ? migrate_refuse_newer(path, version, err) : 0;
@@ -152,11 +175,8 @@ static int check_content(struct connection *probe, unsigned *ret_applied, struct
 }
 
 int sqlite_check_file(const char *path, unsigned *ret_applied, struct err *err) {
-    if (check_header(path, err) < 0) {
-        return -1;
-    }
     int64_t log_size = file_size(path, "-wal", err);
-    if (log_size == -2) {
+    if (log_size == -2 || check_header(path, log_size <= 0, err) < 0) {
         return -1;
     }
     struct connection probe;

@@ -214,3 +214,44 @@ int sqlite_store_read_changes(struct store *base, uint64_t after, size_t limit,
     read_end(store);
     return failed;
 }
+
+static int read_audit(struct sqlite_store *store, uint64_t keep,
+                      int (*row)(void *arg, const struct store_audit *audit, struct err *err), void *arg,
+                      uint64_t *ret_newest, struct err *err) {
+    const char *action = "read the audit trail";
+    struct query query;
+    query_begin(&query, &store->reader, QUERY_AUDIT_NEWEST);
+    int stepped = query_step(&query, action, err);
+    uint64_t newest = stepped == 1 ? (uint64_t)query_number(&query, 0) : 0;
+    query_end(&query);
+    if (stepped < 0) {
+        return -1;
+    }
+    query_begin(&query, &store->reader, QUERY_AUDIT);
+    query_bind_number(&query, 1, newest > keep ? (int64_t)(newest - keep) : 0);
+    stepped = query_step(&query, action, err);
+    while (stepped == 1) {
+        struct store_audit audit = {.sequence = (uint64_t)query_number(&query, 0),
+                                    .time_ms = query_number(&query, 1)};
+        audit.entry = query_text(&query, 2, &audit.entry_len, err);
+        stepped = audit.entry == NULL || row(arg, &audit, err) < 0 ? -1 : query_step(&query, action, err);
+    }
+    query_end(&query);
+    if (stepped < 0) {
+        return -1;
+    }
+    *ret_newest = newest;
+    return 0;
+}
+
+int sqlite_store_read_audit(struct store *base, uint64_t keep,
+                            int (*row)(void *arg, const struct store_audit *audit, struct err *err),
+                            void *arg, uint64_t *ret_newest, struct err *err) {
+    struct sqlite_store *store = of(base);
+    if (read_begin(store, err) < 0) {
+        return -1;
+    }
+    int failed = read_audit(store, keep, row, arg, ret_newest, err);
+    read_end(store);
+    return failed;
+}

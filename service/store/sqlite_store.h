@@ -2,8 +2,9 @@
  * The SQLite store's insides, shared by its files.
  *
  * Who uses what:
- *   writer       the committing thread alone: commit, compact. No lock.
- *   reader       status, load, read_changes from any thread, under reader_lock. Held during callbacks.
+ *   writer       the committing thread alone: commit, compact, trim_audit. No lock.
+ *   reader       status, load, read_changes, read_audit from any thread, under reader_lock. Held during
+ *                callbacks.
  *   checkpointer its own thread and connection; see sqlite_checkpoint.c.
  *   backup       opens connections of its own for each call, so it blocks none of the others.
  * The locks are never held together.
@@ -53,11 +54,15 @@ int sqlite_store_load(struct store *store, const struct store_reader *reader, st
 int sqlite_store_read_changes(struct store *store, uint64_t after, size_t limit,
                               int (*row)(void *arg, const struct store_change *change, struct err *err),
                               void *arg, struct err *err) MUST_CHECK;
+int sqlite_store_read_audit(struct store *store, uint64_t keep,
+                            int (*row)(void *arg, const struct store_audit *audit, struct err *err),
+                            void *arg, uint64_t *ret_newest, struct err *err) MUST_CHECK;
 
 /* sqlite_write.c */
 int sqlite_store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
 int sqlite_store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted,
                          struct err *err) MUST_CHECK;
+int sqlite_store_trim_audit(struct store *store, uint64_t upto, bool *ret_more, struct err *err) MUST_CHECK;
 
 /* The settings and sealed values in the order of store_load. Within one read transaction of the caller's, or
  * while nobody writes. */

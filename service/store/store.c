@@ -67,6 +67,13 @@ static int check_batch(const struct store_batch *batch, struct err *err) {
             return err_set(err, ERR_INTERNAL, "setting %zu of the batch has no name", i);
         }
     }
+    for (size_t i = 0; i < batch->audit_count; i++) {
+        const struct store_audit *audit = &batch->audit[i];
+        if (audit->entry == NULL || audit->sequence == 0 || audit->sequence > INT64_MAX) {
+            return err_set(err, ERR_INTERNAL, "audit entry %zu of the batch is incomplete or out of range",
+                           i);
+        }
+    }
     return 0;
 }
 
@@ -74,7 +81,8 @@ int store_commit(struct store *store, const struct store_batch *batch, struct er
     if (check_batch(batch, err) < 0) {
         return -1;
     }
-    if (batch->change_count == 0 && batch->sealed_count == 0 && batch->setting_count == 0) {
+    if (batch->change_count == 0 && batch->sealed_count == 0 && batch->setting_count == 0 &&
+        batch->audit_count == 0) {
         return 0;
     }
     return store->ops->commit(store, batch, err);
@@ -94,6 +102,16 @@ void store_watch(struct store *store, void (*changed)(void *arg), void *arg) {
 
 int store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err) {
     return store->ops->compact(store, keep, ret_compacted, err);
+}
+
+int store_read_audit(struct store *store, uint64_t keep,
+                     int (*row)(void *arg, const struct store_audit *audit, struct err *err), void *arg,
+                     uint64_t *ret_newest, struct err *err) {
+    return store->ops->read_audit(store, keep, row, arg, ret_newest, err);
+}
+
+int store_trim_audit(struct store *store, uint64_t upto, bool *ret_more, struct err *err) {
+    return store->ops->trim_audit(store, upto, ret_more, err);
 }
 
 int store_backup(struct store *store, const char *path, struct err *err) {

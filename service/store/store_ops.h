@@ -19,6 +19,10 @@ struct store_ops {
                         struct err *err);
     void (*watch)(struct store *store, void (*changed)(void *arg), void *arg); /* NULL: nobody else writes */
     int (*compact)(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err);
+    int (*read_audit)(struct store *store, uint64_t keep,
+                      int (*row)(void *arg, const struct store_audit *audit, struct err *err), void *arg,
+                      uint64_t *ret_newest, struct err *err);
+    int (*trim_audit)(struct store *store, uint64_t upto, bool *ret_more, struct err *err);
     int (*backup)(struct store *store, const char *path, struct err *err);
     int (*backup_open)(struct store *store, bool (*go_on)(void *arg), void *arg, int *ret_fd,
                        struct err *err);

@@ -62,7 +62,7 @@ static void everything_survives_reopening(void **state) {
                                              .settings = settings,
                                              .setting_count = 2});
     static const char expected[] =
-        "revision 9223372036854775807 compacted 0 schema 1\n"
+        "revision 9223372036854775807 compacted 0 schema 2\n"
         "setting empty \"\"\n"
         "setting vault/key/3 \"\\u0000k\"\n"
         "sealed default/bgp password 1 9223372036854775807 \"\"\"\\u0000\\u0001\\u0002\xff\"\n"
@@ -88,9 +88,9 @@ static void everything_survives_reopening(void **state) {
 
 static void a_new_store_is_empty(void **state) {
     struct store *store = must_open(*state);
-    assert_dump(store, "revision 0 compacted 0 schema 1\n");
+    assert_dump(store, "revision 0 compacted 0 schema 2\n");
     must_commit(store, &(struct store_batch){.change_count = 0});
-    assert_dump(store, "revision 0 compacted 0 schema 1\n");
+    assert_dump(store, "revision 0 compacted 0 schema 2\n");
     store_close(store);
     store_close(NULL);
 }
@@ -272,7 +272,69 @@ static void settings_are_replaced_and_deleted(void **state) {
         {.name = "a", .value = "11", .value_len = 2}, {.name = "b"}, {.name = "c"}};
     must_commit(store, &(struct store_batch){.settings = first, .setting_count = 2});
     must_commit(store, &(struct store_batch){.settings = second, .setting_count = 3});
-    assert_dump(store, "revision 0 compacted 0 schema 1\nsetting a \"11\"\n");
+    assert_dump(store, "revision 0 compacted 0 schema 2\nsetting a \"11\"\n");
+    store_close(store);
+}
+
+static struct store_audit audit_of(uint64_t sequence, const char *entry) {
+    return (struct store_audit){
+        .sequence = sequence, .time_ms = 7, .entry = entry, .entry_len = strlen(entry)};
+}
+
+static int audit_newest(struct store *store, uint64_t keep, struct buf *text, uint64_t *ret) {
+    struct err err = ERR_INIT;
+    buf_clear(text);
+    buf_add_str(text, "");
+    return store_read_audit(store, keep, dump_audit, text, ret, &err);
+}
+
+static void the_audit_trail_is_written_read_and_trimmed(void **state) {
+    struct store *store = must_open(*state);
+    struct store_change change = change_of(STORE_CREATE, "Node", "n", 1, "{}");
+    struct store_audit rows[] = {audit_of(2, "{\"b\":1}"), audit_of(1, "{}")}, bad;
+    struct store_batch batch = {.changes = &change, .change_count = 1, .audit = rows, .audit_count = 2};
+    struct buf text = BUF_INIT;
+    struct err err = ERR_INIT;
+    uint64_t newest = 99;
+    bool more = true;
+
+    assert_int_equal(audit_newest(store, 10, &text, &newest), 0);
+    assert_int_equal(newest, 0);
+    must_commit(store, &batch);
+    /* With its change or not at all; and never twice. */
+    change = change_of(STORE_CREATE, "Node", "n", 2, "{}");
+    rows[0].sequence = 3;
+    rows[1].sequence = 4;
+    assert_int_equal(store_commit(store, &batch, &err), -1);
+    change = change_of(STORE_CREATE, "Node", "m", 2, "{}");
+    rows[1].sequence = 1;
+    assert_int_equal(store_commit(store, &batch, &err), -1);
+    bad = (struct store_audit){.sequence = 0, .entry = "", .entry_len = 0};
+    assert_int_equal(store_commit(store, &(struct store_batch){.audit = &bad, .audit_count = 1}, &err), -1);
+    assert_int_equal(err.code, ERR_INTERNAL);
+    assert_dump(
+        store,
+        "revision 1 compacted 0 schema 2\nobject Node n 1 \"{}\"\n"
+        "change 1 1 Node n 1700000000001 tester \"{}\"\naudit 1 7 \"{}\"\naudit 2 7 \"{\\\"b\\\":1}\"\n");
+    store_close(store);
+
+    store = must_open(*state);
+    struct store_audit many[5000];
+    for (uint64_t i = 0; i < 5000; i++) {
+        many[i] = audit_of(10 + i, "x");
+    }
+    must_commit(store, &(struct store_batch){.audit = many, .audit_count = 5000});
+    assert_int_equal(audit_newest(store, 2, &text, &newest), 0);
+    assert_int_equal(newest, 5009);
+    assert_string_equal(text.data, "audit 5008 7 \"x\"\naudit 5009 7 \"x\"\n");
+    /* The oldest first, a bounded number at a time. */
+    assert_int_equal(store_trim_audit(store, 5007, &more, &err), 0);
+    assert_true(more);
+    assert_int_equal(store_trim_audit(store, 5007, &more, &err), 0);
+    assert_false(more);
+    assert_int_equal(audit_newest(store, INT64_MAX, &text, &newest), 0);
+    assert_string_equal(text.data, "audit 5008 7 \"x\"\naudit 5009 7 \"x\"\n");
+    buf_done(&text);
     store_close(store);
 }
 
@@ -392,7 +454,7 @@ static void compaction_is_bounded_and_remembered(void **state) {
     store_close(store);
 
     store = must_open(*state); /* no object, no log, but the newest revision is known */
-    assert_dump(store, "revision 6000 compacted 6000 schema 1\n");
+    assert_dump(store, "revision 6000 compacted 6000 schema 2\n");
     err_clear(&err);
     assert_int_equal(try_change(store, STORE_CREATE, "Node", "n", 6000, "{}", &err), -1);
     assert_int_equal(err.code, ERR_INTERNAL);
@@ -479,6 +541,7 @@ int main(void) {
         IN_DIR(a_batch_is_all_or_nothing),
         IN_DIR(sealed_values_live_and_die_with_their_secret),
         IN_DIR(settings_are_replaced_and_deleted),
+        IN_DIR(the_audit_trail_is_written_read_and_trimmed),
         IN_DIR(a_callback_can_stop_reading),
         IN_DIR(the_change_log_is_read_from_any_revision),
         IN_DIR(compaction_is_bounded_and_remembered),

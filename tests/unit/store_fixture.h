@@ -173,6 +173,14 @@ static inline int dump_change(void *arg, const struct store_change *change, stru
     return 0;
 }
 
+static inline int dump_audit(void *arg, const struct store_audit *audit, struct err *err) {
+    (void)err;
+    buf_printf(arg, "audit %" PRIu64 " %" PRId64 " ", audit->sequence, audit->time_ms);
+    buf_add_json(arg, audit->entry, audit->entry_len);
+    buf_add_char(arg, '\n');
+    return 0;
+}
+
 /* Everything a store holds; free() it. */
 static inline char *dump(struct store *store) {
     struct buf text = BUF_INIT;
@@ -182,8 +190,10 @@ static inline char *dump(struct store *store) {
                status.compacted, status.schema_version);
     struct store_reader reader = {
         .object = dump_object, .sealed = dump_sealed, .setting = dump_setting, .arg = &text};
+    uint64_t newest = 0;
     if (store_load(store, &reader, &err) < 0 ||
-        store_read_changes(store, status.compacted, 0, dump_change, &text, &err) < 0) {
+        store_read_changes(store, status.compacted, 0, dump_change, &text, &err) < 0 ||
+        store_read_audit(store, INT64_MAX, dump_audit, &text, &newest, &err) < 0) {
         fail_msg("dump: %s", err.text);
     }
     assert_false(buf_failed(&text));

@@ -82,13 +82,13 @@ static void make_foreign(const char *dir) {
     run_sql(dir, "PRAGMA application_id = 1", false);
 }
 static void make_newer(const char *dir) {
-    run_sql(dir, "PRAGMA user_version = 2", false);
+    run_sql(dir, "PRAGMA user_version = 3", false);
 }
 static void make_newer_in_log(const char *dir) {
-    run_sql(dir, "INSERT INTO migration VALUES (2, 'x', 'y', 0); PRAGMA user_version = 2", true);
+    run_sql(dir, "INSERT INTO migration VALUES (3, 'x', 'y', 0); PRAGMA user_version = 3", true);
 }
 static void make_newer_record(const char *dir) {
-    run_sql(dir, "INSERT INTO migration VALUES (2, 'x', 'y', 0)", false);
+    run_sql(dir, "INSERT INTO migration VALUES (3, 'x', 'y', 0)", false);
 }
 static void change_checksum(const char *dir) {
     run_sql(dir, "UPDATE migration SET checksum = 'feed' || substr(checksum, 5)", false);
@@ -103,7 +103,7 @@ static void forget_migrations(const char *dir) {
     run_sql(dir, "DELETE FROM migration", false);
 }
 static void misnumber_migration(const char *dir) {
-    run_sql(dir, "UPDATE migration SET number = 0", false);
+    run_sql(dir, "UPDATE migration SET number = number - 1", false);
 }
 static void drop_version(const char *dir) {
     run_sql(dir, "PRAGMA user_version = 0", false);
@@ -254,7 +254,7 @@ static void the_database_says_what_it_is(void **state) {
     char *bytes = read_file(path_in(path, *state, "bgppeerd.db"), &len);
     assert_memory_equal(bytes, "SQLite format 3", 16);
     assert_memory_equal(bytes + 68, "BGPP", 4);
-    assert_memory_equal(bytes + 60, "\0\0\0\1", 4);
+    assert_memory_equal(bytes + 60, "\0\0\0\2", 4);
     assert_memory_equal(bytes + 18, "\2\2", 2); /* write-ahead log */
     free(bytes);
 }
@@ -311,7 +311,7 @@ static void a_first_start_cut_short_is_begun_again(void **state) {
     write_file(path_in(path, *state, "bgppeerd.db.new"), "half", 4);
     write_file(path_in(path, *state, "bgppeerd.db.new-journal"), "half", 4);
     struct store *store = must_open(*state);
-    assert_dump(store, "revision 0 compacted 0 schema 1\n");
+    assert_dump(store, "revision 0 compacted 0 schema 2\n");
     store_close(store);
     char *files = dir_digest(*state);
     assert_non_null(strstr(files, "\n1 files\n"));
