@@ -1,6 +1,6 @@
 /*
  * Auth: who a caller is and what it may do. Roles and the table of their rights, bearer tokens and the
- * registry that looks them up, certificates' subjects, rate limits, the audit trail in memory.
+ * registry that looks them up, certificates' subjects, rate limits, the audit trail's newest entries.
  *
  * Knows neither HTTP nor the store nor the model: tokens leave and enter as opaque bytes, objects as names.
  *
@@ -259,7 +259,7 @@ bool audit_event_parse(const char *text, enum audit_event *ret);
 
 /* One entry. Texts are borrowed, NULL = not known; never a secret. */
 struct audit_entry {
-    uint64_t sequence; /* ascending within one run of the process; set by audit_add */
+    uint64_t sequence; /* ascending, also over restarts; set by audit_add and audit_stage */
     int64_t time_ms;   /* realtime */
     enum audit_event event;
     const char *user;
@@ -272,12 +272,30 @@ struct audit_entry {
     uint64_t after;      /* revision; 0 = none */
 };
 
-/* The newest entries, in memory: `keep` of them. One lock. */
+/* The newest entries, in memory: `keep` of them. One lock. Whoever has it keeps it durable (state): an entry
+ * is either staged with its write, or waits until somebody has stored it. */
 struct audit;
 int audit_new(size_t keep, struct audit **ret, struct err *err) MUST_CHECK;
 void audit_free(struct audit *audit); /* accepts NULL */
-/* Copies the entry. Without memory it is dropped and counted (the log line has it all the same). */
+/* Copies the entry; it can be read at once and waits to be stored. Without memory it is dropped (the log line
+ * has it all the same). */
 void audit_add(struct audit *audit, const struct audit_entry *entry);
+/* The same for a write that is not on the disk yet: nobody can read the entry before audit_settle. The
+ * entry's sequence, which it has also when there was no memory to keep it here. */
+uint64_t audit_stage(struct audit *audit, const struct audit_entry *entry);
+/* A staged or waiting entry is stored now; or (false) a staged one's write has failed, and it is dropped. */
+void audit_settle(struct audit *audit, uint64_t sequence, bool stored);
+/* Copies of up to `max` waiting entries, oldest first, into `arena`; they go on waiting until audit_settle.
+ */
+int audit_take_waiting(struct audit *audit, size_t max, struct arena *arena, struct audit_entry **ret,
+                       size_t *ret_count, struct err *err) MUST_CHECK;
+size_t audit_waiting(struct audit *audit);
+/* At start: an entry that is stored, with its sequence, in ascending order; … and that sequences up to this
+ * one have been used. */
+void audit_restore(struct audit *audit, const struct audit_entry *entry);
+void audit_skip(struct audit *audit, uint64_t sequence);
+/* The lowest sequence that is within what is kept. */
+uint64_t audit_oldest(struct audit *audit);
 /* Which entries; NULL texts match all. */
 struct audit_filter {
     int event; /* enum audit_event, -1 = all */

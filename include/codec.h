@@ -120,6 +120,12 @@ int codec_decode_token(enum codec_syntax syntax, const char *bytes, size_t len, 
 /* bgppeerd.io/v1 TokenList; the items are struct token_form. */
 int codec_decode_token_list(const char *bytes, size_t len, struct arena *arena, struct list *ret,
                             struct err *err) MUST_CHECK;
+/* An entry of the audit trail as it is kept. */
+struct audit_form {
+    const char *event, *user, *source, *verb, *resource, *name, *before, *after, *request;
+};
+int codec_decode_audit(const char *bytes, size_t len, struct arena *arena, struct audit_form *ret,
+                       struct err *err) MUST_CHECK;
 /* authorization.k8s.io/v1 SelfSubjectAccessReview: may I? One of the two is there. */
 struct access_review_form {
     struct access_review_resource {

@@ -45,7 +45,6 @@ struct http_options {
     unsigned header_seconds; /* for a request's headers, from the connection's opening or its last
                               * answer; 0 = default 40 */
     unsigned answer_seconds; /* for taking an answer that is no stream; 0 = default 300 */
-    size_t audit_keep;       /* entries of the audit trail in memory; 0 = default */
 };
 
 struct http;

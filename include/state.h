@@ -28,6 +28,7 @@
 #define STATE_KEEP_CHANGES_MIN     1000
 #define STATE_KEEP_CHANGES_DEFAULT 10000
 #define STATE_CHANGE_BYTES         4096 /* of a kept change's document, on average; of larger ones fewer are kept */
+#define STATE_KEEP_AUDIT_DEFAULT   10000
 #define STATE_QUEUE_MAX            8192 /* writes waiting for the committer; beyond: 503 */
 #define STATE_BATCH_MAX            256  /* writes that share one transaction; one group may be larger */
 
@@ -37,6 +38,7 @@ struct state_options {
     struct vault *vault;          /* open, outlives the state; NULL: Secrets are refused */
     const char *secret_namespace; /* where secretKeyRef resolves; copied */
     uint64_t keep_changes;        /* change-log rows kept, on disk and in memory; 0 = default */
+    uint64_t keep_audit;          /* entries of the audit trail kept, likewise; 0 = default */
 };
 
 /* Load everything from the store and start the threads. The store stays the caller's, and must outlive
@@ -86,7 +88,9 @@ struct write {
     uint64_t if_fleet;          /* the whole fleet's resourceVersion, 0 = none; 409. First of a group only */
     bool upsert;                /* REPLACE: create what is missing, unless a precondition names it */
     bool dry_run;               /* everything but storing */
-    const char *actor;          /* who, for the change log; NULL = "" */
+    const char *actor;          /* who, for the change log and the audit trail; NULL = "" */
+    const char *source;         /* from which address, for the audit trail; NULL = not known */
+    const char *request;        /* the request's id, for the audit trail; NULL = none */
     /* A last check that needs both objects as they are then: -1 with `err` refuses the write. `before` is
      * NULL for a creation, `after` for a deletion. NULL = none. Runs on the committer's thread. */
     int (*guard)(const struct object *before, const struct object *after, struct err *err);
@@ -239,8 +243,22 @@ int state_store_token(struct store *store, const struct token *token, struct err
 /* ERR_NOT_FOUND. Also removes a damaged one. */
 int state_drop_token(struct store *store, const char *id, struct err *err) MUST_CHECK;
 
-/* Put the changes that the log still has into the audit trail, at most `max`, oldest first. At start-up. */
-int state_seed_audit(struct state *state, struct audit *audit, size_t max, struct err *err) MUST_CHECK;
+/* ---- the audit trail ---- */
+
+/*
+ * The trail: the newest entries in memory, and all of those in the store. Writes enter it with their own
+ * transaction (from `actor`, `source` and `request`), nobody needs to add them.
+ */
+struct audit *state_audit_trail(struct state *state);
+/* Add what is no write. It can be read at once, and is stored about a second later (state_flush_audit) or
+ * when the state is closed. Never waits, never fails. */
+void state_audit(struct state *state, const struct audit_entry *entry);
+/* To be called about once a second, from any thread: has the entries stored that are not yet. */
+void state_flush_audit(struct state *state);
+/* What an entry says a write did: "create", "update", "patch", "delete". Static. */
+const char *write_verb(const struct write *write);
+/* Has the write, when it is done, changed what is stored? */
+bool write_changed(const struct write *write);
 
 /* ---- the vault's keys ---- */
 

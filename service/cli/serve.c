@@ -200,7 +200,7 @@ static const struct option OPTIONS[] = {
      .min = 1,
      .max = 10000000,
      .default_text = "10000",
-     .help = "Entries of the audit trail that the API can show; the log has them all"},
+     .help = "Entries of the audit trail that are kept and the API can show; the log has them all"},
     {.name = "no-auth",
      .type = OPTION_FLAG,
      .offset = MEMBER(no_auth),
@@ -310,7 +310,8 @@ static int start_service(const struct serve_settings *settings, struct service *
     }
     const struct store_options store = {.dir = settings->data_dir};
     struct state_options state = {.secret_namespace = settings->secret_namespace,
-                                  .keep_changes = settings->keep_changes};
+                                  .keep_changes = settings->keep_changes,
+                                  .keep_audit = settings->keep_audit};
     const struct http_options http = {.listen = settings->listen.items,
                                       .listen_count = settings->listen.count,
                                       .threads = (unsigned)settings->threads,
@@ -322,7 +323,6 @@ static int start_service(const struct serve_settings *settings, struct service *
                                       .auth_failures = settings->max_auth_failures,
                                       .header_seconds = (unsigned)settings->header_seconds,
                                       .answer_seconds = (unsigned)settings->answer_seconds,
-                                      .audit_keep = (size_t)settings->keep_audit,
                                       .no_auth = settings->no_auth,
                                       .insecure_http = settings->insecure_http,
                                       .tls_cert = settings->tls_cert,

@@ -1,6 +1,6 @@
 /*
- * Forms: documents that are asked or answered but never stored (tokens, access reviews, the vault), by tables
- * like those of the kinds. Everything that is kept lives in the caller's arena. No locks.
+ * Forms: documents that are no stored kind (tokens, the audit trail's entries, access reviews, the vault), by
+ * tables like those of the kinds. Everything that is kept lives in the caller's arena. No locks.
  */
 #include <string.h>
 
@@ -57,6 +57,17 @@ static const struct field token_list_fields[] = {
      .schema = &token_table},
 };
 static const struct schema token_list_table = TABLE(token_list_form, token_list_fields);
+
+/* ---- the audit trail ---- */
+
+static const struct field audit_fields[] = {
+    TEXT(audit_form, event, "event"),       TEXT(audit_form, user, "user"),
+    TEXT(audit_form, source, "source"),     TEXT(audit_form, verb, "verb"),
+    TEXT(audit_form, resource, "resource"), TEXT(audit_form, name, "name"),
+    TEXT(audit_form, before, "before"),     TEXT(audit_form, after, "after"),
+    TEXT(audit_form, request, "requestID"),
+};
+static const struct schema audit_table = TABLE(audit_form, audit_fields);
 
 /* ---- access reviews ---- */
 
@@ -180,6 +191,8 @@ static const struct kind_info token_info = {
     .name = "Token", .group = "bgppeerd.io", .version = "v1", .api_version = "bgppeerd.io/v1"};
 static const struct kind_info token_list_info = {
     .name = "TokenList", .group = "bgppeerd.io", .version = "v1", .api_version = "bgppeerd.io/v1"};
+static const struct kind_info audit_info = {
+    .name = "AuditEntry", .group = "bgppeerd.io", .version = "v1", .api_version = "bgppeerd.io/v1"};
 static const struct kind_info review_info = {.name = "SelfSubjectAccessReview",
                                              .group = "authorization.k8s.io",
                                              .version = "v1",
@@ -254,6 +267,19 @@ int codec_decode_token_list(const char *bytes, size_t len, struct arena *arena, 
         return -1;
     }
     *ret = form.items;
+    return 0;
+}
+
+int codec_decode_audit(const char *bytes, size_t len, struct arena *arena, struct audit_form *ret,
+                       struct err *err) {
+    json_auto_t *root = NULL;
+    struct audit_form form = {.event = NULL};
+
+    if (json_read(bytes, len, NULL, &root, err) < 0 ||
+        decode_form(&audit_info, &audit_table, root, arena, &form, err) < 0) {
+        return -1;
+    }
+    *ret = form;
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "etag.h"
 #include "handlers.h"
 #include "media.h"
+#include "peer.h"
 #include "preview.h"
 #include "reply.h"
 #include "server.h"
@@ -99,6 +100,8 @@ static int decode_one(struct request *request, struct group *group, size_t index
                                   .upsert = true,
                                   .dry_run = group->dry_run,
                                   .actor = request->principal.user,
+                                  .source = peer_address(request->peer),
+                                  .request = request->id,
                                   .arena = &request->arena,
                                   .done = on_done,
                                   .arg = request,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "handlers.h"
+#include "peer.h"
 #include "reply.h"
 #include "resource.h"
 #include "server.h"
@@ -107,6 +108,8 @@ static int next_wave(struct request *request, struct err *err) {
                                        .if_uid = record->object->meta.uid,
                                        .dry_run = work->dry_run,
                                        .actor = request->principal.user,
+                                       .source = peer_address(request->peer),
+                                       .request = request->id,
                                        .guard = access_write_guard(request),
                                        .arena = &request->arena,
                                        .done = on_done,

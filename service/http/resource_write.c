@@ -10,6 +10,7 @@
 
 #include "etag.h"
 #include "handlers.h"
+#include "peer.h"
 #include "preview.h"
 #include "reply.h"
 #include "resource.h"
@@ -179,6 +180,8 @@ static struct write_work *new_work(struct request *request, enum write_op op, st
                                  .kind = request->route->kind,
                                  .object_arena = &work->object_arena,
                                  .actor = request->principal.user,
+                                 .source = peer_address(request->peer),
+                                 .request = request->id,
                                  .guard = access_write_guard(request),
                                  .arena = &request->arena,
                                  .done = on_done,

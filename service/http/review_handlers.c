@@ -209,8 +209,8 @@ int handle_audit(struct request *request, struct err *err) {
     filter.user = text_param(request, "user");
     filter.resource = text_param(request, "resource");
     filter.name = text_param(request, "name");
-    if (audit_read(request->http->audit, &filter, below, (size_t)limit, &request->arena, &entries, &count,
-                   &more, err) != 0) {
+    if (audit_read(state_audit_trail(request->http->state), &filter, below, (size_t)limit, &request->arena,
+                   &entries, &count, &more, err) != 0) {
         return -1;
     }
     buf_add_str(&body, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"AuditList\",\"metadata\":{");

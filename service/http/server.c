@@ -95,12 +95,12 @@ static void sweep(void *arg) {
     struct http *http = arg;
     pages_sweep(http->pages);
     state_flush_tokens(http->state);
+    state_flush_audit(http->state);
     peers_sweep(&http->peers);
 }
 
 /* Who may come in, how often, and what is written down about it. */
 static int start_access(struct http *http, const struct http_options *options, struct err *err) {
-    size_t keep = options->audit_keep > 0 ? options->audit_keep : HTTP_AUDIT_KEEP_DEFAULT;
     size_t count;
     http->no_auth = options->no_auth;
     peers_init(
@@ -113,8 +113,7 @@ static int start_access(struct http *http, const struct http_options *options, s
     if (http->access == NULL) {
         return err_no_memory(err);
     }
-    if (access_init(http->routes, count, http->access, err) != 0 || audit_new(keep, &http->audit, err) != 0 ||
-        state_seed_audit(http->state, http->audit, keep, err) != 0 ||
+    if (access_init(http->routes, count, http->access, err) != 0 ||
         limiter_new(TRAIL_REFUSED_PER_SECOND, TRAIL_REFUSED_BURST, &http->refusals, err) != 0) {
         return -1;
     }
@@ -333,7 +332,6 @@ void http_stop(struct http *http) {
     limiter_free(http->requests);
     limiter_free(http->failures);
     limiter_free(http->refusals);
-    audit_free(http->audit);
     free(http->access);
     free(http);
 }

@@ -53,7 +53,6 @@ struct http_shard {
 };
 
 /* Defaults of the limits of callers; http.h has their meaning. */
-#define HTTP_AUDIT_KEEP_DEFAULT     10000
 #define HTTP_HEADER_SECONDS_DEFAULT 40
 #define HTTP_ANSWER_SECONDS_DEFAULT 300
 
@@ -72,11 +71,10 @@ struct http {
     struct route_access *access; /* what each of them asks for */
     bool no_auth;                /* everybody is admin */
     struct tls *tls;             /* NULL: no listener has TLS */
-    struct audit *audit;
-    struct limiter *requests; /* per user; NULL = no limit */
-    struct limiter *failures; /* of authentication, per address; NULL = no limit */
-    struct peers peers;       /* the open connections */
-    struct limiter *refusals; /* entries of the audit trail, per address */
+    struct limiter *requests;    /* per user; NULL = no limit */
+    struct limiter *failures;    /* of authentication, per address; NULL = no limit */
+    struct peers peers;          /* the open connections */
+    struct limiter *refusals;    /* entries of the audit trail, per address */
     struct documents documents;
     struct park *park;
     struct pages *pages;

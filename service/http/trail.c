@@ -1,5 +1,6 @@
 /*
- * Audit trail: fills entries from requests, puts them into the ring and the log. No state of its own.
+ * Audit trail: fills entries from requests, hands them to state and writes them to the log. No state of its
+ * own. A write's entry is made by state with the write; here it is logged only.
  */
 #include "trail.h"
 
@@ -13,18 +14,7 @@
 
 #define SHOWN_MAX 512 /* of a text that had to be masked */
 
-static void add(const struct request *request, struct audit_entry *entry, const char *detail) {
-    char resource[SHOWN_MAX], name[SHOWN_MAX], shown[SHOWN_MAX];
-
-    /* Paths and names are what the client wrote, and some clients put their tokens there. */
-    entry->resource = token_masked(entry->resource, resource, sizeof resource);
-    entry->name = entry->name != NULL ? token_masked(entry->name, name, sizeof name) : NULL;
-    entry->request = request->id;
-    detail = token_masked(detail, shown, sizeof shown);
-    entry->time_ms = clock_realtime_ms();
-    entry->user = request->principal.user;
-    entry->source = peer_address(request->peer);
-    audit_add(request->http->audit, entry);
+static void write_line(const struct audit_entry *entry, const char *detail) {
     log_event(entry->event == AUDIT_DENIED || entry->event == AUDIT_UNAUTHORIZED ? LOG_WARN : LOG_INFO,
               "audit", LOG_STR("type", audit_event_name(entry->event)), LOG_STR("user", entry->user),
               LOG_STR("source", entry->source), LOG_STR("verb", entry->verb),
@@ -33,19 +23,18 @@ static void add(const struct request *request, struct audit_entry *entry, const 
               LOG_STR("detail", detail));
 }
 
-static const char *write_verb(const struct write *write) {
-    switch (write->op) {
-    case WRITE_CREATE:
-        return "create";
-    case WRITE_PATCH:
-        return write->created ? "create" : "patch";
-    case WRITE_DELETE:
-        return "delete";
-    case WRITE_REPLACE:
-    case WRITE_TASK:
-        break;
-    }
-    return write->created ? "create" : "update";
+static void add(const struct request *request, struct audit_entry *entry, const char *detail) {
+    char resource[SHOWN_MAX], name[SHOWN_MAX], shown[SHOWN_MAX];
+
+    /* Paths and names are what the client wrote, and some clients put their tokens there. */
+    entry->resource = token_masked(entry->resource, resource, sizeof resource);
+    entry->name = entry->name != NULL ? token_masked(entry->name, name, sizeof name) : NULL;
+    entry->request = request->id;
+    entry->time_ms = clock_realtime_ms();
+    entry->user = request->principal.user;
+    entry->source = peer_address(request->peer);
+    state_audit(request->http->state, entry);
+    write_line(entry, token_masked(detail, shown, sizeof shown));
 }
 
 void trail_write(const struct request *request, const struct write *write) {
@@ -57,24 +46,43 @@ void trail_write(const struct request *request, const struct write *write) {
                                            .name = write->key},
                           &write->err);
         }
-        if (write->err.code != ERR_NONE || write->record == NULL || write->dry_run || write->unchanged) {
-            continue;
+        if (write_changed(write)) {
+            write_line(&(struct audit_entry){.event = AUDIT_WRITE,
+                                             .user = write->actor,
+                                             .source = write->source,
+                                             .verb = write_verb(write),
+                                             .resource = kind_info(write->kind)->plural,
+                                             .name = write->record->key,
+                                             .request = write->request,
+                                             .before = write->before,
+                                             .after = write->record->revision},
+                       "");
         }
-        add(request,
-            &(struct audit_entry){.event = AUDIT_WRITE,
-                                  .verb = write_verb(write),
-                                  .resource = kind_info(write->kind)->plural,
-                                  .name = write->record->key,
-                                  .before = write->before,
-                                  .after = write->record->revision},
-            "");
     }
+}
+
+/* The path without its query, cut. It is whatever the client wrote: bytes that no URI has are shown as they
+ * should have been sent, for the trail is JSON. */
+static void shown_path(const char *uri, char *ret, size_t size) {
+    static const char hex[] = "0123456789ABCDEF";
+    size_t len = 0;
+
+    for (const unsigned char *at = (const unsigned char *)uri; *at != '\0' && *at != '?' && len + 4 <= size;
+         at++) {
+        if (*at > ' ' && *at < 0x7f) {
+            ret[len++] = (char)*at;
+        } else {
+            ret[len++] = '%';
+            ret[len++] = hex[*at >> 4];
+            ret[len++] = hex[*at & 15];
+        }
+    }
+    ret[len] = '\0';
 }
 
 void trail_refused(const struct request *request, const struct access *access, const struct err *failure) {
     const struct peer *peer = request->peer;
     char path[128];
-    size_t len = strcspn(request->uri, "?");
     unsigned ignored;
 
     /* Per address: whoever floods us with refusals must not push the writes out of the trail. */
@@ -82,8 +90,7 @@ void trail_refused(const struct request *request, const struct access *access, c
         !limiter_take(request->http->refusals, &peer->ip, sizeof peer->ip, clock_monotonic_ms(), &ignored)) {
         return;
     }
-    /* The path without its query, cut: it is whatever the client wrote. */
-    snprintf(path, sizeof path, "%.*s", (int)(len < sizeof path ? len : sizeof path - 1), request->uri);
+    shown_path(request->uri, path, sizeof path);
     add(request,
         &(struct audit_entry){.event = failure->code == ERR_UNAUTHORIZED ? AUDIT_UNAUTHORIZED : AUDIT_DENIED,
                               .verb = access != NULL ? auth_verb_name(access->verb)

@@ -1,4 +1,5 @@
-/* The audit trail of this room: each event becomes an entry in memory and a log line. Never a secret. */
+/* The audit trail of this room: each event becomes an entry of state's trail and a log line. Never a secret.
+ */
 #ifndef BGPPEERD_HTTP_TRAIL_H
 #define BGPPEERD_HTTP_TRAIL_H
 

@@ -25,6 +25,7 @@ struct batch {
     struct node_set *affected;
     struct store_change *changes;
     struct state_event *events;
+    struct audit_rows audit;
 };
 
 int state_submit(struct state *state, struct write *write, struct err *err) {
@@ -166,7 +167,8 @@ static int batch_prepare(struct state *state, struct batch *batch, struct err *e
             .after = change->change.after,
         };
     }
-    if (draft_picture(draft, batch->base, &batch->picture, &batch->affected, err) < 0) {
+    if (draft_picture(draft, batch->base, &batch->picture, &batch->affected, err) < 0 ||
+        trail_stage(state, batch->writes, draft->now_ms, &batch->audit, err) < 0) {
         return -1;
     }
     return lists_grow(&state->lists, peering_index_slots(batch->picture->index), err);
@@ -220,6 +222,7 @@ static void batch_commit(struct state *state, struct batch *batch) {
     }
     if (batch_prepare(state, batch, &err) < 0) {
         log_event(LOG_ERROR, "write-failed", LOG_STR("error", err.text));
+        trail_settle(state, &batch->audit, false);
         batch_fail(batch, &err);
         return;
     }
@@ -228,6 +231,8 @@ static void batch_commit(struct state *state, struct batch *batch) {
         .change_count = batch->draft.count,
         .sealed = batch->draft.sealed,
         .sealed_count = batch->draft.sealed_count,
+        .audit = batch->audit.items,
+        .audit_count = batch->audit.count,
     };
     if (store_commit(state->store, &transaction, &err) < 0) {
         if (err.code == ERR_CONFLICT) {
@@ -237,10 +242,12 @@ static void batch_commit(struct state *state, struct batch *batch) {
         log_event(LOG_ERROR, "commit-failed", LOG_INT("changes", batch->draft.count),
                   LOG_STR("error", err.text));
         state_set_failure(state, &err);
+        trail_settle(state, &batch->audit, false);
         batch_fail(batch, &err);
         return;
     }
     state_set_failure(state, NULL);
+    trail_settle(state, &batch->audit, true);
     batch_publish(state, batch);
 }
 

@@ -291,7 +291,10 @@ int state_open(struct store *store, const struct state_options *options, struct 
     pthread_mutex_init(&state->failure_lock, NULL);
     pthread_mutex_init(&state->keys.lock, NULL);
     if (lists_init(&state->lists, err) < 0 || committer_init(state, err) < 0 || state_load(state, err) < 0 ||
-        tokens_init(state, err) < 0 || lists_start(state, err) < 0 || committer_start(state, err) < 0) {
+        tokens_init(state, err) < 0 ||
+        trail_open(state, options->keep_audit == 0 ? STATE_KEEP_AUDIT_DEFAULT : options->keep_audit, err) <
+            0 ||
+        lists_start(state, err) < 0 || committer_start(state, err) < 0) {
         state_close(state);
         return -1;
     }
@@ -309,6 +312,7 @@ void state_close(struct state *state) {
     committer_stop(state);
     lists_stop(state);
     tokens_done(state);
+    trail_close(state);
     history_done(&state->history);
     lists_done(&state->lists);
     picture_unref(state->picture);

@@ -231,6 +231,36 @@ int tokens_init(struct state *state, struct err *err) MUST_CHECK;
 /* After the committer has stopped: stores the last uses. */
 void tokens_done(struct state *state);
 
+/* ---- audit.c ---- */
+
+struct trail {
+    struct audit *audit;
+    uint64_t trimmed_to;  /* sequences up to this one have been dropped from the store */
+    bool trim_due;        /* there may be more to drop */
+    bool failing;         /* the last try to store failed, and was logged */
+    bool again;           /* the task has left something to do */
+    _Atomic bool storing; /* `task` is on its way */
+    struct write task;
+};
+
+/* Rows for one transaction, and their texts. */
+struct audit_rows {
+    struct store_audit *items;
+    size_t count;
+    size_t cap;
+    struct buf json;
+};
+
+/* Fill the trail from the store. */
+int trail_open(struct state *state, uint64_t keep, struct err *err) MUST_CHECK;
+/* After the committer has stopped: stores what waits. */
+void trail_close(struct state *state);
+/* The entries of a batch of writes (chained by `next`) that is about to be stored. */
+int trail_stage(struct state *state, const struct write *writes, int64_t now_ms, struct audit_rows *ret,
+                struct err *err) MUST_CHECK;
+/* It was stored, or not. `rows` is empty afterwards; accepts an empty one. */
+void trail_settle(struct state *state, struct audit_rows *rows, bool stored);
+
 /* ---- state.c ---- */
 
 struct state {
@@ -249,6 +279,7 @@ struct state {
     struct follow follow;
     struct keys keys;
     struct tokens tokens;
+    struct trail trail;
 };
 
 /* A record of a stored body; `rows` and `vault` for a Secret's values (both may be empty). */

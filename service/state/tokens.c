@@ -232,35 +232,3 @@ void state_flush_tokens(struct state *state) {
                      false); /* busy or shutting down: the next time, or the end, will do */
     }
 }
-
-/* ---- the change log as the beginning of the audit trail ---- */
-
-static int seed_change(void *arg, const struct store_change *change, struct err *err) {
-    static const char *const VERBS[] = {
-        [STORE_CREATE] = "create", [STORE_UPDATE] = "update", [STORE_DELETE] = "delete"};
-    const struct kind_info *kind = kind_by_name(change->kind);
-
-    (void)err;
-    audit_add(arg, &(struct audit_entry){.event = AUDIT_WRITE,
-                                         .time_ms = change->time_ms,
-                                         .user = change->actor,
-                                         .verb = VERBS[change->op],
-                                         .resource = kind != NULL ? kind->plural : change->kind,
-                                         .name = change->name,
-                                         .after = change->revision});
-    return 0;
-}
-
-int state_seed_audit(struct state *state, struct audit *audit, size_t max, struct err *err) {
-    struct store_status status;
-    uint64_t after;
-
-    if (store_status(state->store, &status, err) < 0) {
-        return -1;
-    }
-    after = status.compacted;
-    if (status.revision > max && status.revision - max > after) {
-        after = status.revision - max;
-    }
-    return store_read_changes(state->store, after, 0, seed_change, audit, err);
-}

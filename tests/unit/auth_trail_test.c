@@ -162,6 +162,113 @@ static void test_filters(void **state) {
     audit_free(audit);
 }
 
+static size_t visible(struct audit *audit, struct arena *arena) {
+    size_t count;
+    bool more;
+
+    (void)read_all(audit, &(struct audit_filter){.event = -1}, 0, 100, arena, &count, &more);
+    return count;
+}
+
+static size_t take_waiting(struct audit *audit, size_t max, struct arena *arena, uint64_t *ret_first) {
+    struct audit_entry *entries;
+    struct err err = ERR_INIT;
+    size_t count;
+
+    assert_int_equal(audit_take_waiting(audit, max, arena, &entries, &count, &err), 0);
+    *ret_first = count > 0 ? entries[0].sequence : 0;
+    return count;
+}
+
+/* What belongs to a write is seen when the write is done; what waits for the disk waits until it is there. */
+static void test_staged_and_waiting(void **state) {
+    const struct audit_entry entry = {.event = AUDIT_WRITE, .name = "n"};
+    struct audit *audit;
+    struct arena arena;
+    struct err err = ERR_INIT;
+    uint64_t first, staged;
+
+    (void)state;
+    arena_init(&arena, 0);
+    assert_int_equal(audit_new(4, &audit, &err), 0);
+    staged = audit_stage(audit, &entry);
+    assert_int_equal(staged, 1);
+    assert_int_equal(visible(audit, &arena), 0);
+    assert_int_equal(audit_waiting(audit), 0);
+    assert_int_equal(take_waiting(audit, 9, &arena, &first), 0);
+    audit_settle(audit, staged, true);
+    assert_int_equal(visible(audit, &arena), 1);
+    assert_int_equal(audit_waiting(audit), 0);
+    /* One that failed leaves nothing but its number. */
+    staged = audit_stage(audit, &entry);
+    audit_settle(audit, staged, false);
+    audit_settle(audit, staged, true);
+    assert_int_equal(visible(audit, &arena), 1);
+    audit_add(audit, &entry);
+    assert_int_equal(visible(audit, &arena), 2);
+    /* They wait until somebody says that they are stored. */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(take_waiting(audit, 9, &arena, &first), 1);
+        assert_int_equal(first, 3);
+    }
+    audit_settle(audit, 3, false); /* cannot be taken back */
+    assert_int_equal(audit_waiting(audit), 1);
+    audit_settle(audit, 3, true);
+    assert_int_equal(audit_waiting(audit), 0);
+    /* A staged one that was pushed out while its write was under way is not another's. */
+    staged = audit_stage(audit, &entry);
+    for (int i = 0; i < 4; i++) {
+        audit_add(audit, &entry);
+    }
+    audit_settle(audit, staged, false);
+    audit_settle(audit, staged, true);
+    assert_int_equal(visible(audit, &arena), 4);
+    assert_int_equal(audit_waiting(audit), 4);
+    assert_int_equal(take_waiting(audit, 2, &arena, &first), 2);
+    assert_int_equal(first, 5);
+    audit_settle(audit, 5, true);
+    assert_int_equal(take_waiting(audit, 9, &arena, &first), 3);
+    assert_int_equal(first, 6);
+    /* However many come while nobody stores them, it is as many as are kept. */
+    for (int i = 0; i < 100; i++) {
+        audit_add(audit, &entry);
+    }
+    assert_int_equal(audit_waiting(audit), 4);
+    assert_int_equal(audit_oldest(audit), 105);
+    assert_int_equal(take_waiting(audit, 9, &arena, &first), 4);
+    assert_int_equal(first, 105);
+    arena_done(&arena);
+    audit_free(audit);
+}
+
+/* With the numbers they had, and none of them is given again. */
+static void test_restored(void **state) {
+    struct audit *audit;
+    struct audit_entry *entries;
+    struct arena arena;
+    struct err err = ERR_INIT;
+    size_t count;
+    bool more;
+
+    (void)state;
+    arena_init(&arena, 0);
+    assert_int_equal(audit_new(4, &audit, &err), 0);
+    audit_restore(audit, &(struct audit_entry){.sequence = 7, .name = "seven"});
+    audit_restore(audit, &(struct audit_entry){.sequence = 9, .name = "nine"});
+    audit_restore(audit, &(struct audit_entry){.sequence = 8, .name = "late"});
+    audit_skip(audit, 11);
+    audit_skip(audit, 3);
+    assert_int_equal(audit_waiting(audit), 0);
+    audit_add(audit, &(struct audit_entry){.event = AUDIT_DENIED, .name = "twelve"});
+    entries = read_all(audit, &(struct audit_filter){.event = -1}, 0, 9, &arena, &count, &more);
+    assert_int_equal(count, 2); /* four numbers are kept, 9 to 12 */
+    assert_int_equal(entries[0].sequence, 12);
+    assert_int_equal(entries[1].sequence, 9);
+    assert_string_equal(entries[1].name, "nine");
+    arena_done(&arena);
+    audit_free(audit);
+}
+
 static void test_out_of_memory(void **state) {
     const struct audit_filter all = {.event = -1};
     struct audit *audit = NULL;
@@ -201,8 +308,12 @@ static int libraries(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bucket),         cmocka_unit_test(test_flood_of_keys),
-        cmocka_unit_test(test_ring_and_pages), cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_bucket),
+        cmocka_unit_test(test_flood_of_keys),
+        cmocka_unit_test(test_ring_and_pages),
+        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_staged_and_waiting),
+        cmocka_unit_test(test_restored),
         cmocka_unit_test(test_out_of_memory),
     };
 

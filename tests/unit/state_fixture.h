@@ -21,6 +21,7 @@ struct fixture {
     struct store *store;
     struct vault *vault;
     struct state *state;
+    uint64_t keep_audit; /* of the next start; 0 = default */
 };
 
 /* A write that can be waited for. */

@@ -1,6 +1,6 @@
 /*
  * Tokens in the state: durable when said so, gone when revoked, their last uses stored, damage survived; and
- * the guard and the audit seed that writes bring along.
+ * the guard that writes bring along.
  */
 #include "state_fixture.h"
 
@@ -174,39 +174,6 @@ static void test_guard(void **ptr) {
     call_end(&call);
 }
 
-static void test_audit_seed(void **ptr) {
-    struct fixture *fixture = *ptr;
-    struct audit *audit;
-    struct audit_entry *entries;
-    struct arena arena;
-    struct err err = ERR_INIT;
-    uint64_t revision;
-    size_t count;
-    bool more;
-
-    for (int i = 0; i < 5; i++) {
-        char body[128];
-
-        snprintf(body, sizeof body, "{\"metadata\":{\"name\":\"n%d\"},\"spec\":{}}", i);
-        assert_int_equal(put(fixture, WRITE_CREATE, KIND_NODE, NULL, body, &revision), ERR_NONE);
-    }
-    restart(fixture);
-    arena_init(&arena, 0);
-    assert_int_equal(audit_new(3, &audit, &err), 0);
-    assert_int_equal(state_seed_audit(fixture->state, audit, 3, &err), 0);
-    assert_int_equal(
-        audit_read(audit, &(struct audit_filter){.event = -1}, 0, 9, &arena, &entries, &count, &more, &err),
-        0);
-    assert_int_equal(count, 3);
-    assert_string_equal(entries[0].name, "n4");
-    assert_string_equal(entries[0].verb, "create");
-    assert_string_equal(entries[0].resource, "nodes");
-    assert_int_equal(entries[0].after, revision);
-    assert_int_equal(entries[0].sequence, 3);
-    arena_done(&arena);
-    audit_free(audit);
-}
-
 static int libraries(void **ptr) {
     (void)ptr;
     return fixture_libraries();
@@ -218,7 +185,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_last_use_is_kept, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_stopped_service, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_guard, fixture_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_audit_seed, fixture_setup, fixture_teardown),
     };
 
     return cmocka_run_group_tests_name("state tokens", tests, libraries, NULL);

@@ -1,0 +1,190 @@
+"""The audit trail across the service's end: the same entries, filters and pages after a stop, after kill -9, after the
+disk was full, and in a database that is older than the trail."""
+import os
+import resource
+import shutil
+import socket
+import time
+import unittest
+
+from service import Service
+from wire import GROUP
+
+OURS = "/apis/bgppeerd.io/v1"
+SECRETS = "/api/v1/namespaces/default/secrets"
+
+
+def trail(test, service, query=""):
+    """All entries that match, by pages."""
+    found, token = [], ""
+    while token is not None:
+        answer = service.request("GET", f"{OURS}/audit?limit=7&continue={token}&{query}")
+        test.assertEqual(answer.status, 200, answer.body)
+        page = answer.json()
+        found += page["items"]
+        token = page["metadata"].get("continue")
+    return found
+
+
+def act(test, service):
+    """One of everything that is audited. The bearer of each token that was made."""
+    def must(method, path, body=None, headers=None, status=(200, 201)):
+        answer = service.request(method, path, body, headers)
+        test.assertIn(answer.status, status, answer.body)
+        return answer
+
+    must("POST", f"{GROUP}/nodes", {"metadata": {"name": "n"}, "spec": {"bgp": {"ipv4Address": "10.0.0.1/24"}}}, {"X-Request-Id": "made-n"})
+    must("POST", SECRETS, {"metadata": {"name": "bgp"}, "stringData": {"tor": "correct-horse"}})
+    must("POST", f"{GROUP}/bgppeers", {"metadata": {"name": "p"}, "spec": {
+        "node": "n", "peerIP": "192.0.2.1", "asNumber": 64999, "password": {"secretKeyRef": {"name": "bgp", "key": "tor"}}}})
+    must("PUT", f"{GROUP}/nodes/n", {"metadata": {"name": "n"}, "spec": {"bgp": {"ipv4Address": "10.0.0.2/24"}}})
+    must("POST", f"{OURS}/applies", [{"apiVersion": "projectcalico.org/v3", "kind": "BGPFilter", "metadata": {"name": f"f{i}"}, "spec": {}} for i in range(3)])
+    must("DELETE", f"{GROUP}/bgpfilters")
+    bearers = []
+    for spec in ({"role": "node", "node": "n"}, {"role": "viewer"}):
+        bearers.append({"Authorization": "Bearer " + must("POST", f"{OURS}/tokens", {"spec": spec}).json()["status"]["token"]})
+    must("GET", f"{GROUP}/nodes/n/peerings", None, bearers[0])
+    must("GET", f"{GROUP}/nodes/other/peerings", None, bearers[0], (403,))
+    must("DELETE", f"{GROUP}/nodes/n", None, bearers[1], (403,))
+    must("PATCH", f"{GROUP}/nodes/n", '{"spec":{"bgp":{"asNumber":1}}}', {**bearers[0], "Content-Type": "application/merge-patch+json"}, (403,))
+    must("GET", f"{GROUP}/nodes", None, {"Authorization": None}, (401,))
+    must("GET", "/apis/%C3%A9/bpd_0123456789abcdef_" + "s" * 43, None, {"Authorization": None}, (401,))
+    return bearers
+
+
+QUERIES = ("", "event=denied", "event=passwords", "event=write&resource=nodes", "event=token", "event=unauthorized", "name=n",
+           "user=system:node:n", "since=2020-01-01T00:00:00Z", "until=2020-01-01T00:00:00Z")
+
+
+class DurableTest(unittest.TestCase):
+    def answers(self, service):
+        return {query: trail(self, service, query) for query in QUERIES}
+
+    def check_contents(self, entries):
+        by_event = {}
+        for entry in entries:
+            by_event.setdefault(entry["event"], []).append(entry)
+        self.assertEqual({event: len(found) for event, found in by_event.items()},
+                         {"write": 10, "token": 2, "passwords": 1, "denied": 3, "unauthorized": 2})
+        self.assertEqual([entry["sequence"] for entry in entries], list(range(18, 0, -1)))
+        made = entries[-1]
+        self.assertEqual((made["verb"], made["resource"], made["name"], made["requestID"], made["after"]), ("create", "nodes", "n", "made-n", "1"))
+        self.assertRegex(made["source"], r"^127\.0\.0\.1:\d+$")
+        self.assertEqual(by_event["passwords"][0]["user"], "system:node:n")
+        self.assertNotIn("s" * 43, str(entries))
+
+    def test_stop_and_start(self):
+        with Service(auth=True) as service:
+            act(self, service)
+            before = self.answers(service)
+            self.check_contents(before[""])
+            for _ in range(2):
+                self.assertEqual(service.stop(), 0)
+                service.start()
+                self.assertEqual(self.answers(service), before)
+            service.request("DELETE", f"{GROUP}/nodes/n")
+            self.assertEqual(trail(self, service)[0]["sequence"], 19)
+
+    def test_kill(self):
+        with Service(auth=True) as service:
+            act(self, service)
+            before = self.answers(service)
+            # Denials and hand-outs are on the disk about a second later.
+            time.sleep(4)
+            service.request("POST", f"{GROUP}/nodes", {"metadata": {"name": "last"}}, {"X-Request-Id": "made-last"})
+            service.kill()
+            service.start()
+            entries = trail(self, service)
+            self.assertEqual(entries[1:], before[""])
+            # A write's entry is as durable as the write.
+            self.assertEqual((entries[0]["name"], entries[0]["requestID"], entries[0]["event"]), ("last", "made-last", "write"))
+
+    def test_kill_among_writes(self):
+        """Every acknowledged write has exactly one entry, whenever the end comes."""
+        with Service(auth=True) as service:
+            made = 0
+            for _ in range(5):
+                for _ in range(20):
+                    made += service.request("POST", f"{GROUP}/nodes", {"metadata": {"name": f"n{made}"}}).status == 201
+                service.kill()
+                service.start()
+            names = [entry["name"] for entry in trail(self, service, "event=write")]
+            self.assertEqual(names, [f"n{i}" for i in range(made - 1, -1, -1)])
+
+    def test_retention(self):
+        with Service("--keep-audit", "5", auth=True) as service:
+            act(self, service)
+            before = trail(self, service)
+            self.assertEqual(len(before), 5)
+            self.assertEqual(service.stop(), 0)
+            service.start()
+            self.assertEqual(trail(self, service), before)
+
+    def test_bytes_that_are_no_text(self):
+        """What a client may put into a request line comes back as JSON, also from the disk."""
+        with Service(auth=True) as service:
+            for path in (b"/a\xff\xc3b", b"/" + b"x" * 122 + b"\xc3\xa9\xc3\xa9", b'/"\\'):
+                with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+                    connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    while connection.recv(65536):
+                        pass
+            before = trail(self, service)
+            self.assertEqual(service.stop(), 0)
+            service.start()
+            self.assertEqual(trail(self, service), before)
+            self.assertNotIn("audit-unreadable", service.log())
+
+
+class DiskTest(unittest.TestCase):
+    def test_what_a_full_disk_refused_is_stored_later(self):
+        with Service(auth=True) as service:
+            bearers = act(self, service)
+            time.sleep(2)
+            resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+            for _ in range(2000):
+                if service.request("POST", f"{GROUP}/bgppeers", {"metadata": {"generateName": "p-", "annotations": {"filler": "x" * 2000}},
+                                                                 "spec": {"peerIP": "192.0.2.9", "asNumber": 1}}).status != 201:
+                    break
+            else:
+                self.fail("the limit does not work")
+            for i in range(20):
+                self.assertEqual(service.request("GET", f"{GROUP}/nodes/n/peerings", None, bearers[0]).status, 200, i)
+            before = trail(self, service)
+            self.assertEqual([entry["event"] for entry in before[:20]], ["passwords"] * 20)
+            time.sleep(2)
+            resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            end = time.monotonic() + 20
+            while service.request("GET", "/readyz").status != 200:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.1)
+            time.sleep(4)
+            service.kill()
+            service.start()
+            self.assertEqual(trail(self, service), before)
+
+
+class UpgradeTest(unittest.TestCase):
+    def test_a_database_without_a_trail(self):
+        """What its change log has is how the trail begins."""
+        with open("tests/fixtures/v1/vault-key/vault.key", "rb") as file:
+            key = file.read()
+        service = Service("--vault-key-file", "", auth=True)
+        self.addCleanup(service.close)
+        path = os.path.join(service.folder, "vault.key")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            file.write(key)
+        service.arguments[1] = path
+        os.mkdir(service.data, 0o700)
+        shutil.copy("tests/fixtures/v1/vault-key/bgppeerd.db", service.data)
+        os.chmod(os.path.join(service.data, "bgppeerd.db"), 0o600)
+        service.start()
+        before = trail(self, service)
+        self.assertEqual({(entry["event"], entry["verb"]) for entry in before}, {("write", "create")})
+        self.assertEqual(sorted(entry["name"] for entry in before if entry["resource"] == "bgppeers"), sorted(f"p{i}" for i in range(10)))
+        service.kill()
+        service.start()
+        self.assertEqual(trail(self, service), before)
+
+
+if __name__ == "__main__":
+    unittest.main()
