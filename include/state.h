@@ -290,6 +290,9 @@ struct key_progress {
 /* A new data key; every value is sealed again with it; old keys are dropped when nothing needs them. */
 int state_rotate_data_key(struct state *state, const struct key_progress *progress,
                           struct err *err) MUST_CHECK;
+/* Finish what a crash has left of such a rotation, in the background; nothing to do otherwise. It steps aside
+ * for the changes here, and is tried again when it fails. After state_open, once. */
+int state_resume_rotation(struct state *state, struct err *err) MUST_CHECK;
 /* Another root key (vault.h, vault_prepare_root_change). `*ret_restart`: the operator must now restart the
  * service with the new key as its source. */
 int state_change_root_key(struct state *state, const struct vault_new_root *new_root, bool *ret_restart,

@@ -336,7 +336,8 @@ static int start_service(const struct serve_settings *settings, struct service *
     state.vault = service->vault;
     if (state_open(service->store, &state, &service->state, err) != 0 ||
         (!settings->no_auth && admin_token_ensure(service->state, settings->data_dir, err) != 0) ||
-        http_start(&http, service->state, &service->http, err) != 0) {
+        http_start(&http, service->state, &service->http, err) != 0 ||
+        state_resume_rotation(service->state, err) != 0) {
         return -1;
     }
     return listen_file_write(service->http, settings->data_dir, settings->tls_cert, err);

@@ -1,16 +1,22 @@
 /*
  * Keys: the vault's rotations while the service runs. Each step is one task on the committer's thread (the
- * only one that commits and that may change the keyring); between steps other writes go on. keys.lock is held
- * over all steps of one change, so there is one at a time.
+ * only one that commits and that may change the keyring); between steps other writes go on. keys.holder says
+ * whose the keys are over all steps of one change, so there is one at a time.
+ *
+ * What a crash has left of a rotation is finished by a thread of its own, which steps aside for a change that
+ * somebody asks for.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "model/resources.h"
 #include "state_internal.h"
 
-#define RESEAL_BATCH 64 /* Secrets sealed again in one transaction */
+#define RESEAL_BATCH   64 /* Secrets sealed again in one transaction */
+#define RESUME_SECONDS 10 /* until what has failed is tried again */
 
 /* ---- tasks on the committer's thread ---- */
 
@@ -165,17 +171,32 @@ static int step_root_cancel(struct state *state, struct write *write, struct err
 /* ---- the changes ---- */
 
 static int keys_begin(struct state *state, struct err *err) {
+    struct keys *keys = &state->keys;
+    bool free_now;
+
     if (state->vault == NULL) {
         return err_set(err, ERR_UNAVAILABLE, "this service runs without a vault");
     }
-    if (pthread_mutex_trylock(&state->keys.lock) != 0) {
-        return err_set(err, ERR_CONFLICT,
-                       "another change of the vault's keys is running; wait until it is done");
+    pthread_mutex_lock(&keys->lock);
+    while (keys->holder == KEYS_RESUMING) {
+        keys->wanted = true; /* it goes on to its next step, and then lets go */
+        pthread_cond_wait(&keys->cond, &keys->lock);
     }
-    return 0;
+    keys->wanted = false;
+    free_now = keys->holder == KEYS_FREE;
+    if (free_now) {
+        keys->holder = KEYS_CHANGING;
+    }
+    pthread_mutex_unlock(&keys->lock);
+    return free_now ? 0
+                    : err_set(err, ERR_CONFLICT,
+                              "another change of the vault's keys is running; wait until it is done");
 }
 
 static void keys_end(struct state *state) {
+    pthread_mutex_lock(&state->keys.lock);
+    state->keys.holder = KEYS_FREE;
+    pthread_cond_broadcast(&state->keys.cond);
     pthread_mutex_unlock(&state->keys.lock);
 }
 
@@ -185,6 +206,31 @@ static size_t count_secrets(struct state *state) {
 
     picture_unref(picture);
     return count;
+}
+
+/* Everything under the active key, and the others dropped. *ret_done: Secrets that were looked at. */
+static int reseal_all(struct state *state, struct task *task, const struct key_progress *progress,
+                      size_t *ret_done, struct err *err) {
+    int rc;
+
+    while ((rc = task_run(state, task, step_reseal, err)) == 0 && task->looked > 0) {
+        *ret_done += task->looked;
+        if (progress != NULL && !progress->step(progress->arg, *ret_done, count_secrets(state))) {
+            return err_set(err, ERR_UNAVAILABLE,
+                           "the rotation was stopped on the way; every value can be read, and a new rotation "
+                           "or the next start of the service brings the rest under one key");
+        }
+    }
+    return rc < 0 ? -1 : task_run(state, task, step_drop_unused, err);
+}
+
+static void log_rotation(int rc, size_t done, const struct err *err) {
+    if (rc == 0) {
+        log_event(LOG_INFO, "data-key-rotated", LOG_INT("secrets", done));
+    } else {
+        log_event(LOG_WARN, "data-key-rotation-stopped", LOG_INT("secrets", done),
+                  LOG_STR("error", err->text));
+    }
 }
 
 int state_rotate_data_key(struct state *state, const struct key_progress *progress, struct err *err) {
@@ -197,27 +243,10 @@ int state_rotate_data_key(struct state *state, const struct key_progress *progre
     }
     log_event(LOG_INFO, "data-key-rotation-started");
     rc = task_run(state, &task, step_new_key, err);
-    while (rc == 0) {
-        rc = task_run(state, &task, step_reseal, err);
-        if (rc < 0 || task.looked == 0) {
-            break;
-        }
-        done += task.looked;
-        if (progress != NULL && !progress->step(progress->arg, done, count_secrets(state))) {
-            rc = err_set(err, ERR_UNAVAILABLE,
-                         "the rotation was stopped on the way; every value can be read, and a new rotation "
-                         "brings the rest under one key");
-        }
-    }
     if (rc == 0) {
-        rc = task_run(state, &task, step_drop_unused, err);
+        rc = reseal_all(state, &task, progress, &done, err);
     }
-    if (rc == 0) {
-        log_event(LOG_INFO, "data-key-rotated", LOG_INT("secrets", done));
-    } else {
-        log_event(LOG_WARN, "data-key-rotation-stopped", LOG_INT("secrets", done),
-                  LOG_STR("error", err->text));
-    }
+    log_rotation(rc, done, err);
     keys_end(state);
     return rc;
 }
@@ -300,4 +329,138 @@ int state_vault_status(struct state *state, struct vault_status *ret, struct err
     }
     *ret = report.keys;
     return 0;
+}
+
+/* ---- what a crash has left ---- */
+
+/* Is there a value that could be under the active key and is not, or a key that nothing needs? */
+static bool rotation_is_unfinished(struct state *state) {
+    struct picture *picture = state_picture(state);
+    struct snapshot_cursor cursor;
+    const struct record *record;
+    struct vault_status status;
+    bool unfinished = false;
+
+    vault_status(state->vault, &status);
+    for (record = snapshot_seek(&cursor, picture->snapshot, KIND_SECRET, NULL);
+         record != NULL && status.key_count > 1; record = snapshot_step(&cursor)) {
+        const struct secret *secret = record->object->body;
+        const struct secret_value *values = secret->values.items;
+
+        for (size_t i = 0; i < secret->values.count; i++) {
+            (void)vault_status_count(&status, values[i].key_id);
+            unfinished = unfinished || (values[i].state != SECRET_UNREADABLE &&
+                                        values[i].key_id != vault_active_key(state->vault));
+        }
+    }
+    picture_unref(picture);
+    for (size_t i = 0; i < status.key_count; i++) {
+        unfinished = unfinished || (!status.keys[i].active && status.keys[i].values == 0);
+    }
+    return unfinished;
+}
+
+static bool resume_may_go_on(void *arg, size_t done, size_t total) {
+    struct keys *keys = arg;
+    bool go_on;
+
+    (void)done;
+    (void)total;
+    pthread_mutex_lock(&keys->lock);
+    go_on = !keys->stopping && !keys->wanted;
+    pthread_mutex_unlock(&keys->lock);
+    return go_on;
+}
+
+/* The keys are ours, until this returns. */
+static int resume_once(struct state *state) {
+    const struct key_progress progress = {.step = resume_may_go_on, .arg = &state->keys};
+    struct err err = ERR_INIT;
+    struct task task = {0};
+    size_t done = 0;
+    int rc;
+
+    if (!rotation_is_unfinished(state)) {
+        return 0; /* somebody else's rotation has finished this one */
+    }
+    log_event(LOG_WARN, "data-key-rotation-resumed",
+              LOG_STR("text", "the service ended in the middle of a rotation"));
+    rc = reseal_all(state, &task, &progress, &done, &err);
+    log_rotation(rc, done, &err);
+    return rc;
+}
+
+static void *resume_main(void *arg) {
+    struct state *state = arg;
+    struct keys *keys = &state->keys;
+    bool done = false;
+
+    pthread_mutex_lock(&keys->lock);
+    while (!done && !keys->stopping) {
+        struct timespec until;
+
+        if (keys->holder != KEYS_FREE || keys->wanted) {
+            pthread_cond_wait(&keys->cond, &keys->lock);
+            continue;
+        }
+        keys->holder = KEYS_RESUMING;
+        pthread_mutex_unlock(&keys->lock);
+        done = resume_once(state) == 0;
+        pthread_mutex_lock(&keys->lock);
+        keys->holder = KEYS_FREE;
+        pthread_cond_broadcast(&keys->cond);
+        if (done || keys->wanted || keys->stopping) {
+            continue;
+        }
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += RESUME_SECONDS;
+        while (!keys->stopping && pthread_cond_timedwait(&keys->cond, &keys->lock, &until) != ETIMEDOUT) {
+        }
+    }
+    pthread_mutex_unlock(&keys->lock);
+    return NULL;
+}
+
+int state_resume_rotation(struct state *state, struct err *err) {
+    struct keys *keys = &state->keys;
+
+    if (state->vault == NULL || !rotation_is_unfinished(state)) {
+        return 0;
+    }
+    if (pthread_create(&keys->thread, NULL, resume_main, state) != 0) {
+        return err_set(err, ERR_UNAVAILABLE,
+                       "cannot start the thread that finishes a rotation of the data key: the system is out "
+                       "of threads");
+    }
+    keys->runs = true;
+    return 0;
+}
+
+int keys_init(struct keys *keys, struct err *err) {
+    pthread_condattr_t attributes;
+
+    pthread_mutex_init(&keys->lock, NULL);
+    if (pthread_condattr_init(&attributes) != 0) {
+        return err_no_memory(err);
+    }
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&keys->cond, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return 0;
+}
+
+void keys_stop(struct keys *keys) {
+    if (keys->runs) {
+        pthread_mutex_lock(&keys->lock);
+        keys->stopping = true;
+        pthread_cond_broadcast(&keys->cond);
+        pthread_mutex_unlock(&keys->lock);
+        pthread_join(keys->thread, NULL);
+        keys->runs = false;
+    }
+}
+
+void keys_done(struct keys *keys) {
+    pthread_cond_destroy(&keys->cond);
+    pthread_mutex_destroy(&keys->lock);
 }

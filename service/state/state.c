@@ -289,9 +289,8 @@ int state_open(struct store *store, const struct state_options *options, struct 
     err_clear(&state->failure);
     pthread_mutex_init(&state->picture_lock, NULL);
     pthread_mutex_init(&state->failure_lock, NULL);
-    pthread_mutex_init(&state->keys.lock, NULL);
-    if (lists_init(&state->lists, err) < 0 || committer_init(state, err) < 0 || state_load(state, err) < 0 ||
-        tokens_init(state, err) < 0 ||
+    if (keys_init(&state->keys, err) < 0 || lists_init(&state->lists, err) < 0 ||
+        committer_init(state, err) < 0 || state_load(state, err) < 0 || tokens_init(state, err) < 0 ||
         trail_open(state, options->keep_audit == 0 ? STATE_KEEP_AUDIT_DEFAULT : options->keep_audit, err) <
             0 ||
         lists_start(state, err) < 0 || committer_start(state, err) < 0) {
@@ -309,6 +308,7 @@ void state_close(struct state *state) {
         return;
     }
     store_watch(state->store, NULL, NULL);
+    keys_stop(&state->keys);
     committer_stop(state);
     lists_stop(state);
     tokens_done(state);
@@ -318,7 +318,7 @@ void state_close(struct state *state) {
     picture_unref(state->picture);
     pthread_mutex_destroy(&state->queue.lock);
     pthread_cond_destroy(&state->queue.cond);
-    pthread_mutex_destroy(&state->keys.lock);
+    keys_done(&state->keys);
     pthread_mutex_destroy(&state->failure_lock);
     pthread_mutex_destroy(&state->picture_lock);
     free(state->secret_namespace);

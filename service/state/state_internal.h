@@ -8,7 +8,7 @@
  *   history.lock   the ring of events and the armed watchers
  *   lists.locks[]  a stripe of cells: their cached list and their parked polls
  *   lists.wake_lock  slots waiting for the notifier
- *   keys.lock      one change of keys at a time; held for long, taken before every other
+ *   keys.lock      whose the vault's keys are
  *   (the token registry and the audit trail have locks of their own, taken last)
  */
 #ifndef BGPPEERD_STATE_INTERNAL_H
@@ -213,9 +213,22 @@ int vault_commit_settings(struct store *store, const struct vault_settings *sett
 
 /* ---- keys.c ---- */
 
+enum keys_holder { KEYS_FREE, KEYS_CHANGING, KEYS_RESUMING };
+
 struct keys {
-    pthread_mutex_t lock; /* held while a key change runs, over all its steps */
+    pthread_mutex_t lock;
+    pthread_cond_t cond;     /* `holder` is free again, or `stopping` */
+    enum keys_holder holder; /* over all steps of one change */
+    bool wanted;             /* somebody waits for what resumes to step aside */
+    bool stopping;
+    pthread_t thread;
+    bool runs;
 };
+
+int keys_init(struct keys *keys, struct err *err) MUST_CHECK;
+/* Before the committer stops: the resuming thread ends at its next step. */
+void keys_stop(struct keys *keys);
+void keys_done(struct keys *keys);
 
 /* ---- tokens.c ---- */
 

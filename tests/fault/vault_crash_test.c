@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../unit/state_fixture.c"
@@ -187,9 +188,29 @@ static void assert_finishes(struct fixture *fixture,
     assert_string_equal(report.keys.pending_id, "");
 }
 
-static void crash_everywhere(int (*change)(struct fixture *fixture, struct err *err)) {
+/* … and so does the service, when nobody asks for it. *ret_unfinished: there was something to do. */
+static void assert_resumes(struct fixture *fixture, bool *ret_unfinished) {
+    struct vault_report report;
+    struct err err = ERR_INIT;
+    if (state_vault_report(fixture->state, &report, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    *ret_unfinished = report.keys.key_count > 1;
+    if (state_resume_rotation(fixture->state, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    for (int i = 0; i < 6000 && report.keys.key_count > 1; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        assert_int_equal(state_vault_report(fixture->state, &report, &err), 0);
+    }
+    assert_int_equal(report.keys.key_count, 1);
+    assert_int_equal(report.keys.keys[0].values, SECRETS);
+    assert_all_readable(fixture);
+}
+
+static void crash_everywhere(int (*change)(struct fixture *fixture, struct err *err), bool leaves_rotations) {
     struct fixture fixture = {.dir = "/tmp/bgppeerd-vault-crash-XXXXXX"};
-    long kills = 0;
+    long kills = 0, resumed = 0;
     assert_non_null(mkdtemp(fixture.dir));
     make_data(&fixture);
     while (crash_at(&fixture, kills, change)) {
@@ -199,6 +220,10 @@ static void crash_everywhere(int (*change)(struct fixture *fixture, struct err *
         assert_all_readable(&fixture);
         if (kills % 10 == 0) {
             assert_finishes(&fixture, change);
+        } else if (kills % 3 == 0) {
+            bool unfinished;
+            assert_resumes(&fixture, &unfinished);
+            resumed += unfinished;
         }
         fixture_stop(&fixture);
     }
@@ -206,18 +231,19 @@ static void crash_everywhere(int (*change)(struct fixture *fixture, struct err *
     assert_finishes(&fixture, change);
     fixture_stop(&fixture);
     remove_tree(fixture.dir);
-    print_message("killed at each of %ld steps\n", kills);
+    print_message("killed at each of %ld steps; %ld rotations were resumed\n", kills, resumed);
     assert_true(kills >= 10);
+    assert_true(leaves_rotations == (resumed > 0));
 }
 
 static void data_key_rotation_survives(void **state) {
     (void)state;
-    crash_everywhere(rotate);
+    crash_everywhere(rotate, true);
 }
 
 static void root_key_change_survives(void **state) {
     (void)state;
-    crash_everywhere(change_root);
+    crash_everywhere(change_root, false);
 }
 
 int main(void) {

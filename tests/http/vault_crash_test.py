@@ -48,6 +48,14 @@ class KillTest(unittest.TestCase):
         self.assertEqual(fleet.wait_for_operation(answer)["state"], "Succeeded")
         return time.monotonic() - started
 
+    def wait_for_one_key(self, fleet):
+        for _ in range(1200):
+            status = fleet.vault()
+            if len(status["dataKeys"]) == 1:
+                return status
+            time.sleep(0.05)
+        raise AssertionError("the rotation is not finished by itself")
+
     def test_kill_during_rotations(self):
         seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
         print(f"SEED={seed}", flush=True)
@@ -81,14 +89,17 @@ class KillTest(unittest.TestCase):
             self.assertEqual(status["unreadableValues"], 0)
             if "pendingRootKey" in status:
                 self.assertEqual(fleet.change("POST", "rootkeychanges")["state"], "Succeeded")
-            unfinished += len(status["dataKeys"]) > 1 or "pendingRootKey" in status
+                unfinished += 1
+            # Sometimes the service has the time to finish by itself, sometimes the next change comes in between.
+            if kill % 3 == 0:
+                self.wait_for_one_key(fleet)
+        unfinished += fleet.log().count("event=data-key-rotation-resumed")
         print(f"{unfinished} of {KILLS} kills left a rotation unfinished; a whole one takes {seconds}", flush=True)
         self.assertGreater(unfinished, 0, "every kill came too late")
-        # What was begun can be brought to its end.
+        # What was begun is brought to its end: a root key's change by asking again, a rotation by itself.
         if "pendingRootKey" in fleet.vault():
             self.assertEqual(fleet.change("POST", "rootkeychanges")["state"], "Succeeded")
-        self.assertEqual(fleet.change("POST", "rotations")["state"], "Succeeded")
-        status = fleet.vault()
+        status = self.wait_for_one_key(fleet)
         self.assertEqual([key["values"] for key in status["dataKeys"]], [SECRETS_COUNT])
         self.assertNotIn("pendingRootKey", status)
         self.assertEqual(fleet.passwords(), values)

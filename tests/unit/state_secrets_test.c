@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "state_fixture.h"
 
@@ -214,6 +215,57 @@ static void test_restart_and_rotations(void **ptr) {
     node_list_unref(after);
 }
 
+static bool stop_at_once(void *arg, size_t done, size_t total) {
+    (void)arg;
+    (void)done;
+    (void)total;
+    return false;
+}
+
+static size_t key_count(struct fixture *fixture) {
+    struct vault_status status;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(state_vault_status(fixture->state, &status, &err), 0);
+    return status.key_count;
+}
+
+/* Whoever asks for a rotation while one is being finished gets it, and is not told to wait. */
+static void test_unfinished_rotation(void **ptr) {
+    struct fixture *fixture = *ptr;
+    const struct key_progress progress = {.step = stop_at_once};
+    struct err err = ERR_INIT;
+
+    for (int i = 0; i < 200; i++) {
+        char json[128];
+
+        snprintf(json, sizeof json, "{\"metadata\":{\"name\":\"s%d\"},\"stringData\":{\"a\":\"v%d\"}}", i, i);
+        assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL, json, NULL), ERR_NONE);
+    }
+    for (int asked = 0; asked < 2; asked++) {
+        assert_int_equal(state_rotate_data_key(fixture->state, &progress, &err), -1);
+        fixture_stop(fixture);
+        fixture_start(fixture, 0);
+        assert_int_equal(key_count(fixture), 2); /* nothing happens without having been told to */
+        assert_int_equal(state_resume_rotation(fixture->state, &err), 0);
+        if (asked && state_rotate_data_key(fixture->state, NULL, &err) < 0) {
+            fail_msg("rotate: %s", err.text);
+        }
+        for (int i = 0; i < 6000 && key_count(fixture) > 1; i++) {
+            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        }
+        assert_int_equal(key_count(fixture), 1);
+    }
+    /* Stopping does not wait for it. */
+    assert_int_equal(state_rotate_data_key(fixture->state, &progress, &err), -1);
+    fixture_stop(fixture);
+    fixture_start(fixture, 0);
+    assert_int_equal(state_resume_rotation(fixture->state, &err), 0);
+    fixture_stop(fixture);
+    fixture_start(fixture, 0);
+    assert_true(key_count(fixture) <= 2);
+}
+
 static bool file_holds(const char *path, const char *text) {
     FILE *file = fopen(path, "rb");
     size_t len = strlen(text), size;
@@ -282,6 +334,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_unusable_values, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_immutable, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_restart_and_rotations, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_unfinished_rotation, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_no_plaintext_on_disk, fixture_setup, fixture_teardown),
     };
 
