@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ struct vault_settings_given {
     const char *token_file;
     const char *new_key_file;
     const char *new_passphrase_file;
+    bool yes;
 };
 #define MEMBER(name) offsetof(struct vault_settings_given, name)
 
@@ -73,6 +75,12 @@ static const struct option OPTIONS[] = {
      .type = OPTION_TEXT,
      .offset = MEMBER(offline.vault_passphrase_file),
      .help = "While the service is stopped: the root key's passphrase, as for serve"},
+    {.name = "yes",
+     .type = OPTION_FLAG,
+     .offset = MEMBER(yes),
+     .help =
+         "change-root-key: replace the key file in use without asking; where nobody can be asked, this is "
+         "needed"},
 };
 
 /* ---- progress ---- */
@@ -412,6 +420,35 @@ static int run_stopped(const struct vault_settings_given *settings, struct store
     return rc;
 }
 
+/* ---- asking ---- */
+
+/* The one change that cannot be taken back: a key that older backups need is gone afterwards. Where nobody
+ * can be asked, only somebody who has thought of it may. */
+static int confirm_replacement(bool yes, struct err *err) {
+    char answer[16] = "";
+
+    if (yes) {
+        return 0;
+    }
+    if (isatty(STDIN_FILENO) != 1) {
+        return err_set(err, ERR_USAGE,
+                       "this would replace the root key's file, and backups made before need the key that is "
+                       "in it now; keep a copy of it if you keep such backups, and say --yes");
+    }
+    fputs("This replaces the root key's file with a new key. Backups made before need the key that is in it "
+          "now:\n"
+          "keep a copy of it if you keep such backups. Replace it? [y/N] ",
+          stderr);
+    fflush(stderr);
+    if (fgets(answer, sizeof answer, stdin) == NULL) {
+        fputc('\n', stderr);
+    }
+    answer[strcspn(answer, "\r\n")] = '\0';
+    return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0
+               ? 0
+               : err_set(err, ERR_UNAVAILABLE, "nothing was changed");
+}
+
 /* ---- the command ---- */
 
 static int run_action(const struct vault_settings_given *settings, enum action action, struct err *err) {
@@ -428,6 +465,9 @@ static int run_action(const struct vault_settings_given *settings, enum action a
         return err_set(
             err, ERR_USAGE,
             "a new root key comes from --new-key-file or from --new-passphrase-file, not from both");
+    }
+    if (action == CHANGE_ROOT && !new_root && confirm_replacement(settings->yes, err) != 0) {
+        return -1;
     }
     if (harden_process(err) != 0 || random_start(err) != 0 || codec_start(err) != 0 ||
         offline_open_store(settings->offline.data_dir, &store, err) != 0) {
@@ -464,7 +504,7 @@ static int run(const struct command *command, int argc, char **argv) {
     if (wants_help) {
         printf("bgppeerd vault status\n"
                "bgppeerd vault rotate-data-key\n"
-               "bgppeerd vault change-root-key [--new-key-file FILE | --new-passphrase-file FILE]\n"
+               "bgppeerd vault change-root-key [--yes | --new-key-file FILE | --new-passphrase-file FILE]\n"
                "bgppeerd vault cancel-root-key-change\n\n");
         command_print_help(command);
         return CLI_OK;

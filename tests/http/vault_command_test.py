@@ -51,7 +51,7 @@ class VaultCommandTest(CommandCase):
         self.assertRegex(text, r"(?m)^Values: +10$")
         self.assertRegex(text, r"(?m)^\d+ +\d{4}-\d\d-\d\dT\S+Z +0 min +10 +active$")
         self.assertIn("is active and holds 10 values", self.done("vault", "rotate-data-key"))
-        self.assertIn("new root key: ", self.done("vault", "change-root-key"))
+        self.assertIn("new root key: ", self.done("vault", "change-root-key", "--yes"))
         changed = re.search("Root key: +([0-9a-f]{16})", self.done("vault", "status")).group(1)
         self.assertNotEqual(changed, fingerprint)
         key = write_private(self.path("new.key"), os.urandom(32))
@@ -138,6 +138,64 @@ class ProgressTest(CommandCase):
         self.assertNotIn("\r", self.done("vault", "rotate-data-key"))
 
 
+class ConfirmationTest(CommandCase):
+    """Replacing the key file cannot be taken back."""
+
+    def ask(self, answer, *more):
+        """(status, what is shown) when the question is answered so."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen([PROGRAM, "vault", "change-root-key", "--data-dir", self.fleet.data, *more],
+                                   stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        shown = b""
+        try:
+            while piece := os.read(ours, 4096):
+                shown += piece
+                if shown.endswith(b"[y/N] "):
+                    os.write(ours, answer)
+        except OSError:
+            pass  # the other end is closed
+        os.close(ours)
+        return process.wait(60), shown.decode()
+
+    def check(self):
+        key_file = os.path.join(self.fleet.data, "vault.key")
+        key = read_bytes(key_file)
+        for answer in (b"n\n", b"\n", b"yesterday\n", b"\x04"):
+            status, shown = self.ask(answer)
+            self.assertEqual(status, 1, shown)
+            self.assertIn("Backups made before need", shown)
+            self.assertIn("nothing was changed", shown)
+            self.assertEqual(read_bytes(key_file), key, answer)
+        # A script is not asked, and says that it means it.
+        self.assertIn("--yes", self.fails("vault", "change-root-key", status=2))
+        self.assertEqual(read_bytes(key_file), key)
+        for answer in (b"y\n", b"YES\n"):
+            status, shown = self.ask(answer)
+            self.assertEqual(status, 0, shown)
+            self.assertIn("new root key: ", shown)
+            self.assertNotEqual(read_bytes(key_file), key)
+            key = read_bytes(key_file)
+        status, shown = self.ask(b"", "--yes")
+        self.assertEqual(status, 0, shown)
+        self.assertNotIn("[y/N]", shown)
+        # Nothing is replaced: nothing to ask.
+        status, shown = self.ask(b"", "--new-key-file", write_private(self.path("new.key"), os.urandom(32)))
+        self.assertEqual(status, 0, shown)
+        self.assertNotIn("[y/N]", shown)
+        self.done("vault", "cancel-root-key-change")
+
+    def test_running(self):
+        self.check()
+        self.check_passwords()
+
+    def test_stopped(self):
+        self.assertEqual(self.fleet.stop(), 0)
+        self.check()
+        self.fleet.start()
+        self.check_passwords()
+
+
 class BackupTest(CommandCase):
     def fingerprint(self):
         return self.fleet.vault()["rootKey"]["fingerprint"]
@@ -205,7 +263,7 @@ class BackupTest(CommandCase):
     def test_restore_says_which_key(self):
         self.done("backup", self.path("backup"))
         old = self.fingerprint()
-        self.done("vault", "change-root-key")
+        self.done("vault", "change-root-key", "--yes")
         self.assertEqual(self.fleet.stop(), 0)
         text = self.done("restore", self.path("backup"))
         self.assertIn(f"it needs root key {old}", text)
