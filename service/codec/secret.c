@@ -29,6 +29,27 @@ static int blank_values(json_t *object, const char *name) {
     return 0;
 }
 
+/* A member that no Secret has may be one that was misspelt, with values in it. */
+static int drop_unknown(json_t *object) {
+    static const char *const KNOWN[] = {"apiVersion", "kind", "metadata",  "type",
+                                        "immutable",  "data", "stringData"};
+    const char *key;
+    json_t *value;
+    void *next;
+
+    json_object_foreach_safe(object, next, key, value) {
+        bool known = false;
+
+        for (size_t i = 0; i < sizeof KNOWN / sizeof *KNOWN; i++) {
+            known = known || strcmp(key, KNOWN[i]) == 0;
+        }
+        if (!known && json_object_del(object, key) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* The annotation without clear values; *ret is NULL when it is not one of a Secret and must go. */
 static int blank_last_applied(struct arena *arena, const char *text, const char **ret, struct err *err) {
     json_auto_t *tree = NULL;
@@ -48,7 +69,7 @@ static int blank_last_applied(struct arena *arena, const char *text, const char 
     json_object_del(json_object_get(json_object_get(tree, "metadata"), "annotations"),
                     LAST_APPLIED_ANNOTATION);
     out.wipe = true;
-    if (blank_values(tree, "data") < 0 || blank_values(tree, "stringData") < 0 ||
+    if (drop_unknown(tree) < 0 || blank_values(tree, "data") < 0 || blank_values(tree, "stringData") < 0 ||
         tree_write(tree, &out) < 0) {
         buf_done(&out);
         return err_no_memory(err);

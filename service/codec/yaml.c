@@ -63,9 +63,11 @@ static int read_alias(struct reader *r, const yaml_event_t *event, unsigned dept
     json_t *copy;
 
     if (!node) {
-        return refuse(r, event->start_mark,
-                      "no anchor &%.40s is complete before this alias (an anchor cannot contain itself)",
-                      name);
+        /* Without its name: a password that begins with an asterisk and is not quoted looks like this. */
+        return refuse(
+            r, event->start_mark,
+            "no anchor of that name is complete before this alias (an anchor cannot contain itself); "
+            "put it in quotes if it is a text");
     }
     r->expanded += tree_weight(node);
     if (r->expanded > CODEC_EXPANSION_MAX) {

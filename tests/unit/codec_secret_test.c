@@ -216,6 +216,11 @@ static void blanks_last_applied(void **state) {
     assert_string_equal(last_applied(f, "{\"kind\":\"Secret\",\"metadata\":{\"annotations\":{\"" LAST_APPLIED
                                         "\":\"hunter2\"}},\"data\":\"hunter2\"}"),
                         "{\"kind\":\"Secret\",\"metadata\":{\"annotations\":{}}}\n");
+    /* What no Secret has may be what one meant to have, and goes, as it does from the object. */
+    assert_string_equal(
+        last_applied(f, "{\"kind\":\"Secret\",\"stringdata\":{\"a\":\"hunter2\"},\"Data\":{\"a\":\"x\"},"
+                        "\"password\":\"hunter2\",\"immutable\":true}"),
+        "{\"kind\":\"Secret\",\"immutable\":true}\n");
     assert_null(last_applied(f, "hunter2"));
     assert_null(last_applied(f, "{\"kind\":\"ConfigMap\",\"data\":{\"a\":\"hunter2\"}}"));
     assert_null(last_applied(f, "{\"kind\":\"Secret\",\"kind\":\"Secret\",\"data\":{}}"));

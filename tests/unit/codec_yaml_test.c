@@ -131,8 +131,10 @@ static void copies_aliases_and_merges(void **state) {
     assert_json(*state, "c: {\"<<\": 1}", "{\"c\":{\"<<\":1}}");
     assert_yaml_refused(*state, "c: {<<: 1}", "<< takes a mapping");
     assert_yaml_refused(*state, "c: {<<: [1]}", "<< takes a mapping");
-    assert_yaml_refused(*state, "a: &x [*x]", "line 1, column 8: no anchor &x is complete");
-    assert_yaml_refused(*state, "a: *x", "no anchor &x");
+    assert_yaml_refused(*state, "a: &x [*x]", "line 1, column 8: no anchor of that name is complete");
+    assert_yaml_refused(*state, "a: *x", "put it in quotes");
+    /* The value that somebody meant is not in the message. */
+    assert_yaml_refused(*state, "stringData:\n  a: *hunter2", "line 2, column 6: no anchor of that name");
 }
 
 /* Nine levels of ten aliases each: a thousand million elements, if they were built. */
