@@ -19,10 +19,11 @@
 #include "datafile.h"
 #include "model/object.h"
 
-#define DAY_SECONDS  (24 * 3600)
-#define CA_DAYS      3650
-#define SERIAL_BYTES 16
-#define PEM_MAX      65536
+#define DAY_SECONDS      (24 * 3600)
+#define CA_DAYS          3650
+#define SERIAL_BYTES     16
+#define COORDINATE_BYTES 32 /* of P-256: a private key, and each half of a public one */
+#define PEM_MAX          65536
 
 struct tls_settings {
     const char *dir;
@@ -98,11 +99,68 @@ static int save(const char *dir, const char *name, gnutls_datum_t *pem, bool pub
     return rc;
 }
 
+/* A number of GnuTLS's, without its sign's zero or short of its leading ones, as so many bytes. */
+static bool put_number(const gnutls_datum_t *number, unsigned char out[COORDINATE_BYTES]) {
+    const unsigned char *at = number->data;
+    size_t len = number->size;
+
+    while (len > COORDINATE_BYTES && *at == 0) {
+        at++;
+        len--;
+    }
+    if (len > COORDINATE_BYTES) {
+        return false;
+    }
+    memset(out, 0, COORDINATE_BYTES - len);
+    memcpy(out + COORDINATE_BYTES - len, at, len);
+    return true;
+}
+
+/*
+ * The key as PKCS #8 in PEM. GnuTLS's own export writes the private number like a signed one, with a zero in
+ * front of half of them, where RFC 5915 wants exactly 32 bytes, and some libraries refuse that.
+ */
+static int export_key(gnutls_x509_privkey_t key, gnutls_datum_t *ret) {
+    static const unsigned char BEFORE_KEY[] = {
+        0x30, 0x81, 0x87, 0x02, 0x01, 0x00, /* PrivateKeyInfo, version 0 */
+        0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+        0x02, 0x01, /* ecPublicKey */
+        0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01,
+        0x07,                                                             /* prime256v1 */
+        0x04, 0x6d, 0x30, 0x6b, 0x02, 0x01, 0x01, 0x04, COORDINATE_BYTES, /* ECPrivateKey, version 1 */
+    };
+    static const unsigned char BEFORE_POINT[] = {0xa1, 0x44, 0x03, 0x42, 0x00, 0x04};
+    unsigned char der[sizeof BEFORE_KEY + sizeof BEFORE_POINT + 3 * COORDINATE_BYTES], *at = der;
+    gnutls_datum_t x, y, k, whole = {.data = der, .size = sizeof der};
+    gnutls_ecc_curve_t curve;
+    int rc = gnutls_x509_privkey_export_ecc_raw(key, &curve, &x, &y, &k);
+
+    if (rc < 0) {
+        return rc;
+    }
+    memcpy(at, BEFORE_KEY, sizeof BEFORE_KEY);
+    at += sizeof BEFORE_KEY;
+    if (curve != GNUTLS_ECC_CURVE_SECP256R1 || !put_number(&k, at) ||
+        !put_number(&x, at + COORDINATE_BYTES + sizeof BEFORE_POINT) ||
+        !put_number(&y, at + 2 * COORDINATE_BYTES + sizeof BEFORE_POINT)) {
+        rc = GNUTLS_E_INTERNAL_ERROR;
+    } else {
+        memcpy(at + COORDINATE_BYTES, BEFORE_POINT, sizeof BEFORE_POINT);
+        rc = gnutls_pem_base64_encode2("PRIVATE KEY", &whole, ret);
+    }
+    gnutls_memset(der, 0, sizeof der);
+    gnutls_memset(k.data, 0, k.size);
+    gnutls_free(x.data);
+    gnutls_free(y.data);
+    gnutls_free(k.data);
+    return rc;
+}
+
 static int save_pair(const char *dir, const char *stem, gnutls_x509_crt_t cert, gnutls_x509_privkey_t key,
                      struct err *err) {
     gnutls_datum_t pem = {.data = NULL};
     char name[NAME_MAX];
-    int rc = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem);
+    int rc = export_key(key, &pem);
 
     if (rc < 0) {
         return library("write a key", rc, err);

@@ -1,4 +1,5 @@
 """HTTPS: versions, client certificates, reload, `bgppeerd tls init`, and the token command over TLS."""
+import base64
 import http.client
 import os
 import signal
@@ -163,6 +164,21 @@ class TlsTest(unittest.TestCase):
             self.assertEqual(file.read(), ca)
         for name in os.listdir(self.pki):
             self.assertEqual(os.stat(f"{self.pki}/{name}").st_mode & 0o777, 0o644 if name.endswith(".crt") else 0o600, name)
+
+    def test_keys_have_their_exact_form(self):
+        """PKCS #8 with an ECPrivateKey of 32 bytes (RFC 5915, 3), whatever number it is: strict libraries want that."""
+        for number in range(4):
+            folder = self.make_pki(f"form{number}")
+            for name in ("ca", "server", "admin"):
+                with open(f"{folder}/{name}.key", encoding="ascii") as file:
+                    lines = file.read().split("\n")
+                self.assertEqual((lines[0], lines[-2:]), ("-----BEGIN PRIVATE KEY-----", ["-----END PRIVATE KEY-----", ""]))
+                der = base64.b64decode("".join(lines[1:-2]))
+                self.assertEqual(len(der), 138)
+                self.assertEqual(der[:36].hex(), "308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420")
+                self.assertEqual(der[68:74].hex(), "a14403420004")
+                # OpenSSL and the service take it as the certificate's.
+                ssl.create_default_context().load_cert_chain(f"{folder}/{name}.crt", f"{folder}/{name}.key")
 
     def test_files_that_do_not_fit(self):
         for cert, key, words in ((f"{self.pki}/server.crt", f"{self.other}/server.key", "belongs together"), (f"{self.pki}/server.key", f"{self.pki}/server.key", "--tls-cert"),
