@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "auth.h"
+#include "base/text.h"
 
 #define NODE_USER_PREFIX "system:node:"
 
@@ -76,22 +77,12 @@ static enum role group_role(const char *group, const char *common_name) {
     return ROLE_NONE;
 }
 
-/* A name that is shown in logs and answers: no control characters. */
-static bool is_printable(const char *text) {
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
 int principal_from_certificate(const char *common_name, const char *const *groups, size_t group_count,
                                struct principal *ret, struct err *err) {
     enum role best = ROLE_NONE;
 
     if (common_name == NULL || common_name[0] == '\0' || strlen(common_name) >= AUTH_USER_MAX ||
-        !is_printable(common_name)) {
+        !text_is_one_line(common_name)) {
         return err_set(err, ERR_UNAUTHORIZED,
                        "the client certificate's subject has no usable common name (CN); it names the user");
     }

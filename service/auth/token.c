@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "token_internal.h"
 
 #define TOKEN_FORMAT 1 /* version of the encoded bytes */
@@ -92,15 +93,6 @@ void token_setting_name(const char *id, char ret[TOKEN_SETTING_MAX]) {
     snprintf(ret, TOKEN_SETTING_MAX, TOKEN_SETTING "%.*s", TOKEN_ID_LENGTH, id);
 }
 
-static bool is_one_line(const char *text) {
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int check_request(enum role role, const char *node, const char *description, int64_t expires_ms,
                          struct err *err) {
     if (role <= ROLE_NONE || role >= ROLE_COUNT) {
@@ -116,10 +108,11 @@ static int check_request(enum role role, const char *node, const char *descripti
                              "only a token of role node belongs to a node; this one has role %s",
                              role_name(role));
     }
-    if (node != NULL && (strlen(node) >= AUTH_NODE_MAX || !is_one_line(node))) {
+    if (node != NULL && (strlen(node) >= AUTH_NODE_MAX || !text_is_one_line(node))) {
         return err_set_field(err, ERR_INVALID, "spec.node", "this is not the name of a node");
     }
-    if (description != NULL && (strlen(description) >= TOKEN_DESCRIPTION_MAX || !is_one_line(description))) {
+    if (description != NULL &&
+        (strlen(description) >= TOKEN_DESCRIPTION_MAX || !text_is_one_line(description))) {
         return err_set_field(err, ERR_INVALID, "spec.description",
                              "the description must be one line of at most %d bytes",
                              TOKEN_DESCRIPTION_MAX - 1);

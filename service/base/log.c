@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "decimal.h"
 
 #define LINE_MAX_BYTES  8192
@@ -81,35 +82,6 @@ static const bool plain_kv[256] = {
     ['!'] = true, ['#' ... '<'] = true, ['>' ... '['] = true, [']' ... '~'] = true};
 static const bool plain_json[256] = {[' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
 
-/* Length of the well-formed UTF-8 character at `text` that is fit to be shown, 0 if there is none. */
-static size_t visible_character(const unsigned char *text, size_t len) {
-    static const struct {
-        unsigned char lead_min, lead_max, second_min, second_max, len;
-    } forms[] = {
-        {0xC2, 0xC2, 0xA0, 0xBF, 2}, /* without U+0080 to U+009F, which steer terminals */
-        {0xC3, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3}, {0xE1, 0xEC, 0x80, 0xBF, 3},
-        {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3}, {0xF0, 0xF0, 0x90, 0xBF, 4},
-        {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
-    };
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-        if (text[0] < forms[i].lead_min || text[0] > forms[i].lead_max) {
-            continue;
-        }
-        if (len < forms[i].len || text[1] < forms[i].second_min || text[1] > forms[i].second_max) {
-            return 0;
-        }
-        for (size_t k = 2; k < forms[i].len; k++) {
-            if ((text[k] & 0xC0) != 0x80) {
-                return 0;
-            }
-        }
-        /* U+2028 and U+2029 end a line for some readers. */
-        bool separator = text[0] == 0xE2 && text[1] == 0x80 && (text[2] == 0xA8 || text[2] == 0xA9);
-        return separator ? 0 : forms[i].len;
-    }
-    return 0;
-}
-
 static void put_escape(struct line *line, unsigned char c) {
     static const char hex[] = "0123456789abcdef";
     char escape[ESCAPE_MAX] = {'\\', 0, '0', '0', hex[c >> 4], hex[c & 15]};
@@ -147,7 +119,7 @@ static void put_quoted(struct line *line, const char *text, size_t len) {
     *line->at++ = '"';
     for (size_t i = 0; i < len && !cut;) {
         unsigned char c = (unsigned char)text[i];
-        size_t visible = c < 0x80 ? 0 : visible_character((const unsigned char *)text + i, len - i);
+        size_t visible = c < 0x80 ? 0 : text_visible((const unsigned char *)text + i, len - i);
         if (end - line->at < ESCAPE_MAX) {
             cut = true;
         } else if (visible != 0) {

@@ -329,25 +329,53 @@ static int verify(struct identity *identity, gnutls_x509_crt_t *chain, unsigned 
     return status == 0 ? 0 : refuse_certificate(status, err);
 }
 
-/* Text of one attribute of the subject; false: there is none, or it does not fit, or has a NUL in it. */
-static bool subject_part(gnutls_x509_crt_t cert, const char *oid, unsigned index, char out[AUTH_USER_MAX]) {
-    size_t len = AUTH_USER_MAX;
+/* One attribute of the subject as it is, not escaped as GnuTLS's texts are. false: it is no text that can be
+ * taken as it is, or it does not fit, or has a NUL in it. */
+static bool subject_text(const gnutls_x509_ava_st *part, char out[AUTH_USER_MAX]) {
+    enum { UTF8_STRING = 12, PRINTABLE_STRING = 19, IA5_STRING = 22 }; /* ASN.1's universal tags */
+    unsigned tag = (unsigned)part->value_tag & 0x1f;
 
-    return gnutls_x509_crt_get_dn_by_oid(cert, oid, index, 0, out, &len) >= 0 && strlen(out) == len;
+    if ((tag != UTF8_STRING && tag != PRINTABLE_STRING && tag != IA5_STRING) ||
+        part->value.size >= AUTH_USER_MAX || memchr(part->value.data, '\0', part->value.size) != NULL) {
+        return false;
+    }
+    memcpy(out, part->value.data, part->value.size);
+    out[part->value.size] = '\0';
+    return true;
 }
 
+static bool is_attribute(const gnutls_x509_ava_st *part, const char *oid) {
+    return part->oid.size >= strlen(oid) && strncmp((const char *)part->oid.data, oid, strlen(oid)) == 0 &&
+           (part->oid.size == strlen(oid) || part->oid.data[strlen(oid)] == '\0');
+}
+
+/* The first CN, and the O's up to GROUPS_MAX; others that are no text are as good as not there. */
 static int read_subject(gnutls_x509_crt_t cert, struct principal *ret, struct err *err) {
-    char name[AUTH_USER_MAX], texts[GROUPS_MAX][AUTH_USER_MAX];
+    char name[AUTH_USER_MAX] = "", texts[GROUPS_MAX][AUTH_USER_MAX];
     const char *groups[GROUPS_MAX];
+    gnutls_x509_ava_st part;
+    gnutls_x509_dn_t subject;
+    bool named = false;
     size_t count = 0;
 
-    for (unsigned i = 0; i < GROUPS_MAX && subject_part(cert, GNUTLS_OID_X520_ORGANIZATION_NAME, i, texts[i]);
-         i++) {
-        groups[count] = texts[i];
-        count++;
+    if (gnutls_x509_crt_get_subject(cert, &subject) < 0) {
+        return err_set(err, ERR_UNAUTHORIZED, "the client certificate's subject cannot be read");
     }
-    return principal_from_certificate(subject_part(cert, GNUTLS_OID_X520_COMMON_NAME, 0, name) ? name : NULL,
-                                      groups, count, ret, err);
+    for (int i = 0; gnutls_x509_dn_get_rdn_ava(subject, i, 0, &part) >= 0; i++) {
+        for (int j = 0; gnutls_x509_dn_get_rdn_ava(subject, i, j, &part) >= 0; j++) {
+            if (is_attribute(&part, GNUTLS_OID_X520_COMMON_NAME) && !named) {
+                named = true;
+                if (!subject_text(&part, name)) {
+                    name[0] = '\0';
+                }
+            } else if (is_attribute(&part, GNUTLS_OID_X520_ORGANIZATION_NAME) && count < GROUPS_MAX &&
+                       subject_text(&part, texts[count])) {
+                groups[count] = texts[count];
+                count++;
+            }
+        }
+    }
+    return principal_from_certificate(name, groups, count, ret, err);
 }
 
 int tls_client(struct tls *tls, struct MHD_Connection *connection, bool *ret_present, struct principal *ret,

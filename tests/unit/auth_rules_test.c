@@ -192,6 +192,12 @@ static void test_certificates(void **state) {
     assert_int_equal(certificate_role("", "system:masters", NULL, &principal), ROLE_NONE);
     assert_int_equal(certificate_role(NULL, "system:masters", NULL, &principal), ROLE_NONE);
     assert_int_equal(certificate_role("a\nb", "system:masters", NULL, &principal), ROLE_NONE);
+    /* What is shown in logs and answers is text, and steers nobody's terminal. */
+    assert_int_equal(certificate_role("J\xC3\xBCrgen", "system:masters", NULL, &principal), ROLE_ADMIN);
+    assert_int_equal(certificate_role("a\xFFz", "system:masters", NULL, &principal), ROLE_NONE);
+    assert_int_equal(certificate_role("a\xC3", "system:masters", NULL, &principal), ROLE_NONE);
+    assert_int_equal(certificate_role("a\xC2\x9Bz", "system:masters", NULL, &principal), ROLE_NONE);
+    assert_int_equal(certificate_role("a\x7Fz", "system:masters", NULL, &principal), ROLE_NONE);
     memset(name, 'x', sizeof name - 1);
     name[sizeof name - 1] = '\0';
     assert_int_equal(certificate_role(name, "system:masters", NULL, &principal), ROLE_NONE);
