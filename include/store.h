@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/histogram.h"
 
 struct store;
 
@@ -115,6 +116,17 @@ int store_load(struct store *store, const struct store_reader *reader, struct er
  * (create of what exists, update or delete of what does not, a revision that is not above the stored one);
  * nothing was changed, and a later call may succeed. */
 int store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
+
+/* For monitoring, since the store was opened. */
+struct store_figures {
+    struct histogram_reading commits; /* HISTOGRAM_DURATIONS: every transaction, also those that failed */
+    uint64_t commit_failures;
+    uint64_t database_bytes; /* the file's size, 0 = not known */
+    uint64_t log_bytes;      /* the write-ahead log's */
+    uint64_t free_bytes;     /* of their filesystem, for this user; 0 = none, or not known */
+};
+/* From any thread, at any time; waits for nobody. */
+void store_figures(struct store *store, struct store_figures *ret);
 
 /* Change-log rows with revision > after, ascending, at most `limit` (0 = all). The row's `op`, kind,
  * name, revision, time, actor and body are passed on. ERR_EXPIRED when after < compacted. The row's

@@ -167,6 +167,8 @@ int vault_fingerprint(struct vault *vault, const void *value, size_t len, char r
                       struct err *err) MUST_CHECK;
 /* Decryptions of values tried since open (vault_unseal and vault_reseal). */
 uint64_t vault_unseal_count(const struct vault *vault);
+/* … of them, those that found the value altered, or without its data key. */
+uint64_t vault_unseal_failures(const struct vault *vault);
 
 /* Can these bytes be a BGP password? Pure; the first that applies. */
 enum vault_password_state {

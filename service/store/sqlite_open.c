@@ -44,6 +44,7 @@ static const struct store_ops sqlite_ops = {
     .trim_audit = sqlite_store_trim_audit,
     .backup = sqlite_store_backup,
     .backup_open = sqlite_store_backup_open,
+    .sizes = sqlite_store_sizes,
 };
 
 static uint32_t big_endian(const unsigned char *bytes) {

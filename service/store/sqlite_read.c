@@ -3,10 +3,13 @@
  * on the reader's connection, so it sees one state however many commits happen meanwhile.
  *
  * The reader's lock is held for the whole call, callbacks included: a callback must not read the same
- * store. Commits are not held up.
+ * store. Commits are not held up. The sizes are asked of the filesystem, without the lock.
  */
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "sqlite_store.h"
 
@@ -69,6 +72,24 @@ int sqlite_store_status(struct store *base, struct store_status *ret, struct err
             .revision = meta.revision, .compacted = meta.compacted, .schema_version = store->schema_version};
     }
     return failed;
+}
+
+static uint64_t size_of(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && status.st_size > 0 ? (uint64_t)status.st_size : 0;
+}
+
+void sqlite_store_sizes(struct store *base, struct store_figures *ret) {
+    const char *path = of(base)->path;
+    char log_path[PATH_MAX];
+    struct statvfs system;
+    ret->database_bytes = size_of(path);
+    if (snprintf(log_path, sizeof(log_path), "%s-wal", path) < (int)sizeof(log_path)) {
+        ret->log_bytes = size_of(log_path);
+    }
+    if (statvfs(path, &system) == 0) {
+        ret->free_bytes = (uint64_t)system.f_bavail * system.f_frsize;
+    }
 }
 
 static int load_setting(struct query *query, const struct store_reader *reader, struct err *err) {

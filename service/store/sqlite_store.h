@@ -58,6 +58,8 @@ int sqlite_store_read_audit(struct store *store, uint64_t keep,
                             int (*row)(void *arg, const struct store_audit *audit, struct err *err),
                             void *arg, uint64_t *ret_newest, struct err *err) MUST_CHECK;
 
+void sqlite_store_sizes(struct store *store, struct store_figures *ret);
+
 /* sqlite_write.c */
 int sqlite_store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
 int sqlite_store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted,

@@ -1,12 +1,14 @@
 /*
  * The face of the store: checks every implementation would need, then the call through its table.
  *
- * No state and no locks of its own; the opened implementation owns everything.
+ * Its only state are the figures of commits in `struct store`; the opened implementation owns the rest. No
+ * locks.
  */
 #include "store.h"
 
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "store_ops.h"
 
 int store_open(const struct store_options *options, struct store **ret, struct err *err) {
@@ -85,7 +87,20 @@ int store_commit(struct store *store, const struct store_batch *batch, struct er
         batch->audit_count == 0) {
         return 0;
     }
-    return store->ops->commit(store, batch, err);
+    int64_t start_ns = clock_monotonic_ns();
+    int failed = store->ops->commit(store, batch, err);
+    histogram_note(&store->commits, &HISTOGRAM_DURATIONS, (uint64_t)(clock_monotonic_ns() - start_ns));
+    if (failed < 0) {
+        atomic_fetch_add_explicit(&store->commit_failures, 1, memory_order_relaxed);
+    }
+    return failed;
+}
+
+void store_figures(struct store *store, struct store_figures *ret) {
+    *ret = (struct store_figures){.commit_failures =
+                                      atomic_load_explicit(&store->commit_failures, memory_order_relaxed)};
+    histogram_read(&store->commits, &ret->commits);
+    store->ops->sizes(store, ret);
 }
 
 int store_read_changes(struct store *store, uint64_t after, size_t limit,

@@ -2,10 +2,12 @@
  * What an implementation of the store provides. store.c checks what every implementation would have
  * to check and calls through this table; the meaning of each call is the one in store.h.
  *
- * An implementation's own struct begins with `struct store`.
+ * An implementation's own struct begins with `struct store`, all zero but for `ops`.
  */
 #ifndef BGPPEERD_STORE_OPS_H
 #define BGPPEERD_STORE_OPS_H
+
+#include <stdatomic.h>
 
 #include "store.h"
 
@@ -26,10 +28,14 @@ struct store_ops {
     int (*backup)(struct store *store, const char *path, struct err *err);
     int (*backup_open)(struct store *store, bool (*go_on)(void *arg), void *arg, int *ret_fd,
                        struct err *err);
+    /* The sizes in `ret`; the rest is store.c's. */
+    void (*sizes)(struct store *store, struct store_figures *ret);
 };
 
 struct store {
     const struct store_ops *ops;
+    struct histogram commits; /* noted by store.c */
+    _Atomic uint64_t commit_failures;
 };
 
 /* The SQLite implementation. */

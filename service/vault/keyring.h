@@ -91,6 +91,7 @@ struct vault {
     char unfinished_warning[VAULT_WARNING_MAX]; /* the same and that a change is unfinished */
     struct change prepared;
     atomic_uint_fast64_t unseals;
+    atomic_uint_fast64_t unseal_failures;
 };
 
 /* ---- keyring.c ---- */

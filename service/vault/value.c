@@ -12,7 +12,9 @@
 /* More than libsodium's functions use below ours (their widest: BLAKE2b's and ChaCha20's working blocks). */
 #define STACK_WIPE 4096
 
-static int set_unreadable(struct err *err, const struct vault_place *place, const char *why) {
+static int set_unreadable(struct vault *vault, struct err *err, const struct vault_place *place,
+                          const char *why) {
+    atomic_fetch_add_explicit(&vault->unseal_failures, 1, memory_order_relaxed);
     return err_set(
         err, ERR_CORRUPT,
         "the stored value of key %.*s in secret %.*s/%.*s cannot be decrypted (%s): write it again",
@@ -88,7 +90,7 @@ int vault_unseal(struct vault *vault, const struct vault_place *place, const str
     if (sealed->nonce == NULL || sealed->nonce_len != VAULT_NONCE_BYTES || sealed->ciphertext == NULL ||
         sealed->ciphertext_len < VAULT_OVERHEAD ||
         sealed->ciphertext_len > VAULT_VALUE_MAX + VAULT_OVERHEAD) {
-        return set_unreadable(err, place, "its length is impossible");
+        return set_unreadable(vault, err, place, "its length is impossible");
     }
     size_t len = sealed->ciphertext_len - VAULT_OVERHEAD;
     out->wipe = true;
@@ -98,7 +100,7 @@ int vault_unseal(struct vault *vault, const struct vault_place *place, const str
     const char *why = open_sealed(vault, sealed, bound, bound_len, (uint8_t *)out->data + out->len);
     if (why != NULL) {
         out->data[out->len] = '\0';
-        return set_unreadable(err, place, why);
+        return set_unreadable(vault, err, place, why);
     }
     out->len += len;
     out->data[out->len] = '\0';
@@ -132,6 +134,10 @@ int vault_fingerprint(struct vault *vault, const void *value, size_t len, char r
 
 uint64_t vault_unseal_count(const struct vault *vault) {
     return atomic_load_explicit(&vault->unseals, memory_order_relaxed);
+}
+
+uint64_t vault_unseal_failures(const struct vault *vault) {
+    return atomic_load_explicit(&vault->unseal_failures, memory_order_relaxed);
 }
 
 enum vault_password_state vault_check_password(const void *value, size_t len) {

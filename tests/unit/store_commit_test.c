@@ -529,6 +529,35 @@ static void reading_and_committing_go_on_together(void **state) {
     store_close(store);
 }
 
+static void figures_count_commits_and_know_sizes(void **state) {
+    struct store *store = must_open(*state);
+    struct store_figures before, after;
+    struct err err = ERR_INIT;
+    char path[PATH_TEXT_MAX];
+    size_t len;
+
+    store_figures(store, &before);
+    assert_int_equal(histogram_count(&before.commits), 0);
+    assert_int_equal(before.commits.sum, 0);
+    struct store_change change = change_of(STORE_CREATE, "Node", "n1", 1, "{}");
+    must_commit(store, &(struct store_batch){.changes = &change, .change_count = 1});
+    must_commit(store, &(struct store_batch){.changes = NULL}); /* nothing to write: no transaction */
+    change.revision = 2;                                        /* creates what exists */
+    assert_int_equal(store_commit(store, &(struct store_batch){.changes = &change, .change_count = 1}, &err),
+                     -1);
+    store_figures(store, &after);
+    assert_int_equal(histogram_count(&after.commits), 2);
+    assert_int_equal(after.commit_failures, 1);
+    assert_true(after.commits.sum > 0);
+    free(read_file(path_in(path, *state, "bgppeerd.db"), &len));
+    assert_int_equal(after.database_bytes, len);
+    free(read_file(path_in(path, *state, "bgppeerd.db-wal"), &len));
+    assert_int_equal(after.log_bytes, len);
+    assert_true(len > 0);
+    assert_true(after.free_bytes > 0);
+    store_close(store);
+}
+
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, setup_dir, teardown_dir)
 
 int main(void) {
@@ -546,6 +575,7 @@ int main(void) {
         IN_DIR(the_change_log_is_read_from_any_revision),
         IN_DIR(compaction_is_bounded_and_remembered),
         IN_DIR(reading_and_committing_go_on_together),
+        IN_DIR(figures_count_commits_and_know_sizes),
     };
     return cmocka_run_group_tests_name("store: commit", tests, NULL, NULL);
 }

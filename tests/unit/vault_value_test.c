@@ -245,10 +245,15 @@ static void test_unseals_are_counted(void **state) {
     assert_int_equal(vault_unseal_count(f->vault), 0);
     assert_opens(f->vault, &row);
     assert_int_equal(vault_unseal_count(f->vault), 1);
+    assert_int_equal(vault_unseal_failures(f->vault), 0);
     row.place.version = 2;
     struct vault_sealed sealed = row_sealed(&row);
     assert_does_not_open(f->vault, &row.place, &sealed);
     assert_int_equal(vault_unseal_count(f->vault), 2);
+    assert_int_equal(vault_unseal_failures(f->vault), 1);
+    sealed.ciphertext_len = 1; /* impossible */
+    assert_does_not_open(f->vault, &row.place, &sealed);
+    assert_int_equal(vault_unseal_failures(f->vault), 2);
 }
 
 static void test_password_rules(void **state) {
