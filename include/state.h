@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/causes.h"
 #include "base/err.h"
+#include "base/histogram.h"
 #include "base/random.h"
 #include "codec.h"
 #include "model/object.h"
@@ -310,6 +311,45 @@ int state_vault_report(struct state *state, struct vault_report *ret, struct err
  * from any thread but state's own. */
 int state_backup(struct state *state, bool (*go_on)(void *arg), void *arg, int *ret_fd,
                  struct err *err) MUST_CHECK;
+
+/* ---- figures, for monitoring ---- */
+
+/* What became of a write; a group of them counts as one. */
+enum write_result {
+    WRITE_STORED,
+    WRITE_UNCHANGED, /* nothing needed to be written */
+    WRITE_DRY,       /* it was not for storing */
+    WRITE_REFUSED,   /* invalid, in conflict, not allowed … */
+    WRITE_FAILED,    /* our own fault, or the store's */
+    WRITE_RESULT_COUNT
+};
+
+struct state_figures {
+    uint64_t revision;
+    size_t objects[KIND_COUNT];
+    bool writable; /* state_writable */
+    size_t queued; /* writes that wait for the committer, of STATE_QUEUE_MAX */
+    uint64_t writes[WRITE_RESULT_COUNT];
+    uint64_t changes[STORE_DELETE + 1];     /* of objects, stored, by enum store_op */
+    struct histogram_reading batches;       /* HISTOGRAM_NUMBERS: changes that shared a transaction */
+    struct histogram_reading list_computes; /* HISTOGRAM_DURATIONS: lists computed and encoded */
+    /* Of the nodes' newest lists, as far as they were asked for since the start: */
+    uint64_t lists;
+    uint64_t lists_with_problems;
+    uint64_t sessions;
+    uint64_t sessions_withheld;
+    struct store_figures store;
+    size_t tokens;
+    bool has_vault; /* what follows is known */
+    uint64_t unseals;
+    uint64_t unseal_failures;
+    size_t data_keys;
+    int64_t data_key_created_ms; /* of the active one, realtime; 0 = none */
+};
+/* Reads what is counted anyway: the cost does not depend on the size of the fleet. */
+void state_figures(struct state *state, struct state_figures *ret);
+
+/* ---- database files ---- */
 
 /* What a database file is and needs. */
 struct backup_report {

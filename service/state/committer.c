@@ -187,6 +187,21 @@ static void batch_fail(struct batch *batch, const struct err *err) {
     }
 }
 
+/* Of the nodes that are gone. */
+static void forget_lists(struct state *state, const struct batch *batch) {
+    for (size_t i = 0; i < batch->draft.count; i++) {
+        const struct state_event *event = &batch->events[i];
+
+        if (event->kind == KIND_NODE && event->op == STORE_DELETE) {
+            int64_t slot = peering_index_slot(batch->base->index, event->after->key);
+
+            if (slot >= 0) { /* else it was created in this batch */
+                lists_forget(&state->lists, (uint32_t)slot, batch->draft.revision);
+            }
+        }
+    }
+}
+
 static void batch_publish(struct state *state, struct batch *batch) {
     uint64_t revision = batch->draft.revision;
     unsigned kinds = 0;
@@ -196,6 +211,8 @@ static void batch_publish(struct state *state, struct batch *batch) {
     }
     state_publish(state, batch->picture);
     batch->picture = NULL;
+    forget_lists(state, batch);
+    meter_batch(&state->meter, batch->events, batch->draft.count);
     history_add(&state->history, batch->events, batch->draft.count, revision);
     lists_mark(&state->lists, batch->affected, revision);
     history_wake(&state->history, kinds);
@@ -251,11 +268,12 @@ static void batch_commit(struct state *state, struct batch *batch) {
     batch_publish(state, batch);
 }
 
-static void batch_done(struct batch *batch) {
+static void batch_done(struct state *state, struct batch *batch) {
     struct write *next;
 
     for (struct write *write = batch->writes; write != NULL; write = next) {
         next = write->next; /* the write may be gone after the call */
+        meter_write(&state->meter, write);
         write->done(write);
     }
     picture_unref(batch->picture);
@@ -305,7 +323,7 @@ static size_t run_batch(struct state *state, struct write *writes) {
     }
     batch_commit(state, &batch);
     weight = batch_weight(&batch);
-    batch_done(&batch);
+    batch_done(state, &batch);
     return weight;
 }
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "state_internal.h"
 
 #define WAKE_BATCH 128 /* lists computed before their polls are woken: a millisecond or two */
@@ -18,6 +18,9 @@
 struct list_memory {
     struct node_list list; /* first: what callers hold */
     atomic_uint refs;
+    uint32_t sessions;
+    uint32_t withheld; /* of them, for want of their password */
+    bool has_problems;
     char json[];
 };
 
@@ -142,8 +145,12 @@ static int list_new(const struct peering_list *peerings, const struct node_list 
     memory->list.json_len = buf.len;
     memcpy(memory->json, buf.data, buf.len + 1);
     snprintf(memory->list.node, sizeof memory->list.node, "%s", peerings->node);
+    memory->sessions = (uint32_t)peerings->entry_count;
+    memory->withheld = 0;
+    memory->has_problems = peerings->problem_count > 0;
     for (size_t i = 0; i < peerings->entry_count; i++) {
         memory->list.has_passwords |= peerings->entries[i].password == PASSWORD_VALUE;
+        memory->withheld += peerings->entries[i].password == PASSWORD_WITHHELD;
     }
     atomic_init(&memory->refs, 1);
     buf_done(&content);
@@ -156,6 +163,44 @@ no_memory:
     return err_no_memory(err);
 }
 
+/* Put `list` (NULL: none) into the cell, and keep the sums. Under the stripe's lock; the caller gives back
+ * what was there. */
+static struct node_list *cell_exchange(struct lists *lists, struct cell *cell, struct node_list *list,
+                                       uint64_t revision) {
+    static const struct list_memory nothing;
+    struct node_list *old = cell->list;
+    const struct list_memory *before = old != NULL ? list_memory(old) : &nothing;
+    const struct list_memory *after = list != NULL ? list_memory(list) : &nothing;
+
+    /* Unsigned: what is taken away wraps around, and the sum is right again. */
+    atomic_fetch_add_explicit(&lists->kept, (uint64_t)(list != NULL) - (uint64_t)(old != NULL),
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&lists->with_problems,
+                              (uint64_t)after->has_problems - (uint64_t)before->has_problems,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&lists->sessions, (uint64_t)after->sessions - before->sessions,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&lists->withheld, (uint64_t)after->withheld - before->withheld,
+                              memory_order_relaxed);
+    cell->list = list;
+    cell->computed_at = revision;
+    return old;
+}
+
+void lists_forget(struct lists *lists, uint32_t slot, uint64_t revision) {
+    struct cell *cell = lists_cell(lists, slot);
+    struct node_list *old = NULL;
+
+    pthread_mutex_lock(lists_lock(lists, slot));
+    /* Not when the slot's next node has its list already. And whoever still computes the old node's from an
+     * older picture comes too late. */
+    if (cell->computed_at < revision) {
+        old = cell_exchange(lists, cell, NULL, revision);
+    }
+    pthread_mutex_unlock(lists_lock(lists, slot));
+    node_list_unref(old);
+}
+
 /* Compute the node's list from `picture` and keep it, unless a newer one is there already. */
 static int list_refresh(struct lists *lists, const struct picture *picture, uint32_t slot, const char *node,
                         struct node_list **ret, struct err *err) {
@@ -163,6 +208,7 @@ static int list_refresh(struct lists *lists, const struct picture *picture, uint
     uint64_t revision = snapshot_revision(picture->snapshot);
     struct node_list *previous = NULL, *list = NULL, *old = NULL;
     uint64_t mark = atomic_load(&cell->mark);
+    int64_t start_ns = clock_monotonic_ns();
     struct peering_list peerings;
     struct arena arena;
     int rc;
@@ -183,11 +229,10 @@ static int list_refresh(struct lists *lists, const struct picture *picture, uint
     if (rc < 0) {
         return -1;
     }
+    histogram_note(&lists->computes, &HISTOGRAM_DURATIONS, (uint64_t)(clock_monotonic_ns() - start_ns));
     pthread_mutex_lock(lists_lock(lists, slot));
-    if (cell->list == NULL || cell->computed_at <= revision) {
-        old = cell->list;
-        cell->list = node_list_ref(list);
-        cell->computed_at = revision;
+    if (cell->computed_at <= revision) {
+        old = cell_exchange(lists, cell, node_list_ref(list), revision);
     }
     pthread_mutex_unlock(lists_lock(lists, slot));
     node_list_unref(old);

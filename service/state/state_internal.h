@@ -159,6 +159,13 @@ struct lists {
     bool stopping;
     pthread_t notifier;
     bool notifier_runs;
+
+    /* Sums over the lists in the cells. */
+    _Atomic uint64_t kept;
+    _Atomic uint64_t with_problems;
+    _Atomic uint64_t sessions;
+    _Atomic uint64_t withheld;
+    struct histogram computes;
 };
 
 int lists_init(struct lists *lists, struct err *err) MUST_CHECK;
@@ -169,6 +176,8 @@ void lists_done(struct lists *lists);
 int lists_grow(struct lists *lists, uint32_t count, struct err *err) MUST_CHECK;
 /* Mark every affected list and have its parked polls looked at. Cannot fail. Committer only. */
 void lists_mark(struct lists *lists, const struct node_set *affected, uint64_t revision);
+/* The slot's node was deleted by that revision: give its list up. */
+void lists_forget(struct lists *lists, uint32_t slot, uint64_t revision);
 
 /* ---- committer.c ---- */
 
@@ -273,6 +282,19 @@ int trail_stage(struct state *state, const struct write *writes, int64_t now_ms,
                 struct err *err) MUST_CHECK;
 /* It was stored, or not. `rows` is empty afterwards; accepts an empty one. */
 void trail_settle(struct state *state, struct audit_rows *rows, bool stored);
+/* ---- figures.c ---- */
+
+/* What the committer counts. */
+struct meter {
+    _Atomic uint64_t writes[WRITE_RESULT_COUNT];
+    _Atomic uint64_t changes[STORE_DELETE + 1];
+    struct histogram batches;
+};
+
+/* A write is done: what became of it. */
+void meter_write(struct meter *meter, const struct write *write);
+/* These changes were stored in one transaction. */
+void meter_batch(struct meter *meter, const struct state_event *events, size_t count);
 
 /* ---- state.c ---- */
 
@@ -293,6 +315,7 @@ struct state {
     struct keys keys;
     struct tokens tokens;
     struct trail trail;
+    struct meter meter;
 };
 
 /* A record of a stored body; `rows` and `vault` for a Secret's values (both may be empty). */
