@@ -45,7 +45,8 @@ static struct {
     int fd;
     char *pending; /* PENDING_MAX bytes */
     size_t len;
-    uint64_t dropped;
+    uint64_t dropped; /* to be told in a line */
+    uint64_t dropped_ever;
 } out = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .give_up_ms = RUN_ON,
@@ -363,6 +364,7 @@ void log_event_fields(enum log_level level, const char *event, const struct log_
         write_directly(line.bytes, len);
     } else if (len > PENDING_MAX - out.len) {
         out.dropped++;
+        out.dropped_ever++;
     } else {
         bool was_empty = out.len == 0;
         bool was_below = out.len < FLUSH_BYTES;
@@ -377,6 +379,13 @@ void log_event_fields(enum log_level level, const char *event, const struct log_
         }
     }
     pthread_mutex_unlock(&out.lock);
+}
+
+uint64_t log_dropped(void) {
+    pthread_mutex_lock(&out.lock);
+    uint64_t dropped = out.dropped_ever;
+    pthread_mutex_unlock(&out.lock);
+    return dropped;
 }
 
 bool log_enabled(enum log_level level) {

@@ -294,6 +294,7 @@ static void slow_reader_costs_lines_but_blocks_nobody(void **state) {
     (void)state;
     enum { MANY = 20000 };
     int ends[2];
+    uint64_t dropped_before = log_dropped();
     assert_int_equal(pipe(ends), 0);
     log_start(ends[1], LOG_INFO, LOG_KEY_VALUE);
     static const char padding[] = "0123456789012345678901234567890123456789012345678901234567890123456789";
@@ -307,6 +308,7 @@ static void slow_reader_costs_lines_but_blocks_nobody(void **state) {
     close(ends[1]);
     assert_int_equal(pthread_join(reader, NULL), 0);
     assert_true(drained.dropped > 0);
+    assert_int_equal(log_dropped() - dropped_before, drained.dropped);
     assert_int_equal(drained.lines + drained.dropped, MANY);
 }
 
