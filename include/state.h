@@ -327,8 +327,8 @@ enum write_result {
 struct state_figures {
     uint64_t revision;
     size_t objects[KIND_COUNT];
-    bool writable; /* state_writable */
-    size_t queued; /* writes that wait for the committer, of STATE_QUEUE_MAX */
+    bool writable;   /* state_writable */
+    uint64_t queued; /* writes that wait for the committer, of STATE_QUEUE_MAX */
     uint64_t writes[WRITE_RESULT_COUNT];
     uint64_t changes[STORE_DELETE + 1];     /* of objects, stored, by enum store_op */
     struct histogram_reading batches;       /* HISTOGRAM_NUMBERS: changes that shared a transaction */

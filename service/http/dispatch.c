@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "metrics.h"
 #include "peer.h"
 #include "reply.h"
 #include "request.h"
@@ -196,7 +197,7 @@ enum MHD_Result dispatch_request(void *cls, struct MHD_Connection *connection, c
     return run_handler(request);
 }
 
-static void log_access(struct request *request, enum MHD_RequestTerminationCode how) {
+static void log_access(struct request *request, enum MHD_RequestTerminationCode how, int64_t took_ns) {
     if (!log_enabled(LOG_INFO)) {
         return;
     }
@@ -211,7 +212,7 @@ static void log_access(struct request *request, enum MHD_RequestTerminationCode 
               LOG_STR("id", request->id), LOG_STR("remote", peer_address(request->peer)),
               LOG_STR("user", request->principal.user), LOG_STR("method", method_text(request->method)),
               LOG_STR("uri", uri), LOG_INT("status", request->status), LOG_INT("bytes", request->reply_bytes),
-              LOG_INT("us", (clock_monotonic_ns() - request->start_ns) / 1000));
+              LOG_INT("us", took_ns / 1000));
 }
 
 void dispatch_completed(void *cls, struct MHD_Connection *connection, void **context,
@@ -233,7 +234,9 @@ void dispatch_completed(void *cls, struct MHD_Connection *connection, void **con
     if (peer != NULL) {
         peer->request = NULL;
     }
-    log_access(request, how);
+    int64_t took_ns = clock_monotonic_ns() - request->start_ns;
+    metrics_request(request, how == MHD_REQUEST_TERMINATED_COMPLETED_OK, took_ns);
+    log_access(request, how, took_ns);
     request_free(request);
     peer_awaits(&http->peers, peer);
 }

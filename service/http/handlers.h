@@ -54,5 +54,7 @@ int handle_backup(struct request *request, struct err *err) MUST_CHECK;
 /* health.c */
 int handle_livez(struct request *request, struct err *err) MUST_CHECK;
 int handle_readyz(struct request *request, struct err *err) MUST_CHECK;
+/* metrics_handler.c */
+int handle_metrics(struct request *request, struct err *err) MUST_CHECK;
 
 #endif

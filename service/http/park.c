@@ -29,6 +29,8 @@ struct park {
     size_t count;             /* in the heap */
     size_t places;            /* counted waits: in the heap, starting or expiring */
     size_t max;
+    uint64_t waits; /* counted ones that began */
+    uint64_t woken; /* … and that news ended */
     bool released;
     bool ending;
     int64_t next_sweep_ms;
@@ -100,6 +102,7 @@ void park_wake(struct park_entry *entry) {
     enum park_phase before = entry->phase;
     struct request *request = entry->request;
     entry->phase = PARK_WOKEN;
+    park->woken += entry->counted;
     if (before == PARK_WAITING) {
         if (entry->queued) {
             heap_remove(park, entry);
@@ -233,6 +236,13 @@ void park_hasten(struct park *park, const char *user) {
     pthread_mutex_unlock(&park->lock);
 }
 
+void park_read(struct park *park, struct park_figures *ret) {
+    pthread_mutex_lock(&park->lock);
+    *ret = (struct park_figures){
+        .waiting = park->places, .max = park->max, .waits = park->waits, .woken = park->woken};
+    pthread_mutex_unlock(&park->lock);
+}
+
 void park_free(struct park *park) {
     if (park == NULL) {
         return;
@@ -254,6 +264,7 @@ static int take_place(struct park *park, struct err *err) {
     pthread_mutex_lock(&park->lock);
     bool full = park->places >= park->max;
     park->places += !full;
+    park->waits += !full;
     pthread_mutex_unlock(&park->lock);
     if (full) {
         return err_set(err, ERR_UNAVAILABLE,
@@ -274,6 +285,7 @@ int park_enter(struct park *park, struct park_entry *entry, struct request *requ
                                  .deadline_ms = deadline_ms,
                                  .counted = counted,
                                  .phase = PARK_STARTING};
+    request->waited = true;
     request_suspend(request, resume);
     return 0;
 }

@@ -46,6 +46,14 @@ int park_start(size_t max, void (*sweep)(void *arg), void *arg, struct park **re
 void park_release(struct park *park);
 /* Resume what waits for this user now, as if its time were over: its credential may have ended. */
 void park_hasten(struct park *park, const char *user);
+/* For monitoring: of the counted waits. */
+struct park_figures {
+    uint64_t waiting;
+    uint64_t max;
+    uint64_t waits; /* that began */
+    uint64_t woken; /* that news ended */
+};
+void park_read(struct park *park, struct park_figures *ret);
 /* After park_release, with no request left. Accepts NULL. */
 void park_free(struct park *park);
 

@@ -64,6 +64,7 @@ void peers_sweep(struct peers *peers) {
             /* Its own thread sees the end of the connection and closes it. */
             (void)shutdown(peer->fd, SHUT_RDWR);
             peer_serves(peer);
+            peers->cut++;
             log_event(LOG_INFO, "connection-cut", LOG_STR("remote", peer->address),
                       LOG_STR("text", "it took too long to send a request or to take an answer"));
         }
@@ -73,6 +74,12 @@ void peers_sweep(struct peers *peers) {
     if (trim) {
         (void)malloc_trim(0);
     }
+}
+
+void peers_read(struct peers *peers, struct peers_figures *ret) {
+    pthread_mutex_lock(&peers->lock);
+    *ret = (struct peers_figures){.open = peers->count, .opened = peers->opened, .cut = peers->cut};
+    pthread_mutex_unlock(&peers->lock);
 }
 
 struct peer *peer_new(struct peers *peers, struct MHD_Connection *connection) {
@@ -98,6 +105,7 @@ struct peer *peer_new(struct peers *peers, struct MHD_Connection *connection) {
     }
     peers->first = peer;
     peers->count++;
+    peers->opened++;
     if (peers->count > peers->most) {
         peers->most = peers->count;
     }

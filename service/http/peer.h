@@ -48,6 +48,8 @@ struct peers {
     struct peer *first;
     size_t count;
     size_t most;        /* since memory was last given back */
+    uint64_t opened;    /* since the start */
+    uint64_t cut;       /* … because their deadline was over */
     int64_t trimmed_ms; /* monotonic; the sweep's own */
     int64_t header_ms;  /* for a request's headers, from the connection's opening or its last answer */
     int64_t answer_ms;  /* for taking an answer */
@@ -56,6 +58,14 @@ void peers_init(struct peers *peers, int64_t header_ms, int64_t answer_ms);
 /* Cut the connections whose deadline is over; give memory back after a crowd has gone. One thread, now and
  * then. */
 void peers_sweep(struct peers *peers);
+
+/* For monitoring. */
+struct peers_figures {
+    uint64_t open;
+    uint64_t opened;
+    uint64_t cut;
+};
+void peers_read(struct peers *peers, struct peers_figures *ret);
 
 /* NULL when memory is out. */
 struct peer *peer_new(struct peers *peers, struct MHD_Connection *connection);

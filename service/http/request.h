@@ -54,6 +54,7 @@ struct request {
     enum auth_answer allowed; /* what authorization said */
     unsigned retry_after_s;   /* with ERR_TOO_MANY_REQUESTS; 0 = the usual */
     bool stream;              /* the answer goes on for as long as there is news: no time limit */
+    bool waited;              /* it waited for news: its duration says nothing */
     bool passwords;           /* the answer may carry passwords */
     bool cut_short;           /* answered before its body was read: the connection needs a lingering close */
     unsigned status;

@@ -78,6 +78,7 @@ static const struct route ROUTES[] = {
     DOCUMENT("/openapi/v3/api/v1", ROUTE_PLAIN, handle_openapi_v3),
     DOCUMENT("/openapi/v3/apis/projectcalico.org/v3", ROUTE_PLAIN, handle_openapi_v3),
 
+    {METHOD_GET, "/metrics", "get", "metrics", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_metrics},
     DOCUMENT("/livez", ROUTE_PUBLIC, handle_livez),
     DOCUMENT("/readyz", ROUTE_PUBLIC, handle_readyz),
     DOCUMENT("/healthz", ROUTE_PUBLIC, handle_readyz),

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "dispatch.h"
+#include "metrics.h"
 #include "trail.h"
 
 /* Paths and queries are decoded by us, strictly; libmicrohttpd must leave them as they came. */
@@ -45,16 +46,22 @@ static unsigned processor_count(void) {
     return count > 0 ? (unsigned)count : 1;
 }
 
+/* Of one listener. */
+static unsigned thread_count(const struct http_options *options) {
+    unsigned threads = options->threads > 0 ? options->threads : processor_count();
+    return threads < HTTP_THREADS_MAX ? threads : HTTP_THREADS_MAX;
+}
+
+static unsigned connection_limit(const struct http_options *options) {
+    unsigned connections = options->connections_max > 0 ? options->connections_max : HTTP_CONNECTIONS_DEFAULT;
+    unsigned threads = thread_count(options);
+    return connections > threads ? connections : threads;
+}
+
 static int start_daemon(struct http *http, const struct http_options *options, struct http_listener *listener,
                         struct err *err) {
-    unsigned threads = options->threads > 0 ? options->threads : processor_count();
-    if (threads > HTTP_THREADS_MAX) {
-        threads = HTTP_THREADS_MAX;
-    }
-    unsigned connections = options->connections_max > 0 ? options->connections_max : HTTP_CONNECTIONS_DEFAULT;
-    if (connections < threads) {
-        connections = threads;
-    }
+    unsigned threads = thread_count(options);
+    unsigned connections = connection_limit(options);
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO |
                      MHD_USE_ERROR_LOG | (listener->tls ? MHD_USE_TLS : 0);
     struct MHD_OptionItem more[5];
@@ -135,7 +142,7 @@ static int start_rooms(struct http *http, const struct http_options *options, st
     http->watches_max = parked;
     shown_previews_init(&http->previews);
     vault_operations_init(&http->vault_operations);
-    if (router_init(&http->router, routes, count, err) != 0 ||
+    if (router_init(&http->router, routes, count, err) != 0 || metrics_new(count, &http->metrics, err) != 0 ||
         documents_init(&http->documents, http->version, err) != 0 || pages_new(&http->pages, err) != 0 ||
         linger_start(&http->linger, err) != 0 || worker_start(&http->worker, err) != 0 ||
         worker_start(&http->slow_worker, err) != 0 || start_access(http, options, err) != 0 ||
@@ -239,6 +246,7 @@ int http_start(const struct http_options *options, struct state *state, struct h
         http->listener_count++;
         warn_about(options, listener);
     }
+    http->connections_max = (uint64_t)http->listener_count * connection_limit(options);
     for (size_t i = 0; i < http->listener_count; i++) {
         if (start_daemon(http, options, &http->listeners[i], err) != 0) {
             http_stop(http);
@@ -263,7 +271,7 @@ int http_reload(struct http *http, struct err *err) {
 
 /* ---- stopping ---- */
 
-static unsigned active_requests(struct http *http) {
+unsigned http_active_requests(const struct http *http) {
     unsigned sum = 0;
     for (size_t i = 0; i < HTTP_SHARDS; i++) {
         sum += atomic_load_explicit(&http->shards[i].active, memory_order_acquire);
@@ -291,7 +299,7 @@ static void pause_briefly(void) {
 /* Wait until nothing is in progress, or the time for it is over; and until nothing is suspended. */
 static void drain(struct http *http) {
     int64_t deadline = clock_monotonic_ms() + HTTP_DRAIN_MS;
-    while (active_requests(http) > 0 && clock_monotonic_ms() < deadline) {
+    while (http_active_requests(http) > 0 && clock_monotonic_ms() < deadline) {
         pause_briefly();
     }
     unsigned stuck = atomic_load(&http->suspended);
@@ -332,6 +340,7 @@ void http_stop(struct http *http) {
     limiter_free(http->requests);
     limiter_free(http->failures);
     limiter_free(http->refusals);
+    metrics_free(http->metrics);
     free(http->access);
     free(http);
 }

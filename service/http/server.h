@@ -56,6 +56,8 @@ struct http_shard {
 #define HTTP_HEADER_SECONDS_DEFAULT 40
 #define HTTP_ANSWER_SECONDS_DEFAULT 300
 
+struct metrics;
+
 struct http_listener {
     struct MHD_Daemon *daemon;
     bool tls;
@@ -89,8 +91,13 @@ struct http {
     atomic_uint suspended; /* connections that libmicrohttpd holds for us */
     atomic_uint watches;
     unsigned watches_max;
+    uint64_t connections_max; /* on all listeners together */
+    struct metrics *metrics;
     atomic_uint next_shard;
     struct http_shard shards[HTTP_SHARDS];
 };
+
+/* Requests under way, those that wait included. */
+unsigned http_active_requests(const struct http *http);
 
 #endif

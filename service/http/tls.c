@@ -31,6 +31,7 @@ struct identity {
     gnutls_privkey_t key;
     gnutls_x509_trust_list_t clients; /* NULL: client certificates are not asked for */
     int64_t retired_ms;               /* 0 = in use */
+    int64_t expires_ms;               /* realtime; 0 = not known */
 };
 
 struct tls {
@@ -141,18 +142,17 @@ static int read_clients(struct identity *identity, const char *file, struct err 
     return rc > 0 ? 0 : err_set(err, ERR_USAGE, "--client-ca %s holds no certificate", file);
 }
 
-static void log_identity(const struct tls *tls, const struct identity *identity) {
+static void log_identity(const struct tls *tls, struct identity *identity) {
     char until[CLOCK_TEXT_MAX] = "";
     gnutls_x509_crt_t cert;
-    time_t expires;
 
     if (gnutls_x509_crt_init(&cert) < 0) {
         return;
     }
     if (gnutls_x509_crt_import(cert, &identity->chain[0].cert, GNUTLS_X509_FMT_DER) >= 0) {
-        expires = gnutls_x509_crt_get_expiration_time(cert);
-        clock_format_seconds((int64_t)expires * 1000, until);
-        log_event((int64_t)expires * 1000 < clock_realtime_ms() ? LOG_WARN : LOG_INFO, "tls-certificate",
+        identity->expires_ms = (int64_t)gnutls_x509_crt_get_expiration_time(cert) * 1000;
+        clock_format_seconds(identity->expires_ms, until);
+        log_event(identity->expires_ms < clock_realtime_ms() ? LOG_WARN : LOG_INFO, "tls-certificate",
                   LOG_STR("file", tls->cert_file), LOG_STR("expires", until),
                   LOG_STR("clientCA", tls->client_ca_file));
     }
@@ -247,6 +247,15 @@ static struct identity *newest(struct tls *tls) {
     identity = tls->identities;
     pthread_mutex_unlock(&tls->lock);
     return identity;
+}
+
+int64_t tls_expires_ms(struct tls *tls) {
+    int64_t expires_ms;
+
+    pthread_mutex_lock(&tls->lock);
+    expires_ms = tls->identities->expires_ms;
+    pthread_mutex_unlock(&tls->lock);
+    return expires_ms;
 }
 
 static int choose(gnutls_session_t session, const gnutls_datum_t *cas, int ca_count,

@@ -28,6 +28,9 @@ void tls_free(struct tls *tls);
 /* Read the files again; new handshakes use them. On failure nothing changes. */
 int tls_reload(struct tls *tls, struct err *err) MUST_CHECK;
 
+/* When the certificate in use expires, realtime; 0 = not known. From any thread. */
+int64_t tls_expires_ms(struct tls *tls);
+
 /* Put the callback that chooses the certificate into a daemon's options. */
 struct MHD_OptionItem tls_option(void);
 

@@ -9,12 +9,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "metrics.h"
 #include "peer.h"
 #include "server.h"
 
 #define SHOWN_MAX 512 /* of a text that had to be masked */
 
-static void write_line(const struct audit_entry *entry, const char *detail) {
+static void write_line(const struct request *request, const struct audit_entry *entry, const char *detail) {
+    metrics_audit(request, entry->event);
     log_event(entry->event == AUDIT_DENIED || entry->event == AUDIT_UNAUTHORIZED ? LOG_WARN : LOG_INFO,
               "audit", LOG_STR("type", audit_event_name(entry->event)), LOG_STR("user", entry->user),
               LOG_STR("source", entry->source), LOG_STR("verb", entry->verb),
@@ -34,7 +36,7 @@ static void add(const struct request *request, struct audit_entry *entry, const 
     entry->user = request->principal.user;
     entry->source = peer_address(request->peer);
     state_audit(request->http->state, entry);
-    write_line(entry, token_masked(detail, shown, sizeof shown));
+    write_line(request, entry, token_masked(detail, shown, sizeof shown));
 }
 
 void trail_write(const struct request *request, const struct write *write) {
@@ -47,7 +49,8 @@ void trail_write(const struct request *request, const struct write *write) {
                           &write->err);
         }
         if (write_changed(write)) {
-            write_line(&(struct audit_entry){.event = AUDIT_WRITE,
+            write_line(request,
+                       &(struct audit_entry){.event = AUDIT_WRITE,
                                              .user = write->actor,
                                              .source = write->source,
                                              .verb = write_verb(write),

@@ -296,7 +296,7 @@ int committer_follow(struct state *state, struct err *err) {
             batch_publish(state, &batch);
         }
     }
-    batch_done(&batch);
+    batch_done(state, &batch);
     return rc;
 }
 
