@@ -48,13 +48,16 @@ struct option {
  * Fill `settings` from defaults, then the environment, then the arguments; what comes later wins, and
  * a list is replaced, not extended. `*ret_help`: --help was given, nothing else matters. Texts point
  * into argv, the environment or the table, except a list's from the environment, which are kept for
- * the life of the process. ERR_USAGE: one sentence with the option or variable at fault.
+ * the life of the process. `*operand` (NULL before the call) becomes the one argument that is no option,
+ * which may stand anywhere; `operand` NULL: there may be none. ERR_USAGE: one sentence with the option or
+ * variable at fault.
  */
 int options_parse(const struct option *options, size_t count, int argc, char **argv, void *settings,
-                  bool *ret_help, struct err *err) MUST_CHECK;
+                  const char **operand, bool *ret_help, struct err *err) MUST_CHECK;
 /* The options as help text, on standard output. */
 void options_print(const struct option *options, size_t count);
 /* The name of an option's environment variable. */
+#define VARIABLE_PREFIX     "BGPPEERD_"
 #define OPTION_VARIABLE_MAX 64
 void option_variable(const struct option *option, char out[OPTION_VARIABLE_MAX]);
 

@@ -70,6 +70,12 @@ static int find_service(struct call *call, const char *data_dir, struct err *err
 
     if (rc == 0) {
         rc = choose_listener(call, text.data, err);
+    } else if (err->code == ERR_NOT_FOUND) {
+        rc = err_set(
+            err, ERR_UNAVAILABLE,
+            "a process has the data directory %s, but does not say where it listens (there is no file "
+            "\"listen\" in it); it may be starting or stopping: try again in a moment",
+            data_dir);
     }
     buf_done(&text);
     return rc;
@@ -158,7 +164,7 @@ static int start_tls(struct call *call, struct err *err) {
     int rc = gnutls_certificate_allocate_credentials(&call->credentials);
 
     if (rc >= 0) {
-        rc = gnutls_init(&call->session, GNUTLS_CLIENT);
+        rc = gnutls_init(&call->session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL);
     }
     if (rc >= 0) {
         rc = gnutls_priority_set_direct(call->session, CLIENT_PRIORITIES, NULL);

@@ -203,13 +203,12 @@ static int run(const struct command *command, int argc, char **argv,
                int (*action)(const struct backup_settings *settings, const char *file, struct err *err)) {
     struct backup_settings settings = {.token_file = NULL};
     struct err err = ERR_INIT;
-    const char *file = argc > 0 && argv[0][0] != '-' ? argv[0] : NULL;
-    int skip = file != NULL ? 1 : 0;
+    const char *file = NULL;
     bool wants_help = false;
     int rc;
 
-    if (options_parse(command->options, command->option_count, argc - skip, argv + skip, &settings,
-                      &wants_help, &err) != 0) {
+    if (options_parse(command->options, command->option_count, argc, argv, &settings, &file, &wants_help,
+                      &err) != 0) {
         return command_failed(&err);
     }
     if (wants_help) {
@@ -217,8 +216,8 @@ static int run(const struct command *command, int argc, char **argv,
         command_print_help(command);
         return CLI_OK;
     }
-    if (file == NULL || file[0] == '\0') {
-        err_set(&err, ERR_USAGE, "write \"bgppeerd %s FILE\", the file's name first", command->name);
+    if (file == NULL) {
+        err_set(&err, ERR_USAGE, "write \"bgppeerd %s FILE\"", command->name);
         return command_failed(&err);
     }
     log_start(STDERR_FILENO, LOG_ERROR, LOG_KEY_VALUE);

@@ -1,16 +1,25 @@
-/* The commands: which there are, help and version. Runs on the main thread. */
+/* The commands: which there are, help and version, and what is the same for all. Runs on the main thread. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/log.h"
+#include "base/suggest.h"
 #include "cli_internal.h"
 
 static const struct command *const COMMANDS[] = {&command_serve, &command_token,  &command_tls,
                                                  &command_vault, &command_backup, &command_restore};
 #define COMMAND_COUNT (sizeof(COMMANDS) / sizeof(COMMANDS[0]))
 
+int command_status(const struct err *err) {
+    return err->code == ERR_USAGE ? CLI_USAGE : CLI_FAILURE;
+}
+
 int command_failed(const struct err *err) {
     fprintf(stderr, "bgppeerd: %s\n", err->text);
-    return err->code == ERR_USAGE ? CLI_USAGE : CLI_FAILURE;
+    return command_status(err);
 }
 
 void command_print_help(const struct command *command) {
@@ -40,7 +49,18 @@ static const struct command *find_command(const char *name) {
 }
 
 static int unknown_command(const char *name) {
-    fprintf(stderr, "bgppeerd: there is no command \"%.50s\"; \"bgppeerd help\" lists them\n", name);
+    struct suggest suggest = suggest_begin(name, strlen(name));
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        suggest_consider(&suggest, COMMANDS[i]->name);
+    }
+    fprintf(stderr, "bgppeerd: there is no command \"%.50s\"%s%s%s; \"bgppeerd help\" lists them\n", name,
+            suggest.meant != NULL ? "; did you mean \"" : "", suggest.meant != NULL ? suggest.meant : "",
+            suggest.meant != NULL ? "\"" : "");
+    return CLI_USAGE;
+}
+
+static int too_many(const char *command, const char *argument) {
+    fprintf(stderr, "bgppeerd: \"%.50s\" is one too many for \"bgppeerd %.50s\"\n", argument, command);
     return CLI_USAGE;
 }
 
@@ -53,23 +73,112 @@ static int help(int argc, char **argv) {
     if (command == NULL) {
         return unknown_command(argv[0]);
     }
+    if (argc > 1) {
+        return too_many("help", argv[1]);
+    }
     command_print_help(command);
     return CLI_OK;
 }
 
-int cli_run(int argc, char **argv) {
+static int version(int argc, char **argv) {
+    if (argc > 0) {
+        return too_many("version", argv[0]);
+    }
+    printf("bgppeerd %s\n", BGPPEERD_VERSION);
+    return CLI_OK;
+}
+
+static bool is_word(const char *text, const char *word) {
+    return strcmp(text, word) == 0 || (strncmp(text, "--", 2) == 0 && strcmp(text + 2, word) == 0);
+}
+
+static int run_command(int argc, char **argv) {
     if (argc < 2) {
         print_usage(stderr);
         return CLI_USAGE;
     }
     const char *name = argv[1];
-    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+    if (is_word(name, "help") || strcmp(name, "-h") == 0) {
         return help(argc - 2, argv + 2);
     }
-    if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) {
-        printf("bgppeerd %s\n", BGPPEERD_VERSION);
-        return CLI_OK;
+    if (is_word(name, "version")) {
+        return version(argc - 2, argv + 2);
     }
     const struct command *command = find_command(name);
-    return command != NULL ? command->run(command, argc - 2, argv + 2) : unknown_command(name);
+    if (command == NULL) {
+        return unknown_command(name);
+    }
+    if (argc == 3 && strcmp(argv[2], "--version") == 0) {
+        return version(0, NULL);
+    }
+    return command->run(command, argc - 2, argv + 2);
+}
+
+/*
+ * Whoever starts a program with standard input, output or error closed lets the next file that is opened
+ * take its number: log lines would end up in the data directory's lock, or in a client's connection. The null
+ * device takes their places; opened for reading, so that what is written there fails as it should.
+ */
+static bool hold_standard_files(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int cli_run(int argc, char **argv) {
+    if (!hold_standard_files()) {
+        return CLI_FAILURE; /* and nobody to tell */
+    }
+    int status = run_command(argc, argv);
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout) != 0) && status == CLI_OK) {
+        fprintf(stderr, "bgppeerd: cannot write to standard output%s%s\n", errno != 0 ? ": " : "",
+                errno != 0 ? strerror(errno) : "");
+        status = CLI_FAILURE;
+    }
+    return status;
+}
+
+/* ---- variables ---- */
+
+/* `name`: behind the prefix, like the other names here. */
+static bool is_variable(const char *name, size_t len, const char **ret_meant) {
+    struct suggest suggest = suggest_begin(name, len);
+    for (size_t c = 0; c < COMMAND_COUNT; c++) {
+        for (size_t i = 0; i < COMMANDS[c]->option_count; i++) {
+            const struct option *option = &COMMANDS[c]->options[i];
+            char variable[OPTION_VARIABLE_MAX];
+            option_variable(option, variable);
+            const char *own = variable + strlen(VARIABLE_PREFIX);
+            if (strlen(own) == len && memcmp(own, name, len) == 0) {
+                return true;
+            }
+            suggest_consider(&suggest, own);
+            if (suggest.meant == own) {
+                suggest.meant = *ret_meant = option->name; /* which stays */
+            }
+        }
+    }
+    return false;
+}
+
+void cli_warn_variables(void) {
+    for (char **at = environ; *at != NULL; at++) {
+        size_t len = strcspn(*at, "="), prefix_len = strlen(VARIABLE_PREFIX);
+        const char *meant = NULL;
+        if (strncmp(*at, VARIABLE_PREFIX, prefix_len) != 0 ||
+            is_variable(*at + prefix_len, len - prefix_len, &meant)) {
+            continue;
+        }
+        char name[OPTION_VARIABLE_MAX * 2];
+        char text[256];
+        snprintf(name, sizeof(name), "%.*s", (int)len, *at);
+        snprintf(text, sizeof(text), "no setting has this variable%s%s%s",
+                 meant != NULL ? "; is it meant for --" : "", meant != NULL ? meant : "",
+                 meant != NULL ? "?" : "");
+        log_event(LOG_WARN, "unknown-variable", LOG_STR("name", name), LOG_STR("text", text));
+    }
 }

@@ -18,11 +18,16 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv);
 };
 
-/* "bgppeerd: <text>" on standard error. Returns CLI_USAGE for ERR_USAGE, else CLI_FAILURE. */
+/* CLI_USAGE for ERR_USAGE, else CLI_FAILURE. */
+int command_status(const struct err *err);
+/* The same, and "bgppeerd: <text>" on standard error. */
 int command_failed(const struct err *err);
 void command_print_help(const struct command *command);
 /* Before anything secret is read: no core dumps, no debugger, files for us alone. */
 int harden_process(struct err *err) MUST_CHECK;
+
+/* Log the variables BGPPEERD_* that no option of any command has: a slip there changes nothing silently. */
+void cli_warn_variables(void);
 
 extern const struct command command_serve;
 extern const struct command command_tls;

@@ -31,7 +31,8 @@ static int check_database(const char *data_dir, struct err *err) {
     }
     return errno == ENOENT || errno == ENOTDIR
                ? err_set(err, ERR_NOT_FOUND,
-                         "there is no database in %s; name the service's data directory with --data-dir",
+                         "there is no database in %s; name the service's data directory with --data-dir (a "
+                         "new one gets its database when the service is started)",
                          data_dir)
                : err_set(err, ERR_UNAVAILABLE, "cannot look at %s: %s", path, strerror(errno));
 }

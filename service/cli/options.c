@@ -11,9 +11,8 @@
 #include <strings.h>
 
 #include "base/number.h"
+#include "base/suggest.h"
 #include "cli.h"
-
-#define VARIABLE_PREFIX "BGPPEERD_"
 
 void option_variable(const struct option *option, char out[OPTION_VARIABLE_MAX]) {
     size_t n = (size_t)snprintf(out, OPTION_VARIABLE_MAX, VARIABLE_PREFIX);
@@ -155,30 +154,71 @@ static const struct option *find_option(const struct option *options, size_t cou
     return NULL;
 }
 
-/* One argument, and its value when that is the next one. `given`: lists that arguments have begun. */
-static int read_argument(const struct option *options, size_t count, int argc, char **argv, int *at,
-                         void *settings, bool *given, struct err *err) {
-    const char *argument = argv[*at];
-    if (strncmp(argument, "--", 2) != 0 || argument[2] == '\0') {
+static int no_such_option(const struct option *options, size_t count, const char *argument, size_t dashes,
+                          size_t len, struct err *err) {
+    struct suggest suggest = suggest_begin(argument + dashes, len);
+    for (size_t i = 0; i < count; i++) {
+        suggest_consider(&suggest, options[i].name);
+    }
+    bool found = suggest.meant != NULL;
+    return err_set(err, ERR_USAGE, "there is no option %.*s%s%s; --help lists them",
+                   (int)(len > 100 ? 100 : len) + (int)dashes, argument, found ? "; did you mean --" : "",
+                   found ? suggest.meant : "");
+}
+
+/* The value of an option that is the next argument. One that is itself an option was hardly meant so. */
+static int next_argument(const struct option *options, size_t count, const struct option *option, int argc,
+                         char **argv, int *at, const char **ret, struct err *err) {
+    if (*at + 1 >= argc) {
+        return err_set(err, ERR_USAGE, "--%s needs a value: --%s %s", option->name, option->name,
+                       option->value);
+    }
+    const char *text = argv[*at + 1];
+    if (strncmp(text, "--", 2) == 0 &&
+        find_option(options, count, text + 2, strcspn(text + 2, "=")) != NULL) {
+        return err_set(err, ERR_USAGE,
+                       "--%s needs a value, and %.100s is another option; write --%s=%.100s if it is meant",
+                       option->name, text, option->name, text);
+    }
+    (*at)++;
+    *ret = text;
+    return 0;
+}
+
+/* What is no option is the operand, when there is to be one. */
+static int take_operand(const char *argument, const char **operand, struct err *err) {
+    if (operand == NULL || argument[0] == '-' || argument[0] == '\0') {
         return err_set(err, ERR_USAGE, "\"%.100s\" is not an option; --help lists them", argument);
     }
-    size_t len = strcspn(argument + 2, "=");
-    const struct option *option = find_option(options, count, argument + 2, len);
+    if (*operand != NULL) {
+        return err_set(err, ERR_USAGE, "\"%.100s\" is one too many: \"%.100s\" was given already", argument,
+                       *operand);
+    }
+    *operand = argument;
+    return 0;
+}
+
+/* One argument, and its value when that is the next one. `given`: lists that arguments have begun. */
+static int read_argument(const struct option *options, size_t count, int argc, char **argv, int *at,
+                         void *settings, const char **operand, bool *given, struct err *err) {
+    const char *argument = argv[*at];
+    size_t dashes = strspn(argument, "-");
+    size_t len = strcspn(argument + dashes, "=");
+    if (dashes == 0 || len == 0) {
+        return take_operand(argument, operand, err);
+    }
+    const struct option *option = dashes == 2 ? find_option(options, count, argument + 2, len) : NULL;
     if (option == NULL) {
-        return err_set(err, ERR_USAGE, "there is no option %.*s; --help lists them",
-                       (int)(len > 100 ? 100 : len) + 2, argument);
+        return no_such_option(options, count, argument, dashes, len, err);
     }
     char source[OPTION_VARIABLE_MAX];
     snprintf(source, sizeof(source), "--%s", option->name);
-    const char *text = NULL;
+    const char *text = "true";
     if (argument[2 + len] == '=') {
         text = argument + 2 + len + 1;
-    } else if (option->type == OPTION_FLAG) {
-        text = "true";
-    } else if (*at + 1 < argc) {
-        text = argv[++*at];
-    } else {
-        return err_set(err, ERR_USAGE, "%s needs a value: %s %s", source, source, option->value);
+    } else if (option->type != OPTION_FLAG &&
+               next_argument(options, count, option, argc, argv, at, &text, err) != 0) {
+        return -1;
     }
     size_t index = (size_t)(option - options);
     if (!given[index]) {
@@ -189,7 +229,7 @@ static int read_argument(const struct option *options, size_t count, int argc, c
 }
 
 int options_parse(const struct option *options, size_t count, int argc, char **argv, void *settings,
-                  bool *ret_help, struct err *err) {
+                  const char **operand, bool *ret_help, struct err *err) {
     *ret_help = false;
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -212,7 +252,7 @@ int options_parse(const struct option *options, size_t count, int argc, char **a
     }
     int result = 0;
     for (int i = 0; i < argc && result == 0; i++) {
-        result = read_argument(options, count, argc, argv, &i, settings, given, err);
+        result = read_argument(options, count, argc, argv, &i, settings, operand, given, err);
     }
     free(given);
     return result;

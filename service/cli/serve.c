@@ -395,8 +395,8 @@ static int run(const struct command *command, int argc, char **argv) {
     struct err err = ERR_INIT;
     sigset_t signals;
     bool wants_help;
-    if (options_parse(command->options, command->option_count, argc, argv, &settings, &wants_help, &err) !=
-        0) {
+    if (options_parse(command->options, command->option_count, argc, argv, &settings, NULL, &wants_help,
+                      &err) != 0) {
         return command_failed(&err);
     }
     if (wants_help) {

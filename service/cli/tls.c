@@ -381,7 +381,7 @@ static int run(const struct command *command, int argc, char **argv) {
     bool wants_help = argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0);
 
     if (known && options_parse(command->options, command->option_count, argc - 1, argv + 1, &settings,
-                               &wants_help, &err) != 0) {
+                               NULL, &wants_help, &err) != 0) {
         return command_failed(&err);
     }
     if (wants_help) {

@@ -14,8 +14,8 @@
 #include "base/random.h"
 #include "cli_internal.h"
 #include "codec.h"
-#include "datafile.h"
 #include "model/object.h"
+#include "offline.h"
 #include "state.h"
 #include "store.h"
 
@@ -270,23 +270,6 @@ static int check_create(const struct token_settings *settings, struct err *err) 
     return 0;
 }
 
-/* The store, when no service has it; *ret NULL: one has. */
-static int open_stopped(const struct token_settings *settings, struct store **ret, struct err *err) {
-    const struct store_options options = {.dir = settings->data_dir};
-    struct buf listen = BUF_INIT;
-    struct err ignored = ERR_INIT;
-    bool running;
-
-    *ret = NULL;
-    if (store_open(&options, ret, err) == 0) {
-        return 0;
-    }
-    running = err->code == ERR_CONFLICT &&
-              datafile_read(settings->data_dir, DATAFILE_LISTEN, 65536, &listen, &ignored) == 0;
-    buf_done(&listen);
-    return running ? 0 : -1;
-}
-
 static int run_action(const char *action, const char *id, const struct token_settings *settings,
                       struct err *err) {
     bool create = strcmp(action, "create") == 0, list = strcmp(action, "list") == 0;
@@ -296,7 +279,7 @@ static int run_action(const char *action, const char *id, const struct token_set
 
     if ((create &&
          (check_create(settings, err) != 0 || parse_expiry(settings->expires, &expires_ms, err) != 0)) ||
-        open_stopped(settings, &store, err) != 0) {
+        offline_open_store(settings->data_dir, &store, err) != 0) {
         return -1;
     }
     if (store == NULL) {
@@ -318,10 +301,10 @@ static int run(const struct command *command, int argc, char **argv) {
     bool revoke = strcmp(action, "revoke") == 0;
     bool known = revoke || strcmp(action, "create") == 0 || strcmp(action, "list") == 0;
     bool wants_help = strcmp(action, "--help") == 0 || strcmp(action, "-h") == 0;
-    int skip = revoke && argc > 1 && argv[1][0] != '-' ? 2 : 1;
+    const char *id = NULL;
 
-    if (known && options_parse(command->options, command->option_count, argc - skip, argv + skip, &settings,
-                               &wants_help, &err) != 0) {
+    if (known && options_parse(command->options, command->option_count, argc - 1, argv + 1, &settings,
+                               revoke ? &id : NULL, &wants_help, &err) != 0) {
         return command_failed(&err);
     }
     if (wants_help) {
@@ -333,14 +316,14 @@ static int run(const struct command *command, int argc, char **argv) {
     }
     if (!known) {
         err_set(&err, ERR_USAGE, "write \"bgppeerd token create\", \"token list\" or \"token revoke ID\"");
-    } else if (revoke && (skip != 2 || !token_id_is_valid(argv[1]))) {
+    } else if (revoke && (id == NULL || !token_id_is_valid(id))) {
         err_set(&err, ERR_USAGE,
                 "token revoke needs the id of a token: %d hex digits, as \"bgppeerd token list\" shows them",
                 TOKEN_ID_LENGTH);
-    } else if (random_start(&err) == 0 && codec_start(&err) == 0 &&
-               run_action(action, revoke ? argv[1] : NULL, &settings, &err) == 0) {
+    } else if (harden_process(&err) == 0 && random_start(&err) == 0 && codec_start(&err) == 0 &&
+               run_action(action, id, &settings, &err) == 0) {
         if (revoke) {
-            fprintf(stderr, "bgppeerd: revoked token %s\n", argv[1]);
+            fprintf(stderr, "bgppeerd: revoked token %s\n", id);
         }
         return CLI_OK;
     }

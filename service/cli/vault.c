@@ -498,7 +498,7 @@ static int run(const struct command *command, int argc, char **argv) {
     int rc;
 
     if (action != ACTION_COUNT && options_parse(command->options, command->option_count, argc - 1, argv + 1,
-                                                &settings, &wants_help, &err) != 0) {
+                                                &settings, NULL, &wants_help, &err) != 0) {
         return command_failed(&err);
     }
     if (wants_help) {

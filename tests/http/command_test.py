@@ -1,0 +1,140 @@
+"""The command line's rough edges: slips, operands, files that are closed or full, settings nobody has."""
+import os
+import subprocess
+import tempfile
+import unittest
+
+from process_test import run
+from service import PROGRAM, Service
+
+
+class SlipTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.data = os.path.join(self.folder.name, "data")
+
+    def refused(self, *arguments, status=2, **more):
+        done = run(*arguments, **more)
+        self.assertEqual((done.returncode, done.stdout), (status, ""), done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, "one sentence: " + done.stderr)
+        return done.stderr
+
+    def test_what_was_meant_is_suggested(self):
+        for arguments, words in ((("serve", "--lisen", "127.0.0.1:0"), "--lisen; did you mean --listen;"), (("serve", "--lisen=x"), "did you mean --listen;"),
+                                 (("serve", "-listen", "x"), "-listen; did you mean --listen;"), (("serve", "--datadir", "x"), "did you mean --data-dir;"),
+                                 (("token", "create", "--rol", "admin"), "did you mean --role;"), (("srve",), 'did you mean "serve"'),
+                                 (("help", "tokne"), 'did you mean "token"')):
+            self.assertIn(words, self.refused(*arguments))
+        for arguments in (("serve", "--nonsense"), ("frobnicate",), ("serve", "-x")):
+            self.assertNotIn("did you mean", self.refused(*arguments))
+
+    def test_an_option_is_no_value(self):
+        words = self.refused("serve", "--data-dir", "--no-auth")
+        self.assertIn("--data-dir needs a value", words)
+        self.assertIn("--data-dir=--no-auth", words)
+        self.assertFalse(os.path.exists("--no-auth"))
+        # What only looks like one is taken.
+        self.assertIn("/nowhere", self.refused("token", "create", "--role", "viewer", "--description", "--x", "--data-dir", "/nowhere", status=1))
+
+    def test_version_and_too_much(self):
+        self.assertEqual(run("serve", "--version").stdout, run("version").stdout)
+        for arguments in (("version", "x"), ("--version", "x"), ("help", "serve", "x")):
+            self.assertIn('"x" is one too many', self.refused(*arguments))
+
+    def test_a_mistyped_directory_stays_missing(self):
+        """… whatever is to be done with it: a token made there would open nothing."""
+        for arguments in (("token", "list"), ("token", "create", "--role", "admin"), ("token", "revoke", "0123456789abcdef"), ("vault", "status"),
+                          ("backup", os.path.join(self.folder.name, "b"))):
+            words = self.refused(*arguments, "--data-dir", self.data, status=1)
+            self.assertIn(f"no database in {self.data}", words)
+            self.assertFalse(os.path.exists(self.data), arguments)
+
+    def test_data_directories_that_are_none(self):
+        file = os.path.join(self.folder.name, "file")
+        with open(file, "w", encoding="ascii"):
+            pass
+        for path, words in ((file, "is not a directory"), (file + "/below", "Not a directory"), ("", "--data-dir")):
+            done = run("serve", "--no-auth", "--listen", "127.0.0.1:0", "--data-dir", path)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(words, done.stderr)
+
+
+class OperandTest(unittest.TestCase):
+    """A file or an id may stand before or behind the options."""
+
+    def test_backup_and_revoke(self):
+        with Service(auth=True) as service:
+            first, second = (os.path.join(service.folder, name) for name in ("first", "second"))
+            for arguments in (("backup", first, "--data-dir", service.data), ("backup", "--data-dir", service.data, second)):
+                done = run(*arguments)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue(os.path.exists(first) and os.path.exists(second))
+            done = run("backup", first, "--data-dir", service.data, second)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(f'"{second}" is one too many', done.stderr)
+            for order in (lambda identity, options: (identity, *options), lambda identity, options: (*options, identity)):
+                token = run("token", "create", "--role", "viewer", "--data-dir", service.data).stdout
+                done = run("token", "revoke", *order(token[4:20], ("--data-dir", service.data)))
+                self.assertEqual(done.returncode, 0, done.stderr)
+        for arguments in (("backup",), ("backup", ""), ("restore", "--data-dir", "x"), ("token", "list", "x"), ("token", "revoke", "--data-dir", "x"),
+                          ("backup", "-"), ("backup", "--")):
+            done = run(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)
+
+    def test_a_service_that_does_not_say_where_it_listens(self):
+        with Service(auth=True) as service:
+            os.remove(os.path.join(service.data, "listen"))
+            for arguments in (("token", "list"), ("vault", "status"), ("backup", os.path.join(service.folder, "b"))):
+                done = run(*arguments, "--data-dir", service.data)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("may be starting", done.stderr)
+
+
+class OutputTest(unittest.TestCase):
+    def test_output_that_is_lost_is_a_failure(self):
+        commands = [("help",), ("version",), ("help", "serve"), ("token", "--help")]
+        with Service(auth=True) as service, open("/dev/full", "w", encoding="ascii") as full:
+            commands += [("token", "list", "--data-dir", service.data), ("vault", "status", "--data-dir", service.data)]
+            for command in commands:
+                done = subprocess.run([PROGRAM, *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+                self.assertEqual(done.returncode, 1, command)
+                self.assertIn("standard output: No space left", done.stderr)
+        closed = subprocess.run(["sh", "-c", f"exec '{PROGRAM}' version >&-"], stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        self.assertEqual(closed.returncode, 1)
+        self.assertIn("standard output", closed.stderr)
+
+    def test_closed_files_are_not_replaced_by_ours(self):
+        """A log line written into whatever got number 2 would be seen by a client, or be in a file of the data directory."""
+        for closed in ("2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-", "0<&- 2>&-"):
+            with self.subTest(closed=closed), tempfile.TemporaryDirectory() as folder:
+                starter = os.path.join(folder, "starter")
+                with open(starter, "w", encoding="ascii") as file:
+                    file.write(f"#!/bin/sh\nexec '{PROGRAM}' \"$@\" {closed}\n")
+                os.chmod(starter, 0o700)
+                service = Service("--log-level", "debug", "--threads", "1")
+                self.addCleanup(service.close)
+                self.start(service, starter)
+                for _ in range(5):
+                    answer = service.request("GET", "/livez")
+                    self.assertEqual((answer.status, answer.body), (200, b"ok\n"))
+                pid = service.process.pid
+                self.assertEqual(service.stop(), 0)
+                for name in os.listdir(service.data):
+                    with open(os.path.join(service.data, name), "rb") as file:
+                        content = file.read()
+                    self.assertNotIn(b"event=", content, name)
+                    if name == "lock":
+                        self.assertEqual(content.strip(), str(pid).encode())
+
+    def start(self, service, program):
+        import service as module  # what Service starts is the module's
+        before, module.PROGRAM = module.PROGRAM, program
+        try:
+            service.start()
+        finally:
+            module.PROGRAM = before
+
+
+if __name__ == "__main__":
+    unittest.main()
