@@ -156,18 +156,22 @@ static int export_key(gnutls_x509_privkey_t key, gnutls_datum_t *ret) {
     return rc;
 }
 
+/* The key first: without a certificate it is used again, when a crash comes in between. */
 static int save_pair(const char *dir, const char *stem, gnutls_x509_crt_t cert, gnutls_x509_privkey_t key,
                      struct err *err) {
     gnutls_datum_t pem = {.data = NULL};
     char name[NAME_MAX];
-    int rc = export_key(key, &pem);
+    int rc;
 
-    if (rc < 0) {
-        return library("write a key", rc, err);
-    }
     snprintf(name, sizeof name, "%s.key", stem);
-    if (save(dir, name, &pem, false, err) != 0) {
-        return -1;
+    if (!exists(dir, name)) {
+        rc = export_key(key, &pem);
+        if (rc < 0) {
+            return library("write a key", rc, err);
+        }
+        if (save(dir, name, &pem, false, err) != 0) {
+            return -1;
+        }
     }
     rc = gnutls_x509_crt_export2(cert, GNUTLS_X509_FMT_PEM, &pem);
     if (rc < 0) {
@@ -187,12 +191,32 @@ static int load(const char *dir, const char *name, struct buf *text, gnutls_datu
 
 /* ---- certificates ---- */
 
-static int new_key(gnutls_x509_privkey_t *ret) {
+/* The key that is there already, else a new one. *ret is the caller's to free, also on failure. */
+static int make_key(const char *dir, const char *stem, gnutls_x509_privkey_t *ret, struct err *err) {
+    struct buf text = {.wipe = true};
+    gnutls_datum_t pem;
+    char name[NAME_MAX];
     int rc = gnutls_x509_privkey_init(ret);
 
-    return rc < 0 ? rc
-                  : gnutls_x509_privkey_generate(*ret, GNUTLS_PK_ECDSA,
-                                                 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+    if (rc < 0) {
+        return library("make a key", rc, err);
+    }
+    snprintf(name, sizeof name, "%s.key", stem);
+    if (!exists(dir, name)) {
+        rc = gnutls_x509_privkey_generate(*ret, GNUTLS_PK_ECDSA,
+                                          GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+        return rc < 0 ? library("make a key", rc, err) : 0;
+    }
+    rc = load(dir, name, &text, &pem, err);
+    if (rc == 0) {
+        rc = gnutls_x509_privkey_import(*ret, &pem, GNUTLS_X509_FMT_PEM);
+        rc = rc < 0 ? err_set(err, ERR_UNAVAILABLE,
+                              "%s/%s is there without a certificate, and cannot be used: %s; move it away",
+                              dir, name, gnutls_strerror(rc))
+                    : 0;
+    }
+    buf_done(&text);
+    return rc;
 }
 
 /* What all certificates have. A negative answer is GnuTLS's. */
@@ -267,8 +291,13 @@ static int make_leaf(struct maker *maker, const char *stem, const char *name, co
         fprintf(stderr, "bgppeerd: kept %s/%s\n", maker->dir, file);
         return 0;
     }
-    rc = new_key(&key);
-    if (rc >= 0 && (rc = gnutls_x509_crt_init(&cert)) >= 0 &&
+    if (make_key(maker->dir, stem, &key, err) != 0) {
+        if (key != NULL) {
+            gnutls_x509_privkey_deinit(key);
+        }
+        return -1;
+    }
+    if ((rc = gnutls_x509_crt_init(&cert)) >= 0 &&
         (rc = fill(cert, key, name, group, maker->now, maker->until)) >= 0 &&
         (rc = gnutls_x509_crt_set_basic_constraints(cert, 0, -1)) >= 0 &&
         (rc = gnutls_x509_crt_set_key_usage(cert, GNUTLS_KEY_DIGITAL_SIGNATURE)) >= 0 &&
@@ -281,16 +310,17 @@ static int make_leaf(struct maker *maker, const char *stem, const char *name, co
     if (cert != NULL) {
         gnutls_x509_crt_deinit(cert);
     }
-    if (key != NULL) {
-        gnutls_x509_privkey_deinit(key);
-    }
+    gnutls_x509_privkey_deinit(key);
     return rc;
 }
 
 static int make_ca(struct maker *maker, struct err *err) {
-    int rc = new_key(&maker->ca_key);
+    int rc;
 
-    if (rc >= 0 && (rc = gnutls_x509_crt_init(&maker->ca)) >= 0 &&
+    if (make_key(maker->dir, "ca", &maker->ca_key, err) != 0) {
+        return -1;
+    }
+    if ((rc = gnutls_x509_crt_init(&maker->ca)) >= 0 &&
         (rc = fill(maker->ca, maker->ca_key, "bgppeerd CA", NULL, maker->now,
                    maker->now + (time_t)CA_DAYS * DAY_SECONDS)) >= 0 &&
         (rc = gnutls_x509_crt_set_basic_constraints(maker->ca, 1, 0)) >= 0 &&
@@ -346,6 +376,23 @@ static int make_nodes(struct maker *maker, const struct option_list *nodes, stru
     return 0;
 }
 
+/* What outlives its CA is refused by everybody from then on, without a word about why. */
+static int limit_to_ca(struct maker *maker, struct err *err) {
+    time_t end = gnutls_x509_crt_get_expiration_time(maker->ca);
+
+    if (end <= maker->now) {
+        return err_set(
+            err, ERR_USAGE,
+            "the CA in %s has expired: move its certificates away, and the next call makes new ones "
+            "(ca.key may stay)",
+            maker->dir);
+    }
+    if (maker->until > end) {
+        maker->until = end;
+    }
+    return 0;
+}
+
 static int init(const struct tls_settings *settings, struct err *err) {
     struct maker maker = {.dir = settings->dir, .now = time(NULL)};
     int rc;
@@ -356,6 +403,9 @@ static int init(const struct tls_settings *settings, struct err *err) {
                        strerror(errno));
     }
     rc = exists(settings->dir, "ca.crt") ? load_ca(&maker, err) : make_ca(&maker, err);
+    if (rc == 0) {
+        rc = limit_to_ca(&maker, err);
+    }
     if (rc == 0) {
         rc = make_leaf(&maker, "server", settings->hosts.items[0], NULL, &settings->hosts, err);
     }
@@ -380,8 +430,8 @@ static int run(const struct command *command, int argc, char **argv) {
     bool known = argc > 0 && strcmp(argv[0], "init") == 0;
     bool wants_help = argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0);
 
-    if (known && options_parse(command->options, command->option_count, argc - 1, argv + 1, &settings,
-                               NULL, &wants_help, &err) != 0) {
+    if (known && options_parse(command->options, command->option_count, argc - 1, argv + 1, &settings, NULL,
+                               &wants_help, &err) != 0) {
         return command_failed(&err);
     }
     if (wants_help) {

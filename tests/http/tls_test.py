@@ -6,6 +6,7 @@ import signal
 import ssl
 import subprocess
 import tempfile
+import time
 import unittest
 import warnings
 
@@ -179,6 +180,50 @@ class TlsTest(unittest.TestCase):
                 self.assertEqual(der[68:74].hex(), "a14403420004")
                 # OpenSSL and the service take it as the certificate's.
                 ssl.create_default_context().load_cert_chain(f"{folder}/{name}.crt", f"{folder}/{name}.key")
+    def test_init_overwrites_no_key(self):
+        """Also not the CA's whose certificate was moved away: everything signed by it would be lost."""
+        folder = self.make_pki("keys")
+        keys = {}
+        for name in ("ca", "server", "admin"):
+            with open(f"{folder}/{name}.key", "rb") as file:
+                keys[name] = file.read()
+            if name != "admin":
+                os.rename(f"{folder}/{name}.crt", f"{folder}/{name}.old")
+        self.make_pki("keys", "--host", "other.example")
+        for name, before in keys.items():
+            with open(f"{folder}/{name}.key", "rb") as file:
+                self.assertEqual(file.read(), before, name)
+        # What was signed before is still good: ask a service that trusts the new certificate of the old key.
+        port = free_port()
+        service = Service("--listen", f"https://127.0.0.1:{port}", "--tls-cert", f"{folder}/server.crt", "--tls-key", f"{folder}/server.key",
+                          "--client-ca", f"{folder}/ca.crt", auth=True)
+        self.addCleanup(service.close)
+        service.start(scheme="http://")
+        context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
+        context.load_cert_chain(f"{folder}/admin.crt", f"{folder}/admin.key")
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
+        self.addCleanup(connection.close)
+        connection.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", "{}")
+        self.assertIn(b'"admin"', connection.getresponse().read())
+        with open(f"{folder}/node-broken.key", "w", encoding="ascii") as file:
+            file.write("no key")
+        done = subprocess.run([PROGRAM, "tls", "init", "--dir", folder, "--node", "broken"], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("node-broken.key", done.stderr)
+
+    def test_certificates_end_with_their_ca(self):
+        folder = os.path.join(self.folder.name, "old")
+        subprocess.run([PROGRAM, "tls", "init", "--dir", folder, "--days", "3650"], check=True, capture_output=True, timeout=60)
+
+        def end_of(name):
+            return ssl.cert_time_to_seconds(ssl._ssl._test_decode_cert(f"{folder}/{name}.crt")["notAfter"])
+
+        self.assertEqual(end_of("server"), end_of("ca"))
+        # Ten years less a second later the CA would be outlived by whatever is made now.
+        time.sleep(1.1)
+        os.remove(f"{folder}/server.crt")
+        subprocess.run([PROGRAM, "tls", "init", "--dir", folder, "--days", "3650"], check=True, capture_output=True, timeout=60)
+        self.assertEqual(end_of("server"), end_of("ca"))
 
     def test_files_that_do_not_fit(self):
         for cert, key, words in ((f"{self.pki}/server.crt", f"{self.other}/server.key", "belongs together"), (f"{self.pki}/server.key", f"{self.pki}/server.key", "--tls-cert"),
