@@ -79,6 +79,8 @@ void object_advise(const struct object *object, struct advice *advice);
 
 /* Name rules (Calico reference): false puts a sentence into why. */
 bool name_is_valid(const char *name, char *why, size_t why_len);
+/* The same for the name of a namespace, as in Kubernetes (an RFC 1123 label). */
+bool namespace_is_valid(const char *name, char *why, size_t why_len);
 /* Would Kubernetes accept it as well (lower-case RFC 1123 subdomain)? */
 bool name_is_portable(const char *name);
 

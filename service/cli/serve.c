@@ -24,12 +24,14 @@
 #include "codec.h"
 #include "datafile.h"
 #include "http.h"
+#include "model/object.h"
 #include "notify.h"
 #include "state.h"
 #include "store.h"
 #include "vault.h"
 
-#define STOP_SECONDS 5
+#define STOP_SECONDS             5
+#define FILES_BESIDE_CONNECTIONS 64 /* the database's, the threads', and a few to spare */
 
 struct serve_settings {
     struct option_list listen;
@@ -271,6 +273,29 @@ static void start_log(const struct serve_settings *settings) {
               strcmp(settings->log_format, "json") == 0 ? LOG_JSON : LOG_KEY_VALUE);
 }
 
+static int check_settings(const struct serve_settings *settings, struct err *err) {
+    const char *name = settings->secret_namespace;
+    char why[256];
+    if (!namespace_is_valid(name, why, sizeof(why))) {
+        return err_set(err, ERR_USAGE, "--secret-namespace \"%.100s\" is not the name of a namespace: %s",
+                       name, why);
+    }
+    return 0;
+}
+
+/* What starts all the same, and would be noticed only under load. */
+static void warn_about(const struct serve_settings *settings) {
+    struct rlimit files;
+    uint64_t wanted = settings->max_connections * settings->listen.count + FILES_BESIDE_CONNECTIONS;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < wanted) {
+        log_event(LOG_WARN, "open-files-limit", LOG_INT("limit", files.rlim_cur), LOG_INT("wanted", wanted),
+                  LOG_STR("text",
+                          "fewer connections can be open than --max-connections says; raise the limit of "
+                          "open files (LimitNOFILE, ulimit -n), or lower --max-connections"));
+    }
+    cli_warn_variables();
+}
+
 /* ---- the service ---- */
 
 struct service {
@@ -378,6 +403,7 @@ static int serve(const struct serve_settings *settings, const sigset_t *signals,
         stop_service(&service);
         return -1;
     }
+    warn_about(settings);
     announce(&service, started_ms);
     int signal_number = wait_for_stop(&service, signals);
     limit_stopping(signals);
@@ -403,13 +429,18 @@ static int run(const struct command *command, int argc, char **argv) {
         command_print_help(command);
         return CLI_OK;
     }
-    if (harden_process(&err) != 0 || block_signals(&signals, &err) != 0) {
+    if (check_settings(&settings, &err) != 0 || harden_process(&err) != 0 ||
+        block_signals(&signals, &err) != 0) {
         return command_failed(&err);
     }
     start_log(&settings);
     int result = serve(&settings, &signals, &err);
+    bool json = strcmp(settings.log_format, "json") == 0;
+    if (result != 0 && json) { /* whoever reads the log expects nothing else there */
+        log_event(LOG_ERROR, "failed", LOG_STR("error", err.text));
+    }
     log_stop();
-    return result == 0 ? CLI_OK : command_failed(&err);
+    return result == 0 ? CLI_OK : json ? command_status(&err) : command_failed(&err);
 }
 
 const struct command command_serve = {

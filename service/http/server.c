@@ -188,6 +188,24 @@ static int check_listener(const struct http_options *options, const char *text, 
     return 0;
 }
 
+/* Two of the same would fail as if another program had the port. */
+static int check_repeats(const struct http_options *options, struct err *err) {
+    struct http_listen_address addresses[HTTP_LISTEN_MAX];
+    for (size_t i = 0; i < options->listen_count; i++) {
+        if (http_address_parse(options->listen[i], &addresses[i], err) != 0) {
+            return -1;
+        }
+        for (size_t k = 0; k < i && addresses[i].port != 0; k++) {
+            if (addresses[k].port == addresses[i].port &&
+                ip_compare(&addresses[k].addr, &addresses[i].addr) == 0) {
+                return err_set(err, ERR_USAGE, "--listen %s names the same address as --listen %s",
+                               options->listen[i], options->listen[k]);
+            }
+        }
+    }
+    return 0;
+}
+
 int http_check(const struct http_options *options, struct err *err) {
     if (options->listen_count == 0 || options->listen_count > HTTP_LISTEN_MAX) {
         return err_set(err, ERR_USAGE, "between 1 and %d listen addresses can be served", HTTP_LISTEN_MAX);
@@ -197,6 +215,9 @@ int http_check(const struct http_options *options, struct err *err) {
     }
     if (options->client_ca != NULL && options->tls_cert == NULL) {
         return err_set(err, ERR_USAGE, "--client-ca is of no use without --tls-cert and --tls-key");
+    }
+    if (check_repeats(options, err) != 0) {
+        return -1;
     }
     for (size_t i = 0; i < options->listen_count; i++) {
         bool tls;

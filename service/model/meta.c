@@ -118,10 +118,23 @@ static void validate_name(const struct meta *meta, struct causes *causes) {
     }
 }
 
+bool namespace_is_valid(const char *name, char *why, size_t why_len) {
+    size_t len = strlen(name);
+    if (len <= NAMESPACE_LENGTH_MAX && is_label_text(name, len)) {
+        return true;
+    }
+    (void)snprintf(
+        why, why_len,
+        "must be lower-case letters, digits and '-', begin and end with a letter or digit, and have at "
+        "most %d bytes",
+        NAMESPACE_LENGTH_MAX);
+    return false;
+}
+
 static void validate_namespace(const struct object *object, struct causes *causes) {
     const char *name_space = object->meta.name_space;
     const struct kind_info *info = kind_info(object->kind);
-    char text[SHOWN_MAX];
+    char text[SHOWN_MAX], why[256];
     if (!info->namespaced) {
         if (is_given(name_space)) {
             causes_add(causes, CAUSE_FORBIDDEN, "metadata.namespace",
@@ -133,12 +146,9 @@ static void validate_namespace(const struct object *object, struct causes *cause
         causes_add(causes, CAUSE_REQUIRED, "metadata.namespace", "Required value");
         return;
     }
-    size_t len = strlen(name_space);
-    if (len > NAMESPACE_LENGTH_MAX || !is_label_text(name_space, len)) {
-        causes_add(causes, CAUSE_INVALID, "metadata.namespace",
-                   "Invalid value: \"%s\": must be lower-case letters, digits and '-', begin and end with a "
-                   "letter or digit, and have at most %d bytes",
-                   shown(name_space, text), NAMESPACE_LENGTH_MAX);
+    if (!namespace_is_valid(name_space, why, sizeof why)) {
+        causes_add(causes, CAUSE_INVALID, "metadata.namespace", "Invalid value: \"%s\": %s",
+                   shown(name_space, text), why);
     }
 }
 

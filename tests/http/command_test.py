@@ -1,5 +1,8 @@
 """The command line's rough edges: slips, operands, files that are closed or full, settings nobody has."""
+import json
 import os
+import re
+import resource
 import subprocess
 import tempfile
 import unittest
@@ -41,6 +44,17 @@ class SlipTest(unittest.TestCase):
         self.assertEqual(run("serve", "--version").stdout, run("version").stdout)
         for arguments in (("version", "x"), ("--version", "x"), ("help", "serve", "x")):
             self.assertIn('"x" is one too many', self.refused(*arguments))
+
+    def test_one_address_twice(self):
+        for pair in (("127.0.0.1:8080", "127.0.0.1:8080"), ("[::1]:8080", "http://[0::1]:8080"), ("127.0.0.1:8080", "127.0.0.1:08080")):
+            words = self.refused("serve", "--no-auth", "--data-dir", self.data, "--listen", pair[0], "--listen", pair[1])
+            self.assertIn(f"--listen {pair[1]} names the same address as --listen {pair[0]}", words)
+        self.assertFalse(os.path.exists(self.data), "nothing was touched")
+
+    def test_namespaces(self):
+        for name in ("Default", "a b", "-a", "a" * 64, "a/b", "a.b"):
+            self.assertIn("--secret-namespace", self.refused("serve", "--data-dir", self.data, "--secret-namespace", name))
+        self.assertFalse(os.path.exists(self.data), "nothing was touched")
 
     def test_a_mistyped_directory_stays_missing(self):
         """… whatever is to be done with it: a token made there would open nothing."""
@@ -134,6 +148,58 @@ class OutputTest(unittest.TestCase):
             service.start()
         finally:
             module.PROGRAM = before
+
+
+class LogTest(unittest.TestCase):
+    def log_of(self, *arguments, environment=None, limit=None):
+        """The log of a service that was started with these, and ended."""
+        with tempfile.TemporaryDirectory() as folder:
+            process = subprocess.Popen([PROGRAM, "serve", "--no-auth", "--listen", "127.0.0.1:0", "--data-dir", os.path.join(folder, "d"), *arguments],
+                                       stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}, preexec_fn=limit)
+            lines = []
+            try:
+                while not lines or "ready" not in lines[-1]:
+                    lines.append(process.stderr.readline())
+                    self.assertNotEqual(lines[-1], "", lines)
+            finally:
+                process.terminate()
+                lines.append(process.communicate(timeout=60)[1])
+            self.assertEqual(process.returncode, 0)
+            return "".join(lines)
+
+    def test_variables_that_nobody_has(self):
+        log = self.log_of(environment={"BGPPEERD_LISTN": "secret-value", "BGPPEERD_QQQQ": "x", "BGPPEERD_ROLE": "viewer", "BGPPEERD_DAYS": "3",
+                                       "BGPPEERD_LOG_LEVEL": "info"})
+        warned = re.findall(r"level=warn event=unknown-variable name=(\S+) text=\"([^\"]*)\"", log)
+        self.assertEqual(sorted(warned), [("BGPPEERD_LISTN", "no setting has this variable; is it meant for --listen?"),
+                                          ("BGPPEERD_QQQQ", "no setting has this variable")])
+        self.assertNotIn("secret-value", log)
+
+    def test_too_few_open_files(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))
+
+        self.assertRegex(self.log_of(limit=limit), "level=warn event=open-files-limit limit=500 wanted=16448 ")
+        self.assertNotIn("open-files-limit", self.log_of("--max-connections", "400", limit=limit))
+
+    def test_a_failure_is_a_line_of_the_log_format(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, 'odd "name"\n\u2028\x7f\udcff')
+            with open(file, "w", encoding="ascii"):
+                pass
+            for log_format in ("json", "text"):
+                done = subprocess.run([PROGRAM, "serve", "--no-auth", "--listen", "127.0.0.1:0", "--data-dir", file, "--log-format", log_format],
+                                      capture_output=True, timeout=60, check=False)
+                self.assertEqual(done.returncode, 1)
+                last = done.stderr.splitlines()[-1]
+                if log_format == "json":
+                    event = json.loads(last)
+                    self.assertEqual((event["level"], event["event"]), ("error", "failed"))
+                    self.assertIn('odd "name"\n', event["error"])
+                    for line in done.stderr.splitlines():
+                        json.loads(line)
+                else:
+                    self.assertIn(b"bgppeerd: ", done.stderr)
 
 
 if __name__ == "__main__":
