@@ -30,6 +30,7 @@ void memory_done(struct memory_database *database) {
     free(database->changes);
     free(database->sealed);
     free(database->settings);
+    free(database->audit);
     arena_done(&database->arena);
     pthread_mutex_destroy(&database->watch_lock);
     pthread_mutex_destroy(&database->gate);
@@ -173,6 +174,13 @@ static void write_setting(struct memory_database *database, const struct store_s
     };
 }
 
+static void write_audit(struct memory_database *database, const struct store_audit *audit) {
+    struct store_audit *copy =
+        make_room((void **)&database->audit, &database->audit_count, sizeof(*audit), database->audit_count);
+    *copy = *audit;
+    copy->entry = copy_bytes(database, audit->entry, audit->entry_len);
+}
+
 static void tell_others(struct memory_store *committer) {
     struct memory_database *database = committer->database;
     pthread_mutex_lock(&database->watch_lock);
@@ -207,6 +215,9 @@ static int memory_commit(struct store *store, const struct store_batch *batch, s
     for (size_t i = 0; failed == 0 && i < batch->setting_count; i++) {
         write_setting(database, &batch->settings[i]);
     }
+    for (size_t i = 0; failed == 0 && i < batch->audit_count; i++) {
+        write_audit(database, &batch->audit[i]);
+    }
     if (failed == 0 && batch->change_count > database->largest) {
         database->largest = batch->change_count;
     }
@@ -226,6 +237,18 @@ static int memory_compact(struct store *store, uint64_t keep, uint64_t *ret_comp
         take_out(database->changes, &database->change_count, sizeof(*database->changes), 0);
     }
     *ret_compacted = database->compacted;
+    pthread_mutex_unlock(&database->lock);
+    return 0;
+}
+
+static int memory_trim_audit(struct store *store, uint64_t upto, bool *ret_more, struct err *err) {
+    struct memory_database *database = database_of(store);
+    (void)err;
+    pthread_mutex_lock(&database->lock);
+    while (database->audit_count > 0 && database->audit[0].sequence <= upto) {
+        take_out(database->audit, &database->audit_count, sizeof(*database->audit), 0);
+    }
+    *ret_more = false;
     pthread_mutex_unlock(&database->lock);
     return 0;
 }
@@ -280,6 +303,29 @@ static int memory_read_changes(struct store *store, uint64_t after, size_t limit
     return failed;
 }
 
+static int memory_read_audit(struct store *store, uint64_t keep,
+                             int (*row)(void *arg, const struct store_audit *audit, struct err *err),
+                             void *arg, uint64_t *ret_newest, struct err *err) {
+    struct memory_database *database = database_of(store);
+    int failed = 0;
+    pthread_mutex_lock(&database->lock);
+    size_t count = database->audit_count;
+    uint64_t newest = count > 0 ? database->audit[count - 1].sequence : 0;
+    for (size_t i = 0; failed == 0 && i < count; i++) {
+        if (database->audit[i].sequence + keep > newest) {
+            failed = row(arg, &database->audit[i], err);
+        }
+    }
+    *ret_newest = newest;
+    pthread_mutex_unlock(&database->lock);
+    return failed;
+}
+
+static void memory_sizes(struct store *store, struct store_figures *ret) {
+    (void)store;
+    (void)ret; /* there are no files */
+}
+
 /* ---- life ---- */
 
 static void memory_watch(struct store *store, void (*changed)(void *arg), void *arg) {
@@ -311,6 +357,9 @@ struct store *memory_open(struct memory_database *database) {
         .read_changes = memory_read_changes,
         .watch = memory_watch,
         .compact = memory_compact,
+        .read_audit = memory_read_audit,
+        .trim_audit = memory_trim_audit,
+        .sizes = memory_sizes,
     };
     struct memory_store *handle = calloc(1, sizeof(*handle));
     size_t free_place = 0;

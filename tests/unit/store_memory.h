@@ -35,6 +35,8 @@ struct memory_database {
     size_t sealed_count;
     struct store_setting *settings; /* by name */
     size_t setting_count;
+    struct store_audit *audit; /* in order of arrival */
+    size_t audit_count;
     uint64_t revision;
     uint64_t compacted;
     enum err_code failure; /* what commits fail with; ERR_NONE: they do not */
