@@ -98,7 +98,7 @@ static enum MHD_Result refuse_headers(struct request *request) {
  * The headers are in. A failure that is known now is answered now only where the body would not be
  * sent at all (Expect: 100-continue) or is too large to read; otherwise after the body.
  */
-static enum MHD_Result begin(struct request *request, const char *method) {
+static enum MHD_Result begin(struct request *request, const char *method, const char *version) {
     struct err err; /* 1.3 KB: not worth zeroing for a poll */
     err_clear(&err);
     request->phase = REQUEST_BODY;
@@ -110,7 +110,7 @@ static enum MHD_Result begin(struct request *request, const char *method) {
         return refuse_headers(request);
     }
     struct err unclear;
-    if (headers_check_framing(&request->headers, &unclear) != 0) {
+    if (headers_check_framing(&request->headers, version, &unclear) != 0) {
         request->cut_short = true;
         return answer_failure(request, &unclear);
     }
@@ -181,13 +181,12 @@ enum MHD_Result dispatch_request(void *cls, struct MHD_Connection *connection, c
     (void)cls;
     (void)connection;
     (void)url;
-    (void)version;
     struct request *request = *context;
     if (request == NULL) {
         return MHD_NO;
     }
     if (request->phase == REQUEST_NEW) {
-        return begin(request, method);
+        return begin(request, method, version);
     }
     if (*upload_data_size > 0) {
         size_t len = *upload_data_size;

@@ -35,6 +35,20 @@ static enum header find(const char *name, size_t len) {
     return header;
 }
 
+/* RFC 3986, section 3.2.2: uri-host and port, apart from percent-encoding. */
+static bool could_be_host(const char *value, size_t len) {
+    static const bool FIT[256] = {
+        ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['.'] = true,
+        ['_'] = true,         ['~'] = true,         ['!'] = true,         ['$'] = true, ['&' ... '*'] = true,
+        ['+'] = true,         [','] = true,         [';'] = true,         ['='] = true, ['%'] = true,
+        [':'] = true,         ['['] = true,         [']'] = true};
+    size_t i = 0;
+    while (i < len && FIT[(unsigned char)value[i]]) {
+        i++;
+    }
+    return i == len;
+}
+
 static enum MHD_Result look_at(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                const char *value, size_t value_len) {
     struct headers *headers = cls;
@@ -47,6 +61,7 @@ static enum MHD_Result look_at(void *cls, enum MHD_ValueKind kind, const char *n
         return MHD_YES;
     case HEADER_HOST:
         headers->hosts++;
+        headers->host_possible = value == NULL || could_be_host(value, value_len);
         break;
     case HEADER_CONTENT_LENGTH:
         headers->lengths++;
@@ -70,12 +85,28 @@ void headers_read(struct MHD_Connection *connection, struct headers *ret) {
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, look_at, ret);
 }
 
-int headers_check_framing(const struct headers *headers, struct err *err) {
+static int check_host(const struct headers *headers, const char *version, struct err *err) {
+    if (headers->hosts > 1) {
+        return err_set(err, ERR_BAD_REQUEST, "the request has %u Host headers; send one", headers->hosts);
+    }
+    if (headers->hosts == 1 && !headers->host_possible) {
+        return err_set(err, ERR_BAD_REQUEST,
+                       "the Host header is no host; send a name or an address, and the port if it is not the "
+                       "usual one");
+    }
+    if (headers->hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0) {
+        return err_set(err, ERR_BAD_REQUEST, "the request has no Host header, which %.20s asks for; send one",
+                       version);
+    }
+    return 0;
+}
+
+int headers_check_framing(const struct headers *headers, const char *version, struct err *err) {
     if (headers->blank) {
         return err_set(err, ERR_BAD_REQUEST, "a header has an empty name or a blank in it");
     }
-    if (headers->hosts > 1) {
-        return err_set(err, ERR_BAD_REQUEST, "the request has %u Host headers; send one", headers->hosts);
+    if (check_host(headers, version, err) != 0) {
+        return -1;
     }
     if (headers->lengths + headers->codings > 1) {
         return err_set(err, ERR_BAD_REQUEST,

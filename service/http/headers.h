@@ -26,6 +26,7 @@ enum header {
 struct headers {
     const char *values[HEADER_COUNT]; /* the first of each name; NULL = none */
     unsigned hosts;
+    bool host_possible; /* the last Host could be one */
     unsigned lengths;
     unsigned codings;
     bool coding_known; /* the last Transfer-Encoding is chunked */
@@ -38,9 +39,10 @@ void headers_read(struct MHD_Connection *connection, struct headers *ret);
 /*
  * Refuses (ERR_BAD_REQUEST) what a proxy in front of us might understand otherwise than libmicrohttpd does,
  * and so take a part of the body for the next request, or send it to another host (RFC 9112,
- * sections 3.2, 5.1 and 6.3): repeated lengths and hosts, both a length and chunks, other transfer codings,
- * blanks in a header's name.
+ * sections 3.2, 5.1 and 6.3): repeated lengths and hosts, no host or none that could be one, both a length
+ * and chunks, other transfer codings, blanks in a header's name. `version` is the request line's, such as
+ * "HTTP/1.1"; only HTTP/1.0 does without a host.
  */
-int headers_check_framing(const struct headers *headers, struct err *err) MUST_CHECK;
+int headers_check_framing(const struct headers *headers, const char *version, struct err *err) MUST_CHECK;
 
 #endif

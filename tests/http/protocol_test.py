@@ -215,7 +215,23 @@ class MessagesTest(ServiceTest):
     def test_http_1_0(self):
         with Wire(self.service) as wire:
             wire.send("GET /livez HTTP/1.0\r\n\r\n")
-            self.assertTrue(wire.read_all().endswith(b"ok\n"))
+            answer = wire.read_all()
+            self.assertTrue(answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"ok\n"), answer)
+
+    def test_the_host(self):
+        """RFC 9112, section 3.2: one, that could be one; and HTTP/1.0 had none."""
+        for host in ("x", "x:80", "127.0.0.1:8080", "[::1]:8443", "a_b.example.org", "%41", ""):
+            with Wire(self.service) as wire:
+                wire.send(f"GET /livez HTTP/1.1\r\nHost: {host}\r\n\r\n")
+                self.assertEqual(wire.read_answer()[0], 200, host)
+        for headers in ("", "X-Host: x\r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@h\r\n", "Host: a\x01\r\n", "Host: \u00e9\r\n", "Host: x\r\nhost: x\r\n"):
+            for method in ("GET", "POST"):
+                with Wire(self.service) as wire:
+                    wire.send(f"{method} {PEERS} HTTP/1.1\r\n{headers}\r\n")
+                    status, _, body = wire.read_answer()
+                    self.assertEqual((status, json.loads(body)["reason"]), (400, "BadRequest"), headers)
+                    self.assertIn("Host", json.loads(body)["message"])
+                    self.assertEqual(wire.read_all(), b"", "the connection is closed: what follows may be meant for another host")
 
     def test_a_client_that_goes_away_in_the_middle(self):
         for data in (f"GET {PEERS}", f"POST {PEERS} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{", f"GET {PEERS} HTTP/1.1\r\nHost: x\r\n\r\n"):
