@@ -188,6 +188,11 @@ enum MHD_Result dispatch_request(void *cls, struct MHD_Connection *connection, c
     if (request->phase == REQUEST_NEW) {
         return begin(request, method, version);
     }
+    if (upload_data != NULL && *upload_data_size == 0) {
+        /* After an Expect: 100-continue without a body, libmicrohttpd offers none of the next request's
+         * bytes as a piece of this one. It takes no answer now; the call that does has no data at all. */
+        return MHD_YES;
+    }
     if (*upload_data_size > 0) {
         size_t len = *upload_data_size;
         *upload_data_size = 0;

@@ -233,6 +233,21 @@ class MessagesTest(ServiceTest):
                     self.assertIn("Host", json.loads(body)["message"])
                     self.assertEqual(wire.read_all(), b"", "the connection is closed: what follows may be meant for another host")
 
+    def test_expect_without_a_body(self):
+        """It is told to go on, and answered; also with the next request right behind, which libmicrohttpd takes for the body."""
+        body = json.dumps({"metadata": {"name": "expected"}, "spec": {"peerIP": "192.0.2.1", "asNumber": 1}})
+        after = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+        for number, (method, path, headers, status) in enumerate((
+                ("GET", "/livez", "", 200), ("GET", PEERS, "Content-Length: 0\r\n", 200), ("GET", "/nowhere", "", 404),
+                ("POST", PEERS, "", 400), ("POST", PEERS, "Content-Length: 0\r\n", 400), ("DELETE", f"{PEERS}?labelSelector=no%3Done", "", 200))):
+            request = f"{method} {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{headers}\r\n"
+            for behind in ("", after, f"POST {PEERS}?dryRun=All HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}{after}", "G"):
+                with self.subTest(number=number, behind=behind), Wire(self.service) as wire:
+                    wire.send(request + behind)
+                    answers = [wire.read_answer()[0] for _ in range(2 + behind.count("HTTP/1.1"))]
+                    self.assertEqual(answers, [100, status, *[201, 200][-behind.count("HTTP/1.1") or 2:]])
+        self.assertNotIn("level=error", self.service.log())
+
     def test_a_client_that_goes_away_in_the_middle(self):
         for data in (f"GET {PEERS}", f"POST {PEERS} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{", f"GET {PEERS} HTTP/1.1\r\nHost: x\r\n\r\n"):
             for _ in range(50):
