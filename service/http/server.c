@@ -323,10 +323,15 @@ static void drain(struct http *http) {
     while (http_active_requests(http) > 0 && clock_monotonic_ms() < deadline) {
         pause_briefly();
     }
+    unsigned left = active_requests(http);
     unsigned stuck = atomic_load(&http->suspended);
-    if (stuck > 0 && clock_monotonic_ms() >= deadline) {
+    if (left > 0 && stuck > 0) {
         log_event(LOG_WARN, "stop-waits", LOG_INT("requests", stuck),
                   LOG_STR("text", "writes are still not done; the disk may not answer"));
+    } else if (left > 0) {
+        log_event(LOG_WARN, "stop-cuts", LOG_INT("requests", left),
+                  LOG_STR("text", "their clients have not taken all of the answer, or not sent all of the "
+                                  "request"));
     }
     while (atomic_load(&http->suspended) > 0) {
         pause_briefly();

@@ -1,5 +1,9 @@
 """Bytes that no client should send, made up at random: every complete request is answered with a status that makes sense, or
-the connection is closed; nothing crashes, hangs or is stored. The seed is printed; SEED repeats a run."""
+the connection is closed; nothing crashes, hangs or is stored. Some seeds are always the same, one is fresh and printed. A failing case
+names its SEED and NUMBER; both in the environment run that case alone (SEED alone: that seed's cases).
+
+tests/run: timeout 240
+"""
 import os
 import random
 import re
@@ -8,7 +12,9 @@ import unittest
 
 from wire import GROUP, ServiceTest, Wire
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS") or 8)
+SEEDS = ("1", "22", "186871724")  # in the last, requests came right behind an Expect: 100-continue that has no body
+CASES = 60  # of a seed
+SECONDS = 90  # a machine so slow that this is over runs fewer cases
 OURS = "/apis/bgppeerd.io/v1"
 PATHS = ("/", "/livez", "/version", "/api", "/apis", "/openapi.json", "/metrics", f"{GROUP}/bgppeers", f"{GROUP}/bgppeers/h", f"{GROUP}/nodes/h",
          f"{GROUP}/nodes/h/peerings", f"{GROUP}/bgpfilters", f"{GROUP}/bgpconfigurations/default", "/api/v1/namespaces/default/secrets",
@@ -33,6 +39,8 @@ HEADERS = ("Host: x", "Host: y", "Host:", "Host: a b", "Connection: close", "Con
            "Expect: 100-continue", "Expect: 200-ok", "Range: bytes=0-1", "Cookie: a=b; c", "X-Request-Id: \u00e9", "X-Request-Id: " + "a" * 100, "Authorization: Bearer",
            "Authorization: Basic \x01", "X\x00Y: z", "X: \x00", "No-Colon", ": empty", " folded: x", "X: a\r\n b", "Transfer-Encoding: gzip", "Transfer-Encoding: identity",
            "Impersonate-User: admin", "X-HTTP-Method-Override: DELETE") + tuple(f"X-{i}: y" for i in range(4))
+
+STATUSES = (100, 200, 201, 202, 304, 400, 404, 405, 406, 409, 410, 411, 412, 413, 414, 415, 417, 422, 431, 501, 503, 504, 505)
 
 
 class HostileTest(ServiceTest):
@@ -72,32 +80,34 @@ class HostileTest(ServiceTest):
         return bytes(data)
 
     def test_random_requests(self):
-        seed = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**9))
-        print(f"SEED={seed}", flush=True)
+        seeds = (os.environ["SEED"],) if os.environ.get("SEED") else (*SEEDS, str(random.SystemRandom().randrange(10**9)))
+        numbers = (int(os.environ["NUMBER"]),) if os.environ.get("NUMBER") else range(CASES)
+        print(f"SEED={seeds[-1]}", flush=True)
         end = time.monotonic() + SECONDS
-        number = 0
-        while time.monotonic() < end:
-            choose = random.Random(f"{seed}-{number}")
-            data = b"".join(self.make(choose) for _ in range(choose.choice((1, 1, 1, 2, 5))))
-            with self.subTest(number=number, data=data[:500]):
-                self.check(data)
-            number += 1
-        self.assertGreater(number, 100)
+        for number in numbers:
+            for seed in seeds:
+                if number == numbers[0] or time.monotonic() < end:
+                    self.check_case(seed, number)
         self.assertEqual(self.request("GET", "/livez").status, 200)
-        for line in self.service.log().splitlines():
-            if "event=no-answer" not in line:  # libmicrohttpd takes none in some states, such as after an Expect without a body
-                self.assertNotIn("level=error", line)
+
+    def check_case(self, seed, number):
+        choose = random.Random(f"{seed}-{number}")
+        data = b"".join(self.make(choose) for _ in range(choose.choice((1, 1, 1, 2, 5))))
+        with self.subTest(SEED=seed, NUMBER=number, data=data[:2000]):
+            logged = len(self.service.log())
+            self.check(data)
+            self.assertNotIn("level=error", self.service.log()[logged:])
 
     def check(self, data):
         """Send it and take what comes. Where no answer comes, the service waits for more, as far as it can tell."""
-        with Wire(self.service, seconds=5) as wire:
+        with Wire(self.service, seconds=60) as wire:
             try:
                 wire.send(data)
-                answers = wire.read_all(0.03)
             except ConnectionError:
                 return
+            answers = wire.read_all(0.03)
         for status in re.findall(rb"(?:^|\r\n|\})HTTP/1\.[01] (\d{3}) ", answers):
-            self.assertIn(int(status), (100, 200, 201, 202, 304, 400, 404, 405, 406, 409, 410, 411, 412, 413, 414, 415, 417, 422, 431, 501, 503, 504, 505), answers[:300])
+            self.assertIn(int(status), STATUSES, answers[:300])
 
     def test_every_trick_by_itself(self):
         for header in HEADERS:
@@ -113,6 +123,7 @@ class HostileTest(ServiceTest):
                 path = PATHS[(5 * step + number) % len(PATHS)]
                 self.check(f"GET {path}{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         self.assertEqual(self.request("GET", "/livez").status, 200)
+        self.assertNotIn("level=error", self.service.log())
 
     def test_a_body_cannot_become_a_request(self):
         """Where a proxy in front might see another end of the body than we do, the request is refused."""
@@ -124,9 +135,9 @@ class HostileTest(ServiceTest):
                         "Transfer-Encoding: xchunked", "Transfer-Encoding: chunked, chunked", "Content-Length : {n}", "Content-Length\t: {n}",
                         "Transfer-Encoding : chunked", "Content-Length:\t0, {n}", "Content-Length: +{n}", "Host: y"):
             for method, path in (("GET", "/livez"), ("POST", f"{GROUP}/bgppeers")):
-                with self.subTest(framing=framing, method=method), Wire(self.service, seconds=5) as wire:
+                with self.subTest(framing=framing, method=method), Wire(self.service) as wire:
                     wire.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{framing.format(n=len(inner))}\r\n\r\n{inner}")
-                    answers = wire.read_all(0.3)
+                    answers = wire.read_all()  # it closes
                     self.assertEqual(re.findall(rb"HTTP/1\.[01] (\d{3})", answers)[:1], [b"400"], answers[:300])
                     self.assertEqual(self.request("GET", f"{GROUP}/bgppeers/smuggled").status, 200)
 
@@ -136,11 +147,10 @@ class HostileTest(ServiceTest):
             self.check(f"GET /livez?{'a=b&' * 200} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         for _ in range(40):  # its threads take such connections away when they have something to do
             self.assertEqual(self.request("GET", "/livez").status, 200)
-        started = time.monotonic()
+        logged = len(self.service.log())
         self.assertEqual(self.service.stop(), 0)
-        stopped = time.monotonic() - started
+        self.assertNotIn("event=stop-cuts", self.service.log()[logged:], "no request is thought to be under way")
         self.service.start()
-        self.assertLess(stopped, 2.5, "no request is thought to be under way")
 
 
 if __name__ == "__main__":
