@@ -14,7 +14,7 @@ import sys
 import time
 import unittest
 
-from service import Service
+from service import INSTRUMENTED, Service
 
 GROUP = "/apis/projectcalico.org/v3"
 SLOW_CLIENTS = 2000
@@ -27,7 +27,6 @@ NEW_CONNECTION_EACH = 10  # of so many polls one comes on a connection of its ow
 NOISE_SECONDS = 0.005  # what two processors may be late with everything else that runs
 MEMORY_SLACK = 8 << 20  # what the allocator may keep; the slow clients' connections take several times that
 ATTEMPTS = 2
-INSTRUMENTED = os.path.basename(os.environ.get("BUILD", "")) in ("sanitize", "tsan")
 
 
 # ---- the slow clients, in a process of their own ----

@@ -13,7 +13,7 @@ import threading
 import time
 import unittest
 
-from service import PROGRAM, Service
+from service import INSTRUMENTED, Service
 from wire import GROUP, Wire
 
 OURS = "/apis/bgppeerd.io/v1"
@@ -22,9 +22,6 @@ NODES = f"{GROUP}/nodes"
 SECRET = "/api/v1/namespaces/default/secrets/bgp"
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 8)
 FLEET = 6
-with open(PROGRAM, "rb") as program:
-    CODE = program.read()
-INSTRUMENTED = any(mark in CODE for mark in (b"__asan_init", b"__tsan_init"))
 
 
 def node(i, rack="a"):

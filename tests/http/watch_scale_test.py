@@ -5,8 +5,6 @@ tests/run: timeout 200
 """
 import http.client
 import json
-import os
-import re
 import resource
 import select
 import socket
@@ -14,7 +12,7 @@ import threading
 import time
 import unittest
 
-from service import Service
+from service import INSTRUMENTED, Service
 from wire import GROUP
 
 PEERS = f"{GROUP}/bgppeers"
@@ -22,12 +20,6 @@ WATCHES = 1000
 CHANGES = 1000
 KIB_EACH = 20
 SECONDS = 120
-INSTRUMENTED = os.path.basename(os.environ.get("BUILD", "")) in ("sanitize", "tsan")
-
-
-def resident_kib(process):
-    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
-        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
 
 class Reader:
@@ -91,7 +83,7 @@ class ManyTest(unittest.TestCase):
         connection.close()
 
     def test_each_sees_all_in_order(self):
-        before = resident_kib(self.service.process)
+        before = self.service.resident_kib()
         readers = {}
         events = select.epoll()
         for _ in range(WATCHES):
@@ -113,7 +105,7 @@ class ManyTest(unittest.TestCase):
             writer.join()
         self.assertEqual(len(waiting), 0, "watches have not seen everything")
         if not INSTRUMENTED:
-            self.assertLess((resident_kib(self.service.process) - before) / WATCHES, KIB_EACH)
+            self.assertLess((self.service.resident_kib() - before) / WATCHES, KIB_EACH)
 
 
 if __name__ == "__main__":
