@@ -27,6 +27,9 @@ struct http_listen_address {
 int http_address_parse(const char *text, struct http_listen_address *ret, struct err *err) MUST_CHECK;
 bool http_address_is_loopback(const struct http_listen_address *address);
 
+/* Beyond, libmicrohttpd's idle time-out (30 s) would cut the connection first. */
+#define HTTP_STALL_SECONDS_MAX 25
+
 struct http_options {
     const char *const *listen; /* as http_address_parse takes them */
     size_t listen_count;       /* 1–HTTP_LISTEN_MAX */
@@ -45,6 +48,7 @@ struct http_options {
     unsigned header_seconds; /* for a request's headers, from the connection's opening or its last
                               * answer; 0 = default 40 */
     unsigned answer_seconds; /* for taking an answer that is no stream; 0 = default 300 */
+    unsigned stall_seconds;  /* for taking a piece of a watch, 1–HTTP_STALL_SECONDS_MAX; 0 = default 20 */
 };
 
 struct http;

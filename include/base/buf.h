@@ -30,6 +30,8 @@ void buf_init(struct buf *buf);
 void buf_done(struct buf *buf);
 /* Forget the content, keep the memory (wiped when `wipe`). */
 void buf_clear(struct buf *buf);
+/* Forget what is behind the first `len` bytes; there are at least as many. */
+void buf_truncate(struct buf *buf, size_t len);
 /* Hand the malloc'ed content to the caller (free() it); the buffer is empty afterwards. */
 char *buf_steal(struct buf *buf, size_t *ret_len);
 static inline bool buf_failed(const struct buf *buf) {

@@ -43,6 +43,17 @@ void buf_clear(struct buf *buf) {
     buf->failed = false;
 }
 
+void buf_truncate(struct buf *buf, size_t len) {
+    if (len >= buf->len) {
+        return;
+    }
+    if (buf->wipe) {
+        sodium_memzero(buf->data + len, buf->len - len);
+    }
+    buf->data[len] = '\0';
+    buf->len = len;
+}
+
 char *buf_steal(struct buf *buf, size_t *ret_len) {
     char *data = buf->data;
     if (ret_len != NULL) {

@@ -51,6 +51,7 @@ struct serve_settings {
     uint64_t keep_audit;
     uint64_t header_seconds;
     uint64_t answer_seconds;
+    uint64_t stall_seconds;
     const char *tls_cert;
     const char *tls_key;
     const char *client_ca;
@@ -194,7 +195,16 @@ static const struct option OPTIONS[] = {
      .min = 1,
      .max = 86400,
      .default_text = "300",
-     .help = "How long a client may take to read an answer; watches are without this limit"},
+     .help = "How long a client may take to read an answer, or the initial events of a watch"},
+    {.name = "stall-seconds",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(stall_seconds),
+     .min = 1,
+     .max = HTTP_STALL_SECONDS_MAX,
+     .default_text = "20",
+     .help =
+         "How long the reader of a watch may take nothing of what waits for it before the watch is ended"},
     {.name = "keep-audit",
      .value = "N",
      .type = OPTION_NUMBER,
@@ -348,6 +358,7 @@ static int start_service(const struct serve_settings *settings, struct service *
                                       .auth_failures = settings->max_auth_failures,
                                       .header_seconds = (unsigned)settings->header_seconds,
                                       .answer_seconds = (unsigned)settings->answer_seconds,
+                                      .stall_seconds = (unsigned)settings->stall_seconds,
                                       .no_auth = settings->no_auth,
                                       .insecure_http = settings->insecure_http,
                                       .tls_cert = settings->tls_cert,

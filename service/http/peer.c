@@ -6,6 +6,8 @@
 #include "peer.h"
 
 #include <malloc.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -14,8 +16,8 @@
 #include "listen.h"
 #include "tls.h"
 
-void peers_init(struct peers *peers, int64_t header_ms, int64_t answer_ms) {
-    *peers = (struct peers){.header_ms = header_ms, .answer_ms = answer_ms};
+void peers_init(struct peers *peers, int64_t header_ms, int64_t answer_ms, int64_t stall_ms) {
+    *peers = (struct peers){.header_ms = header_ms, .answer_ms = answer_ms, .stall_ms = stall_ms};
     pthread_mutex_init(&peers->lock, NULL);
 }
 
@@ -23,8 +25,34 @@ static void set_deadline(struct peer *peer, int64_t ms) {
     atomic_store_explicit(&peer->deadline_ms, ms == 0 ? 0 : clock_coarse_ms() + ms, memory_order_relaxed);
 }
 
+/* How much the socket holds unsent; 0 = what the kernel thinks best. On failure it stays as it was. */
+static void limit_ahead(const struct peer *peer, int bytes) {
+    (void)setsockopt(peer->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes));
+}
+
+void peer_streams(const struct peers *peers, struct peer *peer) {
+    if (peer == NULL) {
+        return;
+    }
+    if (!peer->streams) {
+        peer->streams = true;
+        limit_ahead(peer, PEER_STREAM_AHEAD);
+    }
+    atomic_store_explicit(&peer->taken_by_ms, clock_monotonic_ms() + peers->stall_ms, memory_order_relaxed);
+}
+
+bool peer_has_taken(struct peer *peer) {
+    return peer == NULL ||
+           atomic_exchange_explicit(&peer->taken_by_ms, 0, memory_order_relaxed) != PEER_STALLED;
+}
+
 void peer_awaits(const struct peers *peers, struct peer *peer) {
     if (peer != NULL) {
+        if (peer->streams) {
+            peer->streams = false;
+            atomic_store_explicit(&peer->taken_by_ms, 0, memory_order_relaxed);
+            limit_ahead(peer, 0);
+        }
         set_deadline(peer, peers->header_ms);
     }
 }
@@ -52,6 +80,19 @@ static bool crowd_has_gone(struct peers *peers, int64_t now_ms) {
     return true;
 }
 
+/* Its thread may be taking the next piece at this moment: then it is too late to call it stalled. */
+static void look_for_stall(struct peer *peer, int64_t now_ms) {
+    int64_t by_ms = atomic_load_explicit(&peer->taken_by_ms, memory_order_relaxed);
+
+    if (by_ms > 0 && by_ms <= now_ms &&
+        atomic_compare_exchange_strong_explicit(&peer->taken_by_ms, &by_ms, PEER_STALLED,
+                                                memory_order_relaxed, memory_order_relaxed)) {
+        limit_ahead(peer, 0);
+        log_event(LOG_INFO, "watch-stalled", LOG_STR("remote", peer->address),
+                  LOG_STR("text", "its reader took too long to take an event; it has to list again"));
+    }
+}
+
 void peers_sweep(struct peers *peers) {
     int64_t now_ms = clock_monotonic_ms();
     bool trim;
@@ -68,6 +109,7 @@ void peers_sweep(struct peers *peers) {
             log_event(LOG_INFO, "connection-cut", LOG_STR("remote", peer->address),
                       LOG_STR("text", "it took too long to send a request or to take an answer"));
         }
+        look_for_stall(peer, now_ms);
     }
     trim = crowd_has_gone(peers, now_ms);
     pthread_mutex_unlock(&peers->lock);

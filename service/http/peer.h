@@ -4,6 +4,11 @@
  *
  * The deadline is what idle time-outs do not see: a client that sends its headers, or takes its answer, byte
  * by byte for ever. All peers stand in one list, which a timer looks through.
+ *
+ * A stream (a watch) has no deadline, but what it sends has to be taken. When a socket takes nothing more,
+ * libmicrohttpd waits for HTTP_IDLE_SECONDS and closes it, in the middle of a chunk; and the kernel says that
+ * a socket takes more only when a third of its buffer is free, which are megabytes. So little is sent ahead
+ * of a stream's reader, and when it stalls, the rest of the buffer is opened for the stream's end.
  */
 #ifndef BGPPEERD_HTTP_PEER_H
 #define BGPPEERD_HTTP_PEER_H
@@ -23,6 +28,11 @@
  */
 #define PEERS_TRIM_COUNT 512
 #define PEERS_TRIM_MS    10000
+/* Bytes that a stream's socket holds and has not sent, before it takes no more. Less than the smallest buffer
+ * that Linux gives a connection: what is beyond is for the stream's end. */
+#define PEER_STREAM_AHEAD 16384
+
+#define PEER_STALLED (-1)
 
 enum peer_certificate { PEER_UNSEEN, PEER_NO_CERTIFICATE, PEER_GOOD, PEER_BAD };
 
@@ -39,6 +49,9 @@ struct peer {
     int fd;
     struct request *request;     /* the one under way, NULL = none; the connection's thread alone */
     _Atomic int64_t deadline_ms; /* monotonic: the connection is cut then; 0 = none */
+    bool streams;                /* the connection's thread alone */
+    _Atomic int64_t taken_by_ms; /* monotonic: when the stream's reader must have taken what it was sent; 0 =
+                                  * nothing is under way, PEER_STALLED = it has not */
     struct peer *prev, *next;    /* the list's lock */
 };
 
@@ -53,10 +66,11 @@ struct peers {
     int64_t trimmed_ms; /* monotonic; the sweep's own */
     int64_t header_ms;  /* for a request's headers, from the connection's opening or its last answer */
     int64_t answer_ms;  /* for taking an answer */
+    int64_t stall_ms;   /* for taking a piece of a stream */
 };
-void peers_init(struct peers *peers, int64_t header_ms, int64_t answer_ms);
-/* Cut the connections whose deadline is over; give memory back after a crowd has gone. One thread, now and
- * then. */
+void peers_init(struct peers *peers, int64_t header_ms, int64_t answer_ms, int64_t stall_ms);
+/* Cut the connections whose deadline is over; note the streams that stall; give memory back after a crowd has
+ * gone. One thread, now and then. */
 void peers_sweep(struct peers *peers);
 
 /* For monitoring. */
@@ -76,6 +90,11 @@ void peer_free(struct peers *peers, struct peer *peer);
 void peer_awaits(const struct peers *peers, struct peer *peer);  /* the next request */
 void peer_serves(struct peer *peer);                             /* headers are in, or a stream runs: none */
 void peer_answers(const struct peers *peers, struct peer *peer); /* an answer goes out */
+
+/* A piece of a stream goes out; its reader should have taken it in stall_ms. Accepts NULL. */
+void peer_streams(const struct peers *peers, struct peer *peer);
+/* The piece before is out. false: it took too long, and the stream is to end. Accepts NULL. */
+bool peer_has_taken(struct peer *peer);
 
 /* The connection's peer; NULL: there was no memory for it. */
 struct peer *peer_of(struct MHD_Connection *connection);

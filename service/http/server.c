@@ -106,15 +106,17 @@ static void sweep(void *arg) {
     peers_sweep(&http->peers);
 }
 
+static int64_t milliseconds(unsigned seconds, unsigned otherwise) {
+    return 1000 * (int64_t)(seconds > 0 ? seconds : otherwise);
+}
+
 /* Who may come in, how often, and what is written down about it. */
 static int start_access(struct http *http, const struct http_options *options, struct err *err) {
     size_t count;
     http->no_auth = options->no_auth;
-    peers_init(
-        &http->peers,
-        1000 * (int64_t)(options->header_seconds > 0 ? options->header_seconds : HTTP_HEADER_SECONDS_DEFAULT),
-        1000 *
-            (int64_t)(options->answer_seconds > 0 ? options->answer_seconds : HTTP_ANSWER_SECONDS_DEFAULT));
+    peers_init(&http->peers, milliseconds(options->header_seconds, HTTP_HEADER_SECONDS_DEFAULT),
+               milliseconds(options->answer_seconds, HTTP_ANSWER_SECONDS_DEFAULT),
+               milliseconds(options->stall_seconds, HTTP_STALL_SECONDS_DEFAULT));
     http->routes = routes_all(&count);
     http->access = calloc(count, sizeof(*http->access));
     if (http->access == NULL) {

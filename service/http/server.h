@@ -55,6 +55,8 @@ struct http_shard {
 /* Defaults of the limits of callers; http.h has their meaning. */
 #define HTTP_HEADER_SECONDS_DEFAULT 40
 #define HTTP_ANSWER_SECONDS_DEFAULT 300
+#define HTTP_STALL_SECONDS_DEFAULT  20
+_Static_assert(HTTP_STALL_SECONDS_MAX + 5 <= HTTP_IDLE_SECONDS, "a stalled watch ends before it is cut");
 
 struct metrics;
 

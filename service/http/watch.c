@@ -2,10 +2,10 @@
  * Watches: changes of a list as a stream of JSON lines.
  *
  * Nothing is queued for a watcher: each keeps the revision it has reported and reads on from state's
- * history when its connection can take more. A reader too slow for the history is cut off with a 410,
- * and its memory never grows. An idle watch is a suspended connection and one entry in the park; it is
- * looked at when there is a change of its kind, at its deadline, and now and then to notice a client
- * that has gone.
+ * history when its connection can take more. A reader too slow for the history, or that takes nothing for a
+ * while, is cut off with a 410 (see peer.h), and its memory never grows. An idle watch is a suspended
+ * connection and one entry in the park; it is looked at when there is a change of its kind, at its deadline,
+ * and now and then to notice a client that has gone.
  *
  * The watch belongs to its connection's thread, except while it is parked.
  */
@@ -51,6 +51,7 @@ struct watch {
     const struct record *record; /* at the cursor */
     uint64_t reported;           /* every change up to this revision has been */
     int64_t deadline_ms;         /* monotonic; INT64_MAX = none */
+    int64_t initial_by_ms;       /* monotonic; the snapshot is not held longer for a slow reader */
     int64_t next_bookmark_ms;
     bool ended; /* what is in `out` is the last */
     struct buf out;
@@ -181,7 +182,13 @@ static void fill(struct watch *watch) {
         watch->ended = true;
         return;
     }
-    if (watch->snapshot != NULL) {
+    if (watch->snapshot != NULL && now >= watch->initial_by_ms) {
+        err_set(&err, ERR_EXPIRED,
+                "what there was at the beginning has not been read within %lld s; list again, in pages, and "
+                "watch from the list's resourceVersion",
+                (long long)(watch->http->peers.answer_ms / 1000));
+        add_failure(watch, &err);
+    } else if (watch->snapshot != NULL) {
         add_initial(watch);
     } else if (add_changes(watch, &err) != 0) {
         add_failure(watch, &err);
@@ -191,6 +198,27 @@ static void fill(struct watch *watch) {
     if (watch->out.len > 0) {
         watch->next_bookmark_ms = now + WATCH_BOOKMARK_MS;
     }
+}
+
+/* Its reader has stalled. What can still be told it is the rest of the event it is in the middle of, and why
+ * it is the last. */
+static void end_stalled(struct watch *watch) {
+    struct buf *out = &watch->out;
+    struct err err = ERR_INIT;
+    if (watch->ended) {
+        return;
+    }
+    if (watch->sent > 0 && watch->sent < out->len && out->data[watch->sent - 1] != '\n') {
+        const char *end = memchr(out->data + watch->sent, '\n', out->len - watch->sent);
+        buf_truncate(out, (size_t)(end - out->data) + 1);
+    } else {
+        buf_truncate(out, watch->sent);
+    }
+    err_set(&err, ERR_EXPIRED,
+            "the reader of this watch has taken nothing for %lld s; list again and watch from the list's "
+            "resourceVersion",
+            (long long)(watch->http->peers.stall_ms / 1000));
+    add_failure(watch, &err);
 }
 
 /* ---- waiting ---- */
@@ -245,7 +273,11 @@ static ssize_t wait_for_news(struct watch *watch) {
 /* libmicrohttpd wants up to `max` bytes of the stream. */
 static ssize_t read_events(void *cls, uint64_t position, char *bytes, size_t max) {
     struct watch *watch = cls;
+    struct peer *peer = peer_of(watch->request->connection);
     (void)position;
+    if (!peer_has_taken(peer)) {
+        end_stalled(watch);
+    }
     if (watch->sent == watch->out.len) {
         if (!watch->ended) {
             fill(watch);
@@ -267,6 +299,7 @@ static ssize_t read_events(void *cls, uint64_t position, char *bytes, size_t max
     memcpy(bytes, watch->out.data + watch->sent, len);
     watch->sent += len;
     watch->request->reply_bytes += len;
+    peer_streams(&watch->http->peers, peer);
     return (ssize_t)len;
 }
 
@@ -291,6 +324,7 @@ static int parse_times(struct watch *watch, struct err *err) {
         value = WATCH_SECONDS_MAX;
     }
     watch->deadline_ms = value > 0 ? now + (int64_t)value * 1000 + 1 : INT64_MAX;
+    watch->initial_by_ms = now + watch->http->peers.answer_ms;
     watch->next_bookmark_ms = now + WATCH_BOOKMARK_MS;
     return 0;
 }

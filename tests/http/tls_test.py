@@ -1,8 +1,10 @@
 """HTTPS: versions, client certificates, reload, `bgppeerd tls init`, and the token command over TLS."""
 import base64
 import http.client
+import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -25,7 +27,7 @@ class TlsTest(unittest.TestCase):
         cls.other = cls.make_pki("other")
         cls.port = free_port()
         cls.service = Service("--listen", f"https://127.0.0.1:{cls.port}", "--tls-cert", f"{cls.pki}/server.crt", "--tls-key",
-                              f"{cls.pki}/server.key", "--client-ca", f"{cls.pki}/ca.crt", "--max-auth-failures", "0", auth=True)
+                              f"{cls.pki}/server.key", "--client-ca", f"{cls.pki}/ca.crt", "--max-auth-failures", "0", "--stall-seconds", "2", auth=True)
         cls.addClassCleanup(cls.service.close)
         cls.service.start(scheme="http://")
         cls.service.apply_examples()
@@ -55,6 +57,26 @@ class TlsTest(unittest.TestCase):
     def who(self, **options):
         answer = self.get("/apis/authentication.k8s.io/v1/selfsubjectreviews", method="POST", body="{}", **options)
         return answer.json()["status"]["userInfo"]["username"] if answer.status == 201 else answer.status
+
+    def test_a_stalled_watch_ends_cleanly(self):
+        peers = "/apis/projectcalico.org/v3/bgppeers"
+        version = self.service.request("GET", peers).json()["metadata"]["resourceVersion"]
+        plain = socket.socket()
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plain.settimeout(60)
+        plain.connect(("127.0.0.1", self.port))
+        with self.context(f"{self.pki}/admin").wrap_socket(plain, server_hostname="127.0.0.1") as watch:
+            watch.sendall(f"GET {peers}?watch=1&resourceVersion={version} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            for number in range(40):
+                patch = {"metadata": {"annotations": {"n": f"{number} " + "x" * 50_000}}}
+                self.assertEqual(self.service.request("PATCH", f"{peers}/rack1-host1-tor", patch, {"Content-Type": "application/merge-patch+json"}).status, 200)
+            self.service.wait_for_log("event=watch-stalled")
+            answer = http.client.HTTPResponse(watch)
+            answer.begin()
+            *events, last = [json.loads(line) for line in answer.read().splitlines()]  # read() asks for the last chunk
+            self.assertEqual([int(event["object"]["metadata"]["annotations"]["n"].split()[0]) for event in events], list(range(len(events))))
+            self.assertLess(len(events), 40)
+            self.assertEqual((last["type"], last["object"]["code"]), ("ERROR", 410))
 
     def test_credentials(self):
         self.assertEqual(self.get("/version").status, 200)

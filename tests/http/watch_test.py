@@ -5,7 +5,7 @@ import time
 import unittest
 from urllib.parse import quote
 
-from service import Service
+from service import INSTRUMENTED, Service
 from wire import GROUP, MERGE, ServiceTest, Wire
 
 PEERS = f"{GROUP}/bgppeers"
@@ -15,8 +15,8 @@ NODES = f"{GROUP}/nodes"
 class Watch(Wire):
     """Reads one event a line from a chunked answer."""
 
-    def __init__(self, service, path, query="", headers="", seconds=20):
-        super().__init__(service, seconds)
+    def __init__(self, service, path, query="", headers="", seconds=60, buffer=None):
+        super().__init__(service, seconds, buffer)
         self.send(f"GET {path}?watch=1{query} HTTP/1.1\r\nHost: x\r\n{headers}\r\n")
         self.head = self.read_until(b"\r\n\r\n").decode()
         self.status = int(self.head.split()[1])
@@ -188,7 +188,116 @@ class WatchTest(ServiceTest):
         self.assertEqual(self.request("GET", "/livez").status, 200)
 
 
+class TricklingSocket:
+    """A reader that takes little at a time, and takes its time."""
+
+    def __init__(self, taken_from):
+        self.socket = taken_from
+
+    def recv(self, size):
+        time.sleep(0.001)
+        return self.socket.recv(min(size, 3000))
+
+    def close(self):
+        self.socket.close()
+
+
+class SlowReadersTest(unittest.TestCase):
+    """Nothing is kept for a reader that stalls: it gets a clean end, which says so. A slow one is not disturbed."""
+
+    STALLED = 20
+
+    def setUp(self):
+        self.service = Service("--stall-seconds", "2")
+        self.addCleanup(self.service.close)
+        self.service.start()
+        body = {"metadata": {"name": "p"}, "spec": {"peerIP": "192.0.2.1", "asNumber": 1}}
+        self.version = self.service.request("POST", PEERS, body).json()["metadata"]["resourceVersion"]
+
+    def watch(self, **options):
+        watch = Watch(self.service, PEERS, f"&resourceVersion={self.version}", **options)
+        self.addCleanup(watch.socket.close)
+        return watch
+
+    def change(self, count, size):
+        with Wire(self.service, seconds=60) as writer:
+            for number in range(count):
+                patch = json.dumps({"metadata": {"annotations": {"n": f"{number} " + "x" * size}}})
+                writer.send(f"PATCH {PEERS}/p HTTP/1.1\r\nHost: x\r\nContent-Type: application/merge-patch+json\r\nContent-Length: {len(patch)}\r\n\r\n{patch}")
+                self.assertEqual(writer.read_answer()[0], 200)
+
+    @staticmethod
+    def read(watch, count):
+        """(numbers of the changes seen, whatever else came last, bytes): up to `count` changes or to the end of the stream, which must be one."""
+        numbers, taken = [], 0
+        while len(numbers) < count:
+            event = watch.event()
+            if event is None or event["type"] != "MODIFIED":
+                return numbers, event, taken
+            numbers.append(int(event["object"]["metadata"]["annotations"]["n"].split()[0]))
+            taken += len(event["object"]["metadata"]["annotations"]["n"])
+        return numbers, None, taken
+
+    def check(self, count, size, held):
+        """`held`: bytes that may be on their way to a reader that reads nothing."""
+        before = self.service.resident_kib()
+        stalled = [self.watch(buffer=4096) for _ in range(self.STALLED)]
+        trickling = self.watch(buffer=16384)
+        trickling.socket = TricklingSocket(trickling.socket)
+        results, fast = {}, self.watch()
+        threads = [threading.Thread(target=lambda name=name, watch=watch: results.update({name: self.read(watch, count)}))
+                   for name, watch in (("fast", fast), ("trickling", trickling))]
+        for thread in threads:
+            thread.start()
+        self.change(count, size)
+        for thread in threads:
+            thread.join(120)
+        self.assertEqual(results["fast"][:2], (list(range(count)), None))
+        numbers, last, _ = results["trickling"]
+        self.assertEqual(numbers, list(range(len(numbers))))
+        if len(numbers) < count:  # on a machine so busy that it stalled
+            self.assert_expired(trickling, last)
+        self.service.wait_for_log("event=watch-stalled", 60, count=self.STALLED)
+        if not INSTRUMENTED:
+            # The history has every change once; each stalled reader would have all of them.
+            self.assertLess(self.service.resident_kib() - before, 3 * count * size // 1024 + 24 * 1024, "KiB")
+        for watch in stalled:
+            numbers, last, taken = self.read(watch, count)
+            self.assertEqual(numbers, list(range(len(numbers))))
+            self.assertLess(taken, held)
+            self.assert_expired(watch, last)
+        fresh = self.watch(buffer=None)
+        self.assertEqual(self.read(fresh, 1)[0], [0], "whoever comes back is served")
+
+    def assert_expired(self, watch, last):
+        self.assertEqual((last["type"], last["object"]["code"], last["object"]["reason"]), ("ERROR", 410, "Expired"))
+        self.assertIsNone(watch.event(), "the stream ends as it should")
+
+    def test_small_events(self):
+        self.check(3000, 2000, 300_000)
+
+    def test_the_event_it_is_in_the_middle_of_is_finished(self):
+        self.check(40, 200_000, 1_000_000)
+
+
 class EndsTest(unittest.TestCase):
+    def test_initial_events_are_not_kept_for_ever(self):
+        with Service("--answer-seconds", "1") as service:
+            for number in range(20):
+                body = {"metadata": {"name": f"p{number:02}", "annotations": {"x": "y" * 50_000}}, "spec": {"peerIP": "192.0.2.1", "asNumber": 1}}
+                self.assertEqual(service.request("POST", PEERS, body).status, 201)
+            watch = Watch(service, PEERS, buffer=4096)
+            time.sleep(1.5)
+            names, event = [], watch.event()
+            while event["type"] == "ADDED":
+                names.append(event["object"]["metadata"]["name"])
+                event = watch.event()
+            self.assertEqual(names, [f"p{number:02}" for number in range(len(names))])
+            self.assertLess(len(names), 20)
+            self.assertEqual((event["type"], event["object"]["code"], event["object"]["reason"]), ("ERROR", 410, "Expired"))
+            self.assertIsNone(watch.event())
+            watch.socket.close()
+
     def test_a_slow_reader_is_cut_off(self):
         """Nothing is kept for it: it is told that its version has expired."""
         with Service("--keep-changes", "1000") as service:

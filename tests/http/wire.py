@@ -10,10 +10,14 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
 class Wire:
-    """A connection that sends exactly what it is told."""
+    """A connection that sends exactly what it is told. `buffer`: bytes that the kernel may take before we read them."""
 
-    def __init__(self, service, seconds=20):
-        self.socket = socket.create_connection(("127.0.0.1", service.port), timeout=seconds)
+    def __init__(self, service, seconds=20, buffer=None):
+        self.socket = socket.socket()
+        if buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.socket.settimeout(seconds)
+        self.socket.connect(("127.0.0.1", service.port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pending = b""
 

@@ -180,6 +180,11 @@ static void buf_appends_and_stays_terminated(void **state) {
     assert_false(buf_failed(&buf));
     assert_string_equal(buf.data, "a=18446744073709551615 -9223372036854775808 0 x-7");
     assert_int_equal(buf.len, strlen(buf.data));
+    buf_truncate(&buf, 100);
+    assert_int_equal(buf.len, strlen(buf.data));
+    buf_truncate(&buf, 3);
+    assert_string_equal(buf.data, "a=1");
+    assert_int_equal(buf.len, 3);
     buf_clear(&buf);
     assert_int_equal(buf.len, 0);
     assert_string_equal(buf.data, "");
@@ -208,6 +213,8 @@ static void buf_grows_with_and_without_wiping(void **state) {
     struct buf wiped = BUF_INIT;
     wiped.wipe = true;
     grow_to(&wiped, 100000);
+    buf_truncate(&wiped, 1000);
+    assert_zeroed(wiped.data + 1000, wiped.cap - 1000);
     buf_clear(&wiped);
     assert_zeroed(wiped.data, wiped.cap);
     buf_done(&wiped);
