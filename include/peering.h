@@ -122,6 +122,10 @@ int64_t peering_index_slot(const struct peering_index *index, const char *node);
 /* Upper bound (exclusive) of all slots in use. */
 uint32_t peering_index_slots(const struct peering_index *index);
 
+/* Does any node match the selector? Looked up where a BGPPeer has the same one, else every node is asked. */
+struct selector;
+bool peering_index_any_match(const struct peering_index *index, const struct selector *selector);
+
 /* Set of slots. */
 void node_set_free(struct node_set *set); /* accepts NULL */
 bool node_set_has(const struct node_set *set, uint32_t slot);

@@ -135,10 +135,16 @@ int state_preview(struct state *state, struct write *write, struct picture **ret
 
 /*
  * Advice about an object that needs the rest of the fleet: nodes, filters, secrets that do not exist,
- * selectors that match no node, a Secret that sessions still need. For after a write.
+ * selectors that match no node. `picture` is the fleet with the object (of a dry run: without it).
  */
 void state_advise(struct state *state, const struct picture *picture, const struct object *object,
-                  bool deleted, struct advice *advice);
+                  struct advice *advice);
+/*
+ * Advice about objects of one kind that are gone: Secrets and BGPFilters that sessions still name. In order
+ * of their keys. One pass over the BGPPeers, however many they are.
+ */
+void state_advise_deleted(struct state *state, const struct picture *picture,
+                          const struct record *const *deleted, size_t count, struct advice *advice);
 
 /* ---- peering lists ---- */
 

@@ -45,10 +45,11 @@ void causes_add(struct causes *causes, const char *reason, const char *field, co
 struct advice {
     struct arena *arena;
     size_t count;
+    size_t dropped; /* there was no room for them */
     const char *items[ADVICE_MAX];
 };
 void advice_init(struct advice *advice, struct arena *arena);
-/* Ignores a text that is already there. */
+/* Ignores a text that is already there; at most ADVICE_MAX are kept. */
 void advice_add(struct advice *advice, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -42,12 +42,10 @@ void causes_add(struct causes *causes, const char *reason, const char *field, co
 void advice_init(struct advice *advice, struct arena *arena) {
     advice->arena = arena;
     advice->count = 0;
+    advice->dropped = 0;
 }
 
 void advice_add(struct advice *advice, const char *fmt, ...) {
-    if (advice->count == ADVICE_MAX) {
-        return;
-    }
     char text[ERR_TEXT_MAX];
     va_list args;
     va_start(args, fmt);
@@ -60,6 +58,10 @@ void advice_add(struct advice *advice, const char *fmt, ...) {
         if (strcmp(advice->items[i], text) == 0) {
             return;
         }
+    }
+    if (advice->count == ADVICE_MAX) {
+        advice->dropped++;
+        return;
     }
     const char *copy = arena_strdup(advice->arena, text);
     if (copy != NULL) {

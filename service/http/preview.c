@@ -4,6 +4,8 @@
  */
 #include "preview.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +13,7 @@
 #include "reply.h"
 #include "server.h"
 #include "worker.h"
+#include "write.h"
 
 /* Nodes that are named in warnings one by one; beyond, they are counted. */
 #define WARNED_NODES_MAX 20
@@ -33,6 +36,14 @@ static int list_of(const struct picture *picture, const char *node, struct arena
     }
     *ret = list;
     return 0;
+}
+
+/* One more of a list that has no brackets yet. */
+static void add_warning(struct buf *warnings, const char *text) {
+    if (warnings->len > 0) {
+        buf_add_char(warnings, ',');
+    }
+    buf_add_json_str(warnings, text);
 }
 
 static void add_totals(struct totals *totals, const struct peering_diff *diff) {
@@ -66,8 +77,9 @@ static int add_node(const struct picture *before, const struct picture *after, c
     buf_done(&text);
     arena_done(&arena);
     if (diff.before > 0 && diff.after == 0 && totals->lost++ < WARNED_NODES_MAX) {
-        buf_json_comma(warnings);
-        buf_printf(warnings, "\"node %s would lose its last session\"", node); /* names need no escapes */
+        char warning[ERR_TEXT_MAX];
+        snprintf(warning, sizeof(warning), "node %s would lose its last session", node);
+        add_warning(warnings, warning);
     }
     return 0;
 }
@@ -104,17 +116,16 @@ int preview_encode(const struct picture *before, const struct picture *after, co
     struct totals totals = {.nodes = 0};
     struct buf nodes = BUF_INIT;
     buf_add_char(&nodes, '[');
-    buf_add_char(warnings, '[');
     if (add_nodes(before, after, affected, &nodes, warnings, &totals, err) != 0) {
         buf_done(&nodes);
         return -1;
     }
     if (totals.lost > WARNED_NODES_MAX) {
-        buf_json_comma(warnings);
-        buf_printf(warnings, "\"and %zu more nodes would lose their last session\"",
-                   totals.lost - WARNED_NODES_MAX);
+        char text[96];
+        snprintf(text, sizeof(text), "and %zu more nodes would lose their last session",
+                 totals.lost - WARNED_NODES_MAX);
+        add_warning(warnings, text);
     }
-    buf_add_char(warnings, ']');
     buf_add_str(changes, "{\"totals\":{");
     buf_json_member_u64(changes, "nodes", totals.nodes);
     buf_json_member_u64(changes, "added", totals.sum.added);
@@ -127,6 +138,32 @@ int preview_encode(const struct picture *before, const struct picture *after, co
     changes->failed = changes->failed || buf_failed(&nodes);
     buf_done(&nodes);
     return buf_failed(changes) || buf_failed(warnings) ? err_no_memory(err) : 0;
+}
+
+int preview_reply(struct request *request, uint64_t revision, const struct buf *objects,
+                  const struct buf *changes, struct buf *warnings, struct err *err) {
+    const struct advice *advice = request->advice;
+    for (size_t i = 0; advice != NULL && i < advice->count; i++) {
+        add_warning(warnings, advice->items[i]);
+    }
+    if (advice != NULL && advice->dropped > 0) {
+        char rest[64];
+        snprintf(rest, sizeof(rest), "and %zu more warnings", advice->dropped);
+        add_warning(warnings, rest);
+    }
+    struct buf out = BUF_INIT;
+    buf_add_str(&out, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"Preview\",\"metadata\":{");
+    buf_printf(&out, "\"resourceVersion\":\"%" PRIu64 "\"},", revision);
+    buf_add(&out, objects->data, objects->len);
+    buf_add_str(&out, ",\"changes\":");
+    buf_add(&out, changes->data, changes->len);
+    buf_add_str(&out, ",\"warnings\":[");
+    buf_add(&out, warnings->data, warnings->len);
+    buf_add_str(&out, "]}");
+    out.failed = out.failed || buf_failed(objects) || buf_failed(changes) || buf_failed(warnings);
+    int result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &out, err);
+    buf_done(&out);
+    return result;
 }
 
 /* ---- a write's own preview ---- */
@@ -157,8 +194,9 @@ static void write_preview_job(struct request *request) {
         return;
     }
     preview->revision = snapshot_revision(before->snapshot);
-    if (preview_encode(before, after, affected, &preview->changes, &preview->warnings, &preview->err) == 0) {
-        preview->err.code = ERR_NONE;
+    if (preview_encode(before, after, affected, &preview->changes, &preview->warnings, &preview->err) == 0 &&
+        write_advise(request, after, NULL, preview->write, &preview->err) == 0) {
+        err_clear(&preview->err);
     }
     node_set_free(affected);
     picture_unref(before);
@@ -168,24 +206,19 @@ static void write_preview_job(struct request *request) {
 static int write_preview_answer(struct request *request, struct err *err) {
     struct write_preview *preview = request->work;
     const struct record *record = preview->write->record;
+    if (preview->write->err.code != ERR_NONE) {
+        return write_refused(request, preview->write, err);
+    }
     if (preview->err.code != ERR_NONE) {
-        request->causes = &preview->write->causes;
         *err = preview->err;
         return -1;
     }
-    struct buf out = BUF_INIT;
-    buf_add_str(&out, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"Preview\",\"metadata\":{");
-    buf_json_key(&out, "resourceVersion");
-    buf_printf(&out, "\"%llu\"", (unsigned long long)preview->revision);
-    buf_add_str(&out, "},\"object\":");
-    buf_add(&out, record->json, record->json_len);
-    buf_add_str(&out, ",\"changes\":");
-    buf_add(&out, preview->changes.data, preview->changes.len);
-    buf_add_str(&out, ",\"warnings\":");
-    buf_add(&out, preview->warnings.data, preview->warnings.len);
-    buf_add_char(&out, '}');
-    int result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &out, err);
-    buf_done(&out);
+    struct buf object = BUF_INIT;
+    buf_add_str(&object, "\"object\":");
+    buf_add(&object, record->json, record->json_len);
+    int result =
+        preview_reply(request, preview->revision, &object, &preview->changes, &preview->warnings, err);
+    buf_done(&object);
     return result;
 }
 

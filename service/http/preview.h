@@ -14,11 +14,18 @@
 #include "state.h"
 
 /*
- * The `changes` object (totals first, then a list by node name) and the `warnings` array of what lies between
- * two pictures.
+ * The `changes` object (totals first, then a list by node name) of what lies between two pictures, and the
+ * items of `warnings`.
  */
 int preview_encode(const struct picture *before, const struct picture *after, const struct node_set *affected,
                    struct buf *changes, struct buf *warnings, struct err *err) MUST_CHECK;
+
+/*
+ * The answer: a Preview. `objects`: its member of that name or `object`. The request's advice joins the
+ * warnings.
+ */
+int preview_reply(struct request *request, uint64_t revision, const struct buf *objects,
+                  const struct buf *changes, struct buf *warnings, struct err *err) MUST_CHECK;
 
 /* The answer to a write with dryRun=All&preview=peerings. The request is suspended; `write` must live as long
  * as it. */

@@ -6,6 +6,7 @@
  * applied as previewed; when it has, the preview is made again, and the apply goes on only if it would still
  * do the same. The final check is the committer's, so nothing slips in between.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/number.h"
@@ -46,6 +47,8 @@ struct group {
     struct buf warnings;
 };
 
+#define ABOUT_MAX 64
+
 static void release_ones(struct group *group) {
     for (size_t i = 0; group->ones != NULL && i < group->count; i++) {
         record_unref(group->ones[i].write.record);
@@ -67,9 +70,16 @@ static void on_done(struct write *write) {
 
 /* ---- documents ---- */
 
+/* Which of the documents is meant: `document 3 (BGPPeer)`. */
+static void describe(const struct group *group, size_t index, const char *end, char out[ABOUT_MAX]) {
+    snprintf(out, ABOUT_MAX, "document %zu (%s)%s", index + 1, kind_info(group->documents[index].kind)->name,
+             end);
+}
+
 /* Say which of the documents an error is about, in its text and its causes. */
 static int name_document(struct request *request, const struct group *group, size_t index,
                          struct causes *causes, struct err *err) {
+    char about[ABOUT_MAX];
     for (size_t i = 0; causes != NULL && i < causes->count; i++) {
         const char *field = arena_printf(&request->arena, "[%zu].%s", index, causes->items[i].field);
         if (field != NULL) {
@@ -77,7 +87,21 @@ static int name_document(struct request *request, const struct group *group, siz
         }
     }
     request->causes = causes;
-    return err_wrap(err, "document %zu (%s)", index + 1, kind_info(group->documents[index].kind)->name);
+    describe(group, index, "", about);
+    return err_wrap(err, "%s", about);
+}
+
+/* What there is to say about the documents among all others of the picture, which they are part of. */
+static int advise(struct request *request, const struct group *group, const struct picture *picture,
+                  struct err *err) {
+    for (size_t i = 0; i < group->count; i++) {
+        char about[ABOUT_MAX];
+        describe(group, i, ": ", about);
+        if (write_advise(request, picture, about, &group->ones[i].write, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static int decode_one(struct request *request, struct group *group, size_t index, struct err *err) {
@@ -88,12 +112,15 @@ static int decode_one(struct request *request, struct group *group, size_t index
                                     .kind = document->kind,
                                     .name_space = info->namespaced ? "default" : NULL};
     struct causes *causes = arena_alloc(&request->arena, sizeof(*causes));
-    struct advice *advice = request_advice(request);
     struct one *one = &group->ones[index];
-    if (causes == NULL || advice == NULL) {
+    struct advice advice;
+    char about[ABOUT_MAX];
+    if (causes == NULL) {
         return err_no_memory(err);
     }
     causes_init(causes, &request->arena);
+    advice_init(&advice, &request->arena);
+    describe(group, index, ": ", about);
     *one = (struct one){.write = {.op = WRITE_REPLACE,
                                   .kind = document->kind,
                                   .object_arena = &one->object_arena,
@@ -109,8 +136,11 @@ static int decode_one(struct request *request, struct group *group, size_t index
     arena_init(&one->object_arena, 0);
     one->object_arena.wipe = document->kind == KIND_SECRET;
     if (codec_decode(&options, document->json, document->len, &one->object_arena, &one->write.object, causes,
-                     advice, err) != 0) {
+                     &advice, err) != 0) {
         return name_document(request, group, index, causes, err);
+    }
+    if (write_merge_advice(request, about, &advice, err) != 0) {
+        return -1;
     }
     if (one->write.object->meta.name == NULL) {
         err_set_field(err, ERR_INVALID, "metadata.name",
@@ -173,7 +203,8 @@ static int group_new(struct request *request, struct group **ret, struct err *er
 
 /* ---- preview ---- */
 
-static int make_preview(struct request *request, struct group *group, struct err *err) {
+/* `advised`: the answer is about this preview, and has its advice. */
+static int make_preview(struct request *request, struct group *group, bool advised, struct err *err) {
     struct picture *before, *after;
     struct node_set *affected;
     if (state_preview(request->http->state, &group->ones[0].write, &before, &after, &affected, err) != 0) {
@@ -185,6 +216,7 @@ static int make_preview(struct request *request, struct group *group, struct err
     int result = preview_encode(before, after, affected, &group->changes, &group->warnings, err);
     if (result == 0) {
         digest_hex(group->changes.data, group->changes.len, group->result);
+        result = advised ? advise(request, group, after, err) : 0;
     }
     node_set_free(affected);
     picture_unref(before);
@@ -210,18 +242,9 @@ static int group_failure(struct request *request, const struct group *group, str
 static void preview_job(struct request *request) {
     struct group *group = request->work;
     struct err err = ERR_INIT;
-    if (make_preview(request, group, &err) != 0) {
+    if (make_preview(request, group, true, &err) != 0) {
         group->err = err;
     }
-}
-
-static int merge_advice(struct request *request, const struct group *group, struct err *err) {
-    for (size_t i = 0; i < group->count; i++) {
-        if (write_merge_advice(request, &group->ones[i].write.advice, err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
 }
 
 static void add_objects(struct buf *out, const struct group *group) {
@@ -244,20 +267,10 @@ static int preview_answer(struct request *request, struct err *err) {
     memcpy(shown.result, group->result, sizeof(shown.result));
     shown_previews_add(&request->http->previews, &shown);
 
-    struct buf out = BUF_INIT;
-    buf_add_str(&out, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"Preview\",\"metadata\":{");
-    buf_printf(&out, "\"resourceVersion\":\"%llu\"},", (unsigned long long)group->revision);
-    add_objects(&out, group);
-    buf_add_str(&out, ",\"changes\":");
-    buf_add(&out, group->changes.data, group->changes.len);
-    buf_add_str(&out, ",\"warnings\":");
-    buf_add(&out, group->warnings.data, group->warnings.len);
-    buf_add_char(&out, '}');
-    int result = merge_advice(request, group, err);
-    if (result == 0) {
-        result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &out, err);
-    }
-    buf_done(&out);
+    struct buf objects = BUF_INIT;
+    add_objects(&objects, group);
+    int result = preview_reply(request, group->revision, &objects, &group->changes, &group->warnings, err);
+    buf_done(&objects);
     return result;
 }
 
@@ -279,7 +292,29 @@ static int apply_refused(struct request *request, struct err *err) {
     return -1;
 }
 
-static int apply_submit(struct request *request, struct group *group) {
+/* As the committer would, and with what the fleet would be then for the advice. */
+static void dry_run_job(struct request *request) {
+    struct group *group = request->work;
+    struct write *first = &group->ones[0].write;
+    struct picture *before, *after;
+    struct node_set *affected;
+    struct err err = ERR_INIT;
+    if (state_preview(request->http->state, first, &before, &after, &affected, &err) != 0) {
+        first->err = err;
+        return;
+    }
+    if (advise(request, group, after, &err) != 0) {
+        first->err = err;
+    }
+    node_set_free(affected);
+    picture_unref(before);
+    picture_unref(after);
+}
+
+static int apply_submit(struct request *request, struct group *group, struct err *err) {
+    if (group->dry_run) {
+        return worker_run(request->http->worker, request, dry_run_job, apply_answer, err);
+    }
     request_suspend(request, apply_answer);
     if (state_submit(request->http->state, &group->ones[0].write, &group->err) != 0) {
         request->resume = apply_refused;
@@ -299,7 +334,7 @@ static void compare_job(struct request *request) {
                 "fleet has "
                 "changed since; preview again",
                 (unsigned long long)group->if_fleet);
-    } else if (make_preview(request, group, &err) != 0) {
+    } else if (make_preview(request, group, false, &err) != 0) {
         group->err = err;
     } else if (strcmp(shown, group->result) != 0) {
         err_set(
@@ -319,7 +354,23 @@ static int apply_after_compare(struct request *request, struct err *err) {
         return -1;
     }
     group->ones[0].write.if_fleet = group->revision;
-    return apply_submit(request, group);
+    return apply_submit(request, group, err);
+}
+
+static int apply_reply(struct request *request, const struct group *group, struct err *err) {
+    uint64_t revision = 0;
+    for (size_t i = 0; i < group->count; i++) {
+        uint64_t version = group->ones[i].write.record->revision;
+        revision = version > revision ? version : revision;
+    }
+    struct buf out = BUF_INIT;
+    buf_add_str(&out, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"Apply\",\"metadata\":{");
+    buf_printf(&out, "\"resourceVersion\":\"%llu\"},", (unsigned long long)revision);
+    add_objects(&out, group);
+    buf_add_char(&out, '}');
+    int result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &out, err);
+    buf_done(&out);
+    return result;
 }
 
 static int apply_answer(struct request *request, struct err *err) {
@@ -338,22 +389,15 @@ static int apply_answer(struct request *request, struct err *err) {
         return group_failure(request, group, err);
     }
     trail_write(request, first);
-    uint64_t revision = 0;
-    for (size_t i = 0; i < group->count; i++) {
-        uint64_t version = group->ones[i].write.record->revision;
-        revision = version > revision ? version : revision;
+    if (!group->dry_run) {
+        struct picture *picture = state_picture(request->http->state);
+        int advised = advise(request, group, picture, err);
+        picture_unref(picture);
+        if (advised != 0) {
+            return -1;
+        }
     }
-    struct buf out = BUF_INIT;
-    buf_add_str(&out, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"Apply\",\"metadata\":{");
-    buf_printf(&out, "\"resourceVersion\":\"%llu\"},", (unsigned long long)revision);
-    add_objects(&out, group);
-    buf_add_char(&out, '}');
-    int result = merge_advice(request, group, err);
-    if (result == 0) {
-        result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &out, err);
-    }
-    buf_done(&out);
-    return result;
+    return apply_reply(request, group, err);
 }
 
 static int fleet_if_match(struct request *request, struct group *group, struct err *err) {
@@ -379,5 +423,5 @@ int handle_applies(struct request *request, struct err *err) {
         return -1;
     }
     group->ones[0].write.if_fleet = group->if_fleet;
-    return apply_submit(request, group);
+    return apply_submit(request, group, err);
 }

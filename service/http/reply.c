@@ -21,21 +21,24 @@ int reply_header(struct MHD_Response *response, const char *name, const char *va
     return 0;
 }
 
-static int add_warnings(const struct request *request, struct MHD_Response *response, struct err *err) {
-    const struct advice *advice = request->advice;
+static int add_warnings(const struct advice *advice, struct MHD_Response *response, struct err *err) {
     size_t used = 0;
-    for (size_t i = 0; advice != NULL && i < advice->count; i++) {
+    size_t i = 0;
+    for (; i < advice->count; i++) {
         char value[WARNING_VALUE_MAX];
-        size_t len = warning_format(advice->items[i], value);
-        if (used + len > REPLY_WARNINGS_MAX) {
-            char rest[64];
-            snprintf(rest, sizeof(rest), "299 - \"and %zu more warnings\"", advice->count - i);
-            return reply_header(response, "Warning", rest, err);
+        used += warning_format(advice->items[i], value);
+        if (used > REPLY_WARNINGS_MAX) {
+            break;
         }
-        used += len;
         if (reply_header(response, "Warning", value, err) != 0) {
             return -1;
         }
+    }
+    size_t left = advice->count - i + advice->dropped;
+    if (left > 0) {
+        char rest[64];
+        snprintf(rest, sizeof(rest), "299 - \"and %zu more warnings\"", left);
+        return reply_header(response, "Warning", rest, err);
     }
     return 0;
 }
@@ -45,7 +48,7 @@ int reply_send(struct request *request, unsigned status, struct MHD_Response *re
         return err_no_memory(err);
     }
     if (reply_header(response, "X-Request-Id", request->id, err) != 0 ||
-        (request->advice != NULL && add_warnings(request, response, err) != 0) ||
+        (request->advice != NULL && add_warnings(request->advice, response, err) != 0) ||
         (atomic_load_explicit(&request->http->stopping, memory_order_relaxed) &&
          reply_header(response, MHD_HTTP_HEADER_CONNECTION, "close", err) != 0)) {
         MHD_destroy_response(response);

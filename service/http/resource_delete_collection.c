@@ -23,7 +23,9 @@ struct collection_work {
     const struct snapshot *snapshot; /* what was selected from; one reference */
     const struct record **records;   /* borrowed from it */
     size_t count;
-    size_t next; /* first that is not yet submitted */
+    size_t next;                   /* first that is not yet submitted */
+    const struct record **deleted; /* of the records: those that have been, or with dry_run would be */
+    size_t deleted_count;
     bool dry_run;
     struct err failure; /* the first one */
     atomic_size_t pending;
@@ -62,8 +64,8 @@ static int end_wave(struct request *request, struct err *err) {
         if (write->err.code != ERR_NONE && !gone && work->failure.code == ERR_NONE) {
             work->failure = write->err;
         }
-        if (write->err.code == ERR_NONE && write_merge_advice(request, &write->advice, err) != 0) {
-            return -1;
+        if (write->err.code == ERR_NONE) {
+            work->deleted[work->deleted_count++] = work->records[work->next - work->wave_count + i];
         }
         trail_write(request, write);
         record_unref(write->record);
@@ -78,8 +80,22 @@ static int end_wave(struct request *request, struct err *err) {
     return next_wave(request, err);
 }
 
+static int advise(struct request *request, const struct collection_work *work, struct err *err) {
+    struct advice *advice = request_advice(request);
+    if (advice == NULL) {
+        return err_no_memory(err);
+    }
+    struct picture *picture = state_picture(request->http->state);
+    state_advise_deleted(request->http->state, picture, work->deleted, work->deleted_count, advice);
+    picture_unref(picture);
+    return 0;
+}
+
 static int answer(struct request *request, struct err *err) {
     struct collection_work *work = request->work;
+    if (advise(request, work, err) != 0) {
+        return -1;
+    }
     struct buf body = BUF_INIT;
     resource_list_head(request->route->kind, snapshot_revision(work->snapshot), NULL, -1, &body);
     for (size_t i = 0; i < work->count; i++) {
@@ -137,7 +153,8 @@ static int select_records(struct request *request, const struct selection *selec
     const struct record *record = snapshot_seek(&cursor, work->snapshot, request->route->kind, NULL);
     size_t room = record != NULL ? snapshot_remaining(&cursor) : 0;
     work->records = arena_array(&request->arena, room, sizeof(const struct record *));
-    if (work->records == NULL) {
+    work->deleted = arena_array(&request->arena, room, sizeof(const struct record *));
+    if (work->records == NULL || work->deleted == NULL) {
         return err_no_memory(err);
     }
     for (; record != NULL; record = snapshot_step(&cursor)) {

@@ -116,7 +116,8 @@ static void on_done(struct write *write) {
     request_resume(write->arg);
 }
 
-int write_merge_advice(struct request *request, const struct advice *advice, struct err *err) {
+int write_merge_advice(struct request *request, const char *about, const struct advice *advice,
+                       struct err *err) {
     if (advice->count == 0) {
         return 0;
     }
@@ -125,37 +126,49 @@ int write_merge_advice(struct request *request, const struct advice *advice, str
         return err_no_memory(err);
     }
     for (size_t i = 0; i < advice->count; i++) {
-        advice_add(all, "%s", advice->items[i]);
+        advice_add(all, "%s%s", about != NULL ? about : "", advice->items[i]);
     }
+    all->dropped += advice->dropped;
     return 0;
 }
 
-/* What there is to say about the object among all others, as they are now. */
-static int advise(struct request *request, const struct write *write, struct err *err) {
-    struct advice *advice = request_advice(request);
-    if (advice == NULL) {
-        return err_no_memory(err);
+int write_advise(struct request *request, const struct picture *picture, const char *about,
+                 const struct write *write, struct err *err) {
+    struct state *state = request->http->state;
+    struct advice advice;
+    advice_init(&advice, &request->arena);
+    if (write->op == WRITE_DELETE) {
+        state_advise_deleted(state, picture, &write->record, 1, &advice);
+    } else {
+        state_advise(state, picture, write->record->object, &advice);
     }
-    struct picture *picture = state_picture(request->http->state);
-    state_advise(request->http->state, picture, write->record->object, write->op == WRITE_DELETE, advice);
-    picture_unref(picture);
-    return 0;
+    return write_merge_advice(request, about, &write->advice, err) == 0 &&
+                   write_merge_advice(request, about, &advice, err) == 0
+               ? 0
+               : -1;
+}
+
+int write_refused(struct request *request, struct write *write, struct err *err) {
+    /* Advice is worth hearing with a refusal as well. */
+    if (write_merge_advice(request, NULL, &write->advice, err) != 0) {
+        return -1;
+    }
+    request->causes = &write->causes;
+    *err = write->err;
+    return -1;
 }
 
 static int answer(struct request *request, struct err *err) {
     struct write_work *work = request->work;
     struct write *write = &work->write;
     trail_write(request, write);
-    /* Advice is worth hearing with a refusal as well. */
-    if (write_merge_advice(request, &write->advice, err) != 0) {
-        return -1;
-    }
     if (write->err.code != ERR_NONE) {
-        request->causes = &write->causes;
-        *err = write->err;
-        return -1;
+        return write_refused(request, write, err);
     }
-    if (advise(request, write, err) != 0) {
+    struct picture *picture = state_picture(request->http->state);
+    int advised = write_advise(request, picture, NULL, write, err);
+    picture_unref(picture);
+    if (advised != 0) {
         return -1;
     }
     if (write->op == WRITE_DELETE) {

@@ -178,6 +178,19 @@ uint32_t peering_index_slots(const struct peering_index *index) {
     return set_bound(index->slots);
 }
 
+bool peering_index_any_match(const struct peering_index *index, const struct selector *selector) {
+    const struct id_list *known = index_get(index->matchers_by_text, selector_canonical(selector));
+    if (known != NULL) {
+        return node_set_count(index_matcher(index, known->ids[0])->matches) > 0;
+    }
+    struct snapshot_cursor cursor;
+    const struct record *record = snapshot_seek(&cursor, index->snapshot, KIND_NODE, NULL);
+    while (record != NULL && !selector_matches(selector, &record->object->meta.labels)) {
+        record = snapshot_step(&cursor);
+    }
+    return record != NULL;
+}
+
 const struct node_facts *index_first_owner(const struct peering_index *index, const struct id_list *owners,
                                            uint32_t as_number) {
     const struct node_facts *first = NULL;

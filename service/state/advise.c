@@ -3,6 +3,7 @@
  * error, because resources may be created in any order. Pure functions of a picture.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/ip.h"
@@ -11,22 +12,10 @@
 
 struct context {
     const struct snapshot *snapshot;
+    const struct peering_index *index;
     const char *secret_namespace;
     struct advice *advice;
 };
-
-static bool any_node_matches(const struct snapshot *snapshot, const struct selector *selector) {
-    struct snapshot_cursor cursor;
-    const struct record *record;
-
-    for (record = snapshot_seek(&cursor, snapshot, KIND_NODE, NULL); record != NULL;
-         record = snapshot_step(&cursor)) {
-        if (selector_matches(selector, &record->object->meta.labels)) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static void advise_selector(const struct context *context, const char *field, const char *text) {
     struct err err = ERR_INIT;
@@ -35,7 +24,7 @@ static void advise_selector(const struct context *context, const char *field, co
     if (text == NULL || text[0] == '\0' || selector_parse(text, strlen(text), &selector, &err) < 0) {
         return;
     }
-    if (!any_node_matches(context->snapshot, selector)) {
+    if (!peering_index_any_match(context->index, selector)) {
         advice_add(context->advice, "%s: the selector matches no node now", field);
     }
     selector_free(selector);
@@ -131,57 +120,103 @@ static void advise_configuration(const struct context *context, const char *name
     }
 }
 
-static bool peer_uses(const struct context *context, const struct bgp_peer_spec *spec,
-                      const struct object *object) {
-    if (object->kind == KIND_SECRET) {
-        return spec->password != NULL && spec->password->secret_key_ref != NULL &&
-               strcmp(object->meta.name_space, context->secret_namespace) == 0 &&
-               spec->password->secret_key_ref->name != NULL &&
-               strcmp(spec->password->secret_key_ref->name, object->meta.name) == 0;
-    }
-    for (size_t i = 0; i < spec->filters.count; i++) {
-        if (strcmp(spec->filters.items[i], object->meta.name) == 0) {
-            return true;
-        }
-    }
-    return false;
+/* Deleted objects, and who still names them. */
+struct deletions {
+    const struct context *context;
+    const struct record *const *records; /* in order of their keys */
+    size_t count;
+    struct user {
+        const char *first; /* BGPPeer */
+        size_t count;
+    } * users; /* of each record */
+};
+
+static int compare_key(const void *key, const void *record) {
+    return strcmp(key, (*(const struct record *const *)record)->key);
 }
 
-/* Something was deleted that BGPPeers still name. */
-static void advise_deletion(const struct context *context, const struct object *object) {
+static void count_user(const struct deletions *deletions, const char *key, const char *peer) {
+    const struct record *const *found =
+        bsearch(key, deletions->records, deletions->count, sizeof(*deletions->records), compare_key);
+    struct user *user;
+
+    if (found == NULL) {
+        return;
+    }
+    user = &deletions->users[found - deletions->records];
+    if (user->count++ == 0) {
+        user->first = peer;
+    }
+}
+
+static void count_uses(const struct deletions *deletions, const char *peer,
+                       const struct bgp_peer_spec *spec) {
+    const struct secret_key_ref *ref = spec->password == NULL ? NULL : spec->password->secret_key_ref;
+    char key[2 * 254];
+
+    if (deletions->records[0]->object->kind == KIND_BGPFILTER) {
+        for (size_t i = 0; i < spec->filters.count; i++) {
+            count_user(deletions, spec->filters.items[i], peer);
+        }
+    } else if (ref != NULL && ref->name != NULL) {
+        snprintf(key, sizeof key, "%s/%s", deletions->context->secret_namespace, ref->name);
+        count_user(deletions, key, peer);
+    }
+}
+
+static void advise_deletions(const struct deletions *deletions) {
     struct snapshot_cursor cursor;
     const struct record *record;
-    const char *first = NULL;
-    size_t users = 0;
 
-    for (record = snapshot_seek(&cursor, context->snapshot, KIND_BGPPEER, NULL); record != NULL;
+    for (record = snapshot_seek(&cursor, deletions->context->snapshot, KIND_BGPPEER, NULL); record != NULL;
          record = snapshot_step(&cursor)) {
         const struct bgp_peer *peer = record->object->body;
 
-        if (peer->spec != NULL && peer_uses(context, peer->spec, object)) {
-            first = first == NULL ? record->key : first;
-            users++;
+        if (peer->spec != NULL) {
+            count_uses(deletions, record->key, peer->spec);
         }
     }
-    if (users > 0) {
-        advice_add(context->advice, "%zu BGPPeer(s) still use %s \"%s\" (the first is \"%s\"): %s", users,
-                   kind_info(object->kind)->name, object->meta.name, first,
-                   object->kind == KIND_SECRET ? "their sessions are withheld until it exists again"
-                                               : "their sessions go on without this filter");
+    for (size_t i = 0; i < deletions->count; i++) {
+        const struct object *object = deletions->records[i]->object;
+        const struct user *user = &deletions->users[i];
+
+        if (user->count > 0) {
+            advice_add(deletions->context->advice,
+                       "%zu BGPPeer(s) still use %s \"%s\" (the first is \"%s\"): %s", user->count,
+                       kind_info(object->kind)->name, object->meta.name, user->first,
+                       object->kind == KIND_SECRET ? "their sessions are withheld until it exists again"
+                                                   : "their sessions go on without this filter");
+        }
+    }
+}
+
+static struct context context_of(const struct state *state, const struct picture *picture,
+                                 struct advice *advice) {
+    return (struct context){.snapshot = picture->snapshot,
+                            .index = picture->index,
+                            .secret_namespace = state->secret_namespace,
+                            .advice = advice};
+}
+
+void state_advise_deleted(struct state *state, const struct picture *picture,
+                          const struct record *const *deleted, size_t count, struct advice *advice) {
+    const struct context context = context_of(state, picture, advice);
+    struct deletions deletions = {.context = &context, .records = deleted, .count = count};
+
+    if (count == 0 ||
+        (deleted[0]->object->kind != KIND_SECRET && deleted[0]->object->kind != KIND_BGPFILTER)) {
+        return;
+    }
+    deletions.users = arena_array(advice->arena, count, sizeof(*deletions.users));
+    if (deletions.users != NULL) { /* without memory there is no advice, which is no error */
+        advise_deletions(&deletions);
     }
 }
 
 void state_advise(struct state *state, const struct picture *picture, const struct object *object,
-                  bool deleted, struct advice *advice) {
-    const struct context context = {
-        .snapshot = picture->snapshot, .secret_namespace = state->secret_namespace, .advice = advice};
+                  struct advice *advice) {
+    const struct context context = context_of(state, picture, advice);
 
-    if (deleted) {
-        if (object->kind == KIND_SECRET || object->kind == KIND_BGPFILTER) {
-            advise_deletion(&context, object);
-        }
-        return;
-    }
     if (object->kind == KIND_BGPPEER) {
         advise_peer(&context, ((const struct bgp_peer *)object->body)->spec);
     } else if (object->kind == KIND_BGPCONFIGURATION) {

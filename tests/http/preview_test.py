@@ -172,6 +172,91 @@ class GroupTest(PreviewCase):
         self.assertEqual(self.post(PREVIEWS, {"kind": "Pod", "apiVersion": "v1"}).status, 400)
 
 
+def warnings(answer):
+    return answer.headers.get_all("Warning") or []
+
+
+def secret(name, namespace=None):
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, **({"namespace": namespace} if namespace else {})}, "stringData": {"password": "x"}}
+
+
+class AdviceTest(PreviewCase):
+    """What is said after a single write is said of several, of previews and of dry runs as well."""
+
+    LONELY = peer("lonely", node="nobody", peerIP="192.0.2.9", asNumber=64999, filters=["nothing"],
+                  password={"secretKeyRef": {"name": "no-secret", "key": "password"}})
+    ABOUT_LONELY = ('spec.node: there is no Node "nobody" yet', 'there is no Secret "no-secret" in namespace "default" yet', 'there is no BGPFilter "nothing" yet')
+
+    def post(self, path, documents):
+        answer = self.service.request("POST", path, documents)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer
+
+    def assert_said(self, texts, said):
+        for text in texts:
+            self.assertTrue(any(text in one for one in said), (text, said))
+
+    def test_of_several_documents(self):
+        escaped = [text.replace('"', '\\"') for text in self.ABOUT_LONELY]
+        documents = [node("rack3-host1", "192.168.3.11/24"), self.LONELY]
+        for path in (PREVIEWS, APPLIES + "?dryRun=All", APPLIES, APPLIES):  # the last time it changes nothing
+            answer = self.post(path, documents)
+            self.assert_said(escaped, warnings(answer))
+            self.assert_said(["document 2 (BGPPeer): spec.node"], warnings(answer))
+            self.assertFalse([one for one in warnings(answer) if "document 1" in one])
+            if path == PREVIEWS:
+                self.assert_said(self.ABOUT_LONELY, answer.json()["warnings"])
+
+    def test_documents_know_each_other(self):
+        """In whichever order they come, what is applied together is there."""
+        documents = [peer("new", nodeSelector="has(new)", peerIP="192.0.2.9", asNumber=64999, filters=["f"],
+                          password={"secretKeyRef": {"name": "s", "key": "password"}}),
+                     peer("named", node="rack3-host1", peerSelector="has(new)", filters=["f"]),
+                     {**node("rack3-host1", "192.168.3.11/24"), "metadata": {"name": "rack3-host1", "labels": {"new": "1"}}},
+                     {"apiVersion": "projectcalico.org/v3", "kind": "BGPFilter", "metadata": {"name": "f"}, "spec": {}}, secret("s")]
+        for path in (PREVIEWS, APPLIES + "?dryRun=All", APPLIES):
+            self.assertEqual(warnings(self.post(path, documents)), [])
+        documents[2]["metadata"]["labels"] = {}
+        self.assert_said(["document 1 (BGPPeer): spec.nodeSelector: the selector matches no node now", "document 2 (BGPPeer): spec.peerSelector"],
+                         warnings(self.post(PREVIEWS, documents)))
+
+    def test_of_one_write(self):
+        for query in ("?dryRun=All", "?dryRun=All&preview=peerings", ""):
+            answer = self.service.request("POST", RESOURCES + "bgppeers" + query, self.LONELY)
+            self.assertIn(answer.status, (200, 201), answer.body)
+            self.assert_said([text.replace('"', '\\"') for text in self.ABOUT_LONELY], warnings(answer))
+            if "preview" in query:
+                self.assert_said(self.ABOUT_LONELY, answer.json()["warnings"])
+
+    def test_there_is_a_bound(self):
+        documents = [peer(f"lonely-{number}", node=f"nobody-{number}", peerIP="192.0.2.9", asNumber=64999) for number in range(1000)]
+        for path in (PREVIEWS, APPLIES):
+            answer = self.post(path, documents)
+            said = warnings(answer)
+            self.assertLess(len("".join(said)), 4000)
+            self.assertEqual(len(said) - 1 + int(said[-1].split('"and ')[1].split()[0]), 2000, said[-1])
+            if path == PREVIEWS:
+                self.assertEqual(answer.json()["warnings"][-1], "and 1968 more warnings")
+
+    def test_of_a_collection(self):
+        secrets = "/api/v1/namespaces/default/secrets"
+        for name in ("used", "unused", "used-too"):
+            self.assertEqual(self.service.request("POST", secrets, {**secret(name), "metadata": {"name": name, "labels": {"go": "1"}}}).status, 201)
+        for name in ("f1", "f2"):
+            self.assertEqual(self.service.request("POST", RESOURCES + "bgpfilters", {"metadata": {"name": name, "labels": {"go": "1"}}, "spec": {}}).status, 201)
+        for number, name in enumerate(("used", "used", "used-too")):
+            users = peer(f"user-{number}", peerIP="192.0.2.9", asNumber=64999, filters=["f2"], password={"secretKeyRef": {"name": name, "key": "password"}})
+            self.assertEqual(self.service.request("POST", RESOURCES + "bgppeers", users).status, 201)
+        for query in ("?labelSelector=go%3D1&dryRun=All", "?labelSelector=go%3D1"):
+            answer = self.service.request("DELETE", secrets + query)
+            self.assertEqual([one.split(": ")[0] for one in warnings(answer)],
+                             ['299 - "2 BGPPeer(s) still use Secret \\"used\\" (the first is \\"user-0\\")',
+                              '299 - "1 BGPPeer(s) still use Secret \\"used-too\\" (the first is \\"user-2\\")'])
+            answer = self.service.request("DELETE", RESOURCES + "bgpfilters" + query)
+            self.assertEqual([one.split(": ")[0] for one in warnings(answer)], ['299 - "3 BGPPeer(s) still use BGPFilter \\"f2\\" (the first is \\"user-0\\")'])
+        self.assertEqual(warnings(self.service.request("DELETE", RESOURCES + "bgpfilters" + query)), [])
+
+
 class ExplainTest(PreviewCase):
     def explain(self, name, remote):
         return self.service.request("GET", f"{RESOURCES}nodes/{name}/peerings?explain={remote}")
