@@ -33,6 +33,7 @@ struct codec_options {
     enum kind kind;   /* the path's kind; a body's apiVersion/kind must agree or be absent */
     const char *name; /* the path's name (PUT, PATCH): metadata.name must agree or be absent; NULL: POST */
     const char *name_space; /* the path's namespace, filled in when absent; NULL for cluster kinds */
+    bool any_namespace;     /* no path names one: `name_space` is only for documents that have none */
 };
 
 /* Once, before threads: sets jansson's (wiping) allocator and hash seed. */

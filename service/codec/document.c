@@ -63,7 +63,8 @@ static int check_address(struct decoding *d, const struct codec_options *options
         return 0;
     }
     if (options->name_space) {
-        if (meta->name_space && strcmp(meta->name_space, options->name_space) != 0) {
+        if (meta->name_space && !options->any_namespace &&
+            strcmp(meta->name_space, options->name_space) != 0) {
             return err_set_field(err, ERR_BAD_REQUEST, "metadata.namespace",
                                  "the namespace of the object (%s) does not match the namespace on the URL "
                                  "(%s)",

@@ -107,10 +107,12 @@ static int advise(struct request *request, const struct group *group, const stru
 static int decode_one(struct request *request, struct group *group, size_t index, struct err *err) {
     const struct codec_document *document = &group->documents[index];
     const struct kind_info *info = kind_info(document->kind);
-    struct codec_options options = {.syntax = CODEC_JSON,
-                                    .unknown = group->unknown,
-                                    .kind = document->kind,
-                                    .name_space = info->namespaced ? "default" : NULL};
+    struct codec_options options = {
+        .syntax = CODEC_JSON,
+        .unknown = group->unknown,
+        .kind = document->kind,
+        .any_namespace = true,
+        .name_space = info->namespaced ? state_secret_namespace(request->http->state) : NULL};
     struct causes *causes = arena_alloc(&request->arena, sizeof(*causes));
     struct one *one = &group->ones[index];
     struct advice advice;

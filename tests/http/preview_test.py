@@ -257,6 +257,24 @@ class AdviceTest(PreviewCase):
         self.assertEqual(warnings(self.service.request("DELETE", RESOURCES + "bgpfilters" + query)), [])
 
 
+class NamespacesTest(unittest.TestCase):
+    def test_secrets_of_every_namespace(self):
+        with Service("--secret-namespace", "calico-system") as service:
+            documents = [secret("mine", "calico-system"), secret("theirs", "other"), secret("plain"),
+                         peer("p", peerIP="192.0.2.9", asNumber=64999, filters=[], password={"secretKeyRef": {"name": "mine", "key": "password"}})]
+            for path in (PREVIEWS, APPLIES + "?dryRun=All", APPLIES):
+                answer = service.request("POST", path, documents)
+                self.assertEqual(answer.status, 200, answer.body)
+                self.assertEqual([one["metadata"].get("namespace") for one in answer.json()["objects"]], ["calico-system", "other", "calico-system", None])
+                self.assertNotIn("there is no Secret", " ".join(warnings(answer)))
+            for key in ("calico-system/secrets/mine", "other/secrets/theirs", "calico-system/secrets/plain"):
+                self.assertEqual(service.request("GET", f"/api/v1/namespaces/{key}").status, 200, key)
+            bad = service.request("POST", PREVIEWS, [secret("x", "Not_One")])
+            self.assertEqual((bad.status, bad.json()["details"]["causes"][0]["field"]), (422, "[0].metadata.namespace"), bad.body)
+            single = service.request("POST", "/api/v1/namespaces/other/secrets", secret("x", "calico-system"))
+            self.assertEqual(single.status, 400, "a path's namespace is still the object's")
+
+
 class ExplainTest(PreviewCase):
     def explain(self, name, remote):
         return self.service.request("GET", f"{RESOURCES}nodes/{name}/peerings?explain={remote}")
