@@ -306,9 +306,8 @@ int state_change_root_key(struct state *state, const struct vault_new_root *new_
                           struct err *err) MUST_CHECK;
 /* Give up a change of the root key that waits for its restart. ERR_CONFLICT: there is none. */
 int state_cancel_root_key_change(struct state *state, struct err *err) MUST_CHECK;
-/* Keys with their ages and the number of values under each. ERR_UNAVAILABLE: there is no vault. */
-int state_vault_status(struct state *state, struct vault_status *ret, struct err *err) MUST_CHECK;
-/* The same and more; its texts live as long as the vault. */
+/* Keys with their ages and the number of values under each, and more; its texts live as long as the vault.
+ * ERR_UNAVAILABLE: there is no vault. */
 int state_vault_report(struct state *state, struct vault_report *ret, struct err *err) MUST_CHECK;
 
 /* ---- backups ---- */

@@ -321,16 +321,6 @@ int state_vault_report(struct state *state, struct vault_report *ret, struct err
     return 0;
 }
 
-int state_vault_status(struct state *state, struct vault_status *ret, struct err *err) {
-    struct vault_report report;
-
-    if (state_vault_report(state, &report, err) < 0) {
-        return -1;
-    }
-    *ret = report.keys;
-    return 0;
-}
-
 /* ---- what a crash has left ---- */
 
 /* Is there a value that could be under the active key and is not, or a key that nothing needs? */

@@ -181,7 +181,7 @@ static void test_immutable(void **ptr) {
 static void test_restart_and_rotations(void **ptr) {
     struct fixture *fixture = *ptr;
     const struct vault_new_root in_place = {0};
-    struct vault_status status;
+    struct vault_report report;
     struct err err = ERR_INIT;
     struct node_list *before, *after;
     uint64_t revision;
@@ -207,10 +207,10 @@ static void test_restart_and_rotations(void **ptr) {
     assert_password(fixture, "keep-me");
     after = get_list(fixture, "n1");
     assert_string_equal(before->etag, after->etag);
-    assert_int_equal(state_vault_status(fixture->state, &status, &err), 0);
-    assert_int_equal(status.key_count, 1);
-    assert_int_equal(status.keys[0].id, 4);
-    assert_int_equal(status.keys[0].values, 1);
+    assert_int_equal(state_vault_report(fixture->state, &report, &err), 0);
+    assert_int_equal(report.keys.key_count, 1);
+    assert_int_equal(report.keys.keys[0].id, 4);
+    assert_int_equal(report.keys.keys[0].values, 1);
     node_list_unref(before);
     node_list_unref(after);
 }
