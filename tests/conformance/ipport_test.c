@@ -31,37 +31,18 @@ static bool is_right(const json_t *vector) {
            json_integer_value(json_object_get(vector, "family")) == endpoint.addr.family;
 }
 
-static void run(json_t *vectors) {
-    size_t failed = 0;
-    size_t i;
-    json_t *vector;
-    json_array_foreach(vectors, i, vector) {
-        if (!is_right(vector)) {
-            failed++;
-            print_error("%s: %s: wrong\n", vector_text(vector, "id"), vector_text(vector, "input"));
-        }
+static bool vector_passes(json_t *vector) {
+    bool right = is_right(vector);
+    if (!right) {
+        print_error("%s: %s: wrong\n", vector_text(vector, "id"), vector_text(vector, "input"));
     }
-    size_t count = json_array_size(vectors);
-    json_decref(vectors);
-    print_message("%zu addresses, %zu wrong\n", count, failed);
-    assert_true(count > 0);
-    assert_int_equal(failed, 0);
-}
-
-static void shared_addresses(void **state) {
-    (void)state;
-    run(load_shared_vectors("ipport.json"));
-}
-
-static void own_addresses(void **state) {
-    (void)state;
-    run(load_vectors(OWN_VECTORS_DIR, "ipport.json"));
+    return right;
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shared_addresses),
-        cmocka_unit_test(own_addresses),
-    };
-    return cmocka_run_group_tests_name("conformance: peer addresses", tests, NULL, NULL);
+    struct vector_suite suite = {.title = "conformance: peer addresses",
+                                 .file = "ipport.json",
+                                 .what = "addresses",
+                                 .passes = vector_passes};
+    return run_suite(&suite);
 }

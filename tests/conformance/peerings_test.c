@@ -165,40 +165,10 @@ static bool vector_passes(json_t *vector) {
     return passes;
 }
 
-static void all_pass(json_t *vectors) {
-    size_t failed = 0;
-    size_t i;
-    json_t *vector;
-    assert_true(json_array_size(vectors) > 0);
-    json_array_foreach(vectors, i, vector) {
-        failed += !vector_passes(vector);
-    }
-    print_message("%zu vectors, %zu failed\n", json_array_size(vectors), failed);
-    json_decref(vectors);
-    assert_int_equal(failed, 0);
-}
-
-static void shared_vectors(void **state) {
-    (void)state;
-    all_pass(load_shared_vectors("peerings.json"));
-}
-
-static void own_vectors(void **state) {
-    (void)state;
-    all_pass(load_vectors(OWN_VECTORS_DIR, "peerings.json"));
-}
-
-/* Before any vector is loaded: the codec changes jansson's allocator. */
-static int start(void **state) {
-    (void)state;
-    struct err err = ERR_INIT;
-    return codec_start(&err);
-}
-
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shared_vectors),
-        cmocka_unit_test(own_vectors),
-    };
-    return cmocka_run_group_tests_name("conformance: peerings", tests, start, NULL);
+    struct vector_suite suite = {.title = "conformance: peerings",
+                                 .file = "peerings.json",
+                                 .what = "vectors",
+                                 .passes = vector_passes};
+    return run_suite(&suite);
 }

@@ -47,48 +47,23 @@ static bool accepted(const struct kind_info *info, const json_t *document, char 
     return failed == 0;
 }
 
-static void run(json_t *vectors) {
-    json_t *vector;
-    size_t i, wrong = 0;
+static bool vector_passes(json_t *vector) {
+    const struct kind_info *info = kind_by_name(vector_text(vector, "kind"));
+    bool valid = json_is_true(json_object_get(vector, "valid"));
+    char why[ERR_TEXT_MAX];
 
-    json_array_foreach(vectors, i, vector) {
-        const struct kind_info *info = kind_by_name(vector_text(vector, "kind"));
-        bool valid = json_is_true(json_object_get(vector, "valid"));
-        char why[ERR_TEXT_MAX];
-
-        assert_non_null(info);
-        if (accepted(info, json_object_get(vector, "object"), why) != valid) {
-            print_error("%s must be %s: %s\n", vector_text(vector, "id"), valid ? "valid" : "invalid", why);
-            wrong++;
-        }
+    assert_non_null(info);
+    if (accepted(info, json_object_get(vector, "object"), why) != valid) {
+        print_error("%s must be %s: %s\n", vector_text(vector, "id"), valid ? "valid" : "invalid", why);
+        return false;
     }
-    print_message("%zu documents, %zu wrong\n", i, wrong);
-    assert_true(i > 0);
-    json_decref(vectors);
-    assert_int_equal(wrong, 0);
-}
-
-static void shared_vectors(void **state) {
-    (void)state;
-    run(load_shared_vectors("validation.json"));
-}
-
-static void own_vectors(void **state) {
-    (void)state;
-    run(load_vectors(OWN_VECTORS_DIR, "validation.json"));
-}
-
-static int start(void **state) {
-    struct err err = ERR_INIT;
-
-    (void)state;
-    return codec_start(&err);
+    return true;
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shared_vectors),
-        cmocka_unit_test(own_vectors),
-    };
-    return cmocka_run_group_tests_name("conformance: validation", tests, start, NULL);
+    struct vector_suite suite = {.title = "conformance: validation",
+                                 .file = "validation.json",
+                                 .what = "documents",
+                                 .passes = vector_passes};
+    return run_suite(&suite);
 }

@@ -9,9 +9,13 @@
 #define BGPPEERD_TESTS_CONFORMANCE_VECTORS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/err.h"
+#include "codec.h"
 
 #define OWN_VECTORS_DIR "tests/conformance/own"
 
@@ -45,6 +49,53 @@ static inline json_t *load_shared_vectors(const char *name) {
 static inline const char *vector_text(const json_t *vector, const char *key) {
     const char *text = json_string_value(json_object_get(vector, key));
     return text != NULL ? text : "";
+}
+
+/* ---- the usual program: a file of vectors, each of which passes or does not ---- */
+
+struct vector_suite {
+    const char *title;              /* of the program */
+    const char *file;               /* an array, among the shared vectors and among our own */
+    const char *what;               /* they are: "documents" */
+    bool (*passes)(json_t *vector); /* false: it has said what is wrong */
+};
+
+static inline void run_vectors(const struct vector_suite *suite, json_t *vectors) {
+    json_t *vector;
+    size_t i, wrong = 0;
+    json_array_foreach(vectors, i, vector) {
+        wrong += !suite->passes(vector);
+    }
+    print_message("%zu %s, %zu wrong\n", i, suite->what, wrong);
+    assert_true(i > 0);
+    json_decref(vectors);
+    assert_int_equal(wrong, 0);
+}
+
+static inline void shared_vectors(void **state) {
+    const struct vector_suite *suite = *state;
+    run_vectors(suite, load_shared_vectors(suite->file));
+}
+
+static inline void own_vectors(void **state) {
+    const struct vector_suite *suite = *state;
+    run_vectors(suite, load_vectors(OWN_VECTORS_DIR, suite->file));
+}
+
+/* Before any vector is loaded: the codec changes jansson's allocator. */
+static inline int start_codec(void **state) {
+    struct err err = ERR_INIT;
+    (void)state;
+    return codec_start(&err);
+}
+
+/* What main() returns. */
+static inline int run_suite(struct vector_suite *suite) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate(shared_vectors, suite),
+        cmocka_unit_test_prestate(own_vectors, suite),
+    };
+    return cmocka_run_group_tests_name(suite->title, tests, start_codec, NULL);
 }
 
 #endif
