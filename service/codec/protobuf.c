@@ -282,11 +282,15 @@ static int read_envelope(const char *bytes, size_t len, json_t *root, struct mes
     return more;
 }
 
-int protobuf_read_secret(const char *bytes, size_t len, json_t **ret, struct err *err) {
+/* Into `root`; the message's fields are read by `read_field`. `kind`: only of this kind, others keep their
+ * type alone, and the header check says which kind was wanted; NULL = of any. */
+static int read_body(const char *bytes, size_t len, const char *kind,
+                     int (*read_field)(const struct item *item, json_t *root, struct err *err), json_t **ret,
+                     struct err *err) {
     json_auto_t *root = json_object();
     struct message raw;
     struct item item;
-    const json_t *kind;
+    const json_t *type;
     int more;
 
     if (!root) {
@@ -295,13 +299,13 @@ int protobuf_read_secret(const char *bytes, size_t len, json_t **ret, struct err
     if (read_envelope(bytes, len, root, &raw, err) < 0) {
         return -1;
     }
-    kind = json_object_get(root, "kind");
-    if (kind && strcmp(json_string_value(kind), "Secret") != 0) {
-        *ret = json_incref(root); /* the header check says which kind it is, and which is wanted */
+    type = json_object_get(root, "kind");
+    if (kind && type && strcmp(json_string_value(type), kind) != 0) {
+        *ret = json_incref(root);
         return 0;
     }
     while ((more = take_item(&raw, &item, err)) > 0) {
-        if (read_secret_field(&item, root, err) < 0) {
+        if (read_field(&item, root, err) < 0) {
             return -1;
         }
     }
@@ -310,6 +314,10 @@ int protobuf_read_secret(const char *bytes, size_t len, json_t **ret, struct err
     }
     *ret = json_incref(root);
     return 0;
+}
+
+int protobuf_read_secret(const char *bytes, size_t len, json_t **ret, struct err *err) {
+    return read_body(bytes, len, "Secret", read_secret_field, ret, err);
 }
 
 /* Preconditions {1: uid, 2: resourceVersion}. */
@@ -350,29 +358,19 @@ static int add_dry_run(const struct item *field, json_t *root, struct err *err) 
     return json_array_append_new(list, text) < 0 ? err_no_memory(err) : 0;
 }
 
-int protobuf_read_delete_options(const char *bytes, size_t len, json_t **ret, struct err *err) {
-    json_auto_t *root = json_object();
-    struct message raw;
-    struct item item;
-    int more;
+static int read_delete_options_field(const struct item *item, json_t *root, struct err *err) {
+    switch (item->number) {
+    case 2:
+        return read_preconditions(item, root, err);
+    case 5:
+        return add_dry_run(item, root, err);
+    default:
+        return 0;
+    }
+}
 
-    if (!root) {
-        return err_no_memory(err);
-    }
-    if (read_envelope(bytes, len, root, &raw, err) < 0) {
-        return -1;
-    }
-    while ((more = take_item(&raw, &item, err)) > 0) {
-        if ((item.number == 2 && read_preconditions(&item, root, err) < 0) ||
-            (item.number == 5 && add_dry_run(&item, root, err) < 0)) {
-            return -1;
-        }
-    }
-    if (more < 0) {
-        return -1;
-    }
-    *ret = json_incref(root);
-    return 0;
+int protobuf_read_delete_options(const char *bytes, size_t len, json_t **ret, struct err *err) {
+    return read_body(bytes, len, NULL, read_delete_options_field, ret, err);
 }
 
 /* The string fields of a message, by number; NULL names are passed over. */
@@ -419,26 +417,10 @@ static int read_review_spec(const struct item *field, json_t *root, struct err *
     return more;
 }
 
-int protobuf_read_access_review(const char *bytes, size_t len, json_t **ret, struct err *err) {
-    json_auto_t *root = json_object();
-    struct message raw;
-    struct item item;
-    int more;
+static int read_review_field(const struct item *item, json_t *root, struct err *err) {
+    return item->number == 2 ? read_review_spec(item, root, err) : 0;
+}
 
-    if (!root) {
-        return err_no_memory(err);
-    }
-    if (read_envelope(bytes, len, root, &raw, err) < 0) {
-        return -1;
-    }
-    while ((more = take_item(&raw, &item, err)) > 0) {
-        if (item.number == 2 && read_review_spec(&item, root, err) < 0) {
-            return -1;
-        }
-    }
-    if (more < 0) {
-        return -1;
-    }
-    *ret = json_incref(root);
-    return 0;
+int protobuf_read_access_review(const char *bytes, size_t len, json_t **ret, struct err *err) {
+    return read_body(bytes, len, NULL, read_review_field, ret, err);
 }
