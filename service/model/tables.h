@@ -61,6 +61,9 @@ extern const struct format format_secret_key;        /* key of a Secret's data *
 /* Has `text` the form of a community ("n:n" or "n:n:n"), whatever its numbers? */
 bool community_has_form(const char *text);
 
+/* In a kind: those of Calico are of this group and version. */
+#define CALICO_V3 .group = "projectcalico.org", .version = "v3", .api_version = "projectcalico.org/v3"
+
 /* Schemas that more than one kind uses (common.c). */
 extern const struct schema bgp_password_schema;
 
