@@ -15,6 +15,12 @@ void *base_malloc(size_t size);
 void *base_calloc(size_t count, size_t size);
 void *base_realloc(void *old, size_t size);
 
+/*
+ * Room for one more item behind `count` items of `size` bytes: `items` itself, or a copy of twice the room
+ * (at first: `first` items) with *cap counted up. NULL: memory is out, and `items` and *cap are as they were.
+ */
+void *base_grow(void *items, size_t count, size_t *cap, size_t first, size_t size);
+
 /* Let `successes` more allocations succeed and the one after them fail, once. Negative: never fail. */
 void base_alloc_fail_after(long successes);
 /* Has the failure asked for happened? False when the code under test needed fewer allocations. */

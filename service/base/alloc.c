@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 static atomic_long countdown = -1;
@@ -31,6 +32,21 @@ void *base_calloc(size_t count, size_t size) {
 
 void *base_realloc(void *old, size_t size) {
     return must_fail() ? NULL : realloc(old, size);
+}
+
+void *base_grow(void *items, size_t count, size_t *cap, size_t first, size_t size) {
+    if (count < *cap) {
+        return items;
+    }
+    size_t room = *cap == 0 ? first : *cap * 2;
+    if (room > SIZE_MAX / size) {
+        return NULL;
+    }
+    void *larger = base_realloc(items, room * size);
+    if (larger != NULL) {
+        *cap = room;
+    }
+    return larger;
 }
 
 void base_alloc_fail_after(long successes) {

@@ -11,15 +11,12 @@
 #include "compute.h"
 
 static int candidate_push(struct compute *compute, const struct candidate *candidate) {
-    if (compute->candidate_count == compute->candidate_cap) {
-        size_t cap = compute->candidate_cap == 0 ? 32 : compute->candidate_cap * 2;
-        struct candidate *candidates = base_realloc(compute->candidates, cap * sizeof(*candidates));
-        if (candidates == NULL) {
-            return err_no_memory(compute->err);
-        }
-        compute->candidates = candidates;
-        compute->candidate_cap = cap;
+    struct candidate *candidates = base_grow(compute->candidates, compute->candidate_count,
+                                             &compute->candidate_cap, 32, sizeof(*candidates));
+    if (candidates == NULL) {
+        return err_no_memory(compute->err);
     }
+    compute->candidates = candidates;
     compute->candidates[compute->candidate_count++] = *candidate;
     return 0;
 }

@@ -11,15 +11,12 @@
 #include "compute.h"
 
 int compute_report(struct compute *compute, const struct issue *issue) {
-    if (compute->issue_count == compute->issue_cap) {
-        size_t cap = compute->issue_cap == 0 ? 16 : compute->issue_cap * 2;
-        struct issue *issues = base_realloc(compute->issues, cap * sizeof(*issues));
-        if (issues == NULL) {
-            return err_no_memory(compute->err);
-        }
-        compute->issues = issues;
-        compute->issue_cap = cap;
+    struct issue *issues =
+        base_grow(compute->issues, compute->issue_count, &compute->issue_cap, 16, sizeof(*issues));
+    if (issues == NULL) {
+        return err_no_memory(compute->err);
     }
+    compute->issues = issues;
     compute->issues[compute->issue_count++] = *issue;
     return 0;
 }

@@ -139,34 +139,28 @@ static void builder_done(struct builder *builder) {
 
 /* Takes over the reference, also on failure. `chunk` NULL: an allocation has failed. */
 static int builder_add_chunk(struct builder *builder, struct chunk *chunk, struct err *err) {
-    if (chunk != NULL && builder->chunk_count == builder->chunk_cap) {
-        size_t cap = builder->chunk_cap == 0 ? 16 : builder->chunk_cap * 2;
-        struct chunk **chunks = base_realloc(builder->chunks, cap * sizeof(struct chunk *));
-        if (chunks == NULL) {
-            chunk_unref(chunk);
-            return err_no_memory(err);
-        }
-        builder->chunks = chunks;
-        builder->chunk_cap = cap;
-    }
     if (chunk == NULL) {
         return err_no_memory(err);
     }
+    struct chunk **chunks =
+        base_grow(builder->chunks, builder->chunk_count, &builder->chunk_cap, 16, sizeof(struct chunk *));
+    if (chunks == NULL) {
+        chunk_unref(chunk);
+        return err_no_memory(err);
+    }
+    builder->chunks = chunks;
     builder->chunks[builder->chunk_count++] = chunk;
     builder->count += chunk->count;
     return 0;
 }
 
 static int builder_add_record(struct builder *builder, const struct record *record, struct err *err) {
-    if (builder->run_count == builder->run_cap) {
-        size_t cap = builder->run_cap == 0 ? CHUNK_MAX * 2 : builder->run_cap * 2;
-        const struct record **run = base_realloc(builder->run, cap * sizeof(struct record *));
-        if (run == NULL) {
-            return err_no_memory(err);
-        }
-        builder->run = run;
-        builder->run_cap = cap;
+    const struct record **run = base_grow(builder->run, builder->run_count, &builder->run_cap, CHUNK_MAX * 2,
+                                          sizeof(struct record *));
+    if (run == NULL) {
+        return err_no_memory(err);
     }
+    builder->run = run;
     builder->run[builder->run_count++] = record;
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "state_internal.h"
@@ -81,16 +82,12 @@ const struct record *draft_get(const struct draft *draft, enum kind kind, const 
 
 int draft_add(struct draft *draft, enum store_op op, enum kind kind, const struct record *before,
               const struct record *after, const char *actor, struct err *err) {
-    if (draft->count == draft->cap) {
-        size_t cap = draft->cap == 0 ? 16 : draft->cap * 2;
-        struct draft_change *changes = realloc(draft->changes, cap * sizeof *changes);
+    struct draft_change *changes = base_grow(draft->changes, draft->count, &draft->cap, 16, sizeof *changes);
 
-        if (changes == NULL) {
-            return err_no_memory(err);
-        }
-        draft->changes = changes;
-        draft->cap = cap;
+    if (changes == NULL) {
+        return err_no_memory(err);
     }
+    draft->changes = changes;
     draft->changes[draft->count++] = (struct draft_change){
         .change = {.kind = kind,
                    .before = before == NULL ? NULL : record_ref(before),

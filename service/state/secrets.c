@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "model/resources.h"
@@ -280,16 +281,13 @@ int secret_seal(struct draft *draft, struct write *write, const struct record *c
 }
 
 static int add_row(struct draft *draft, const struct store_sealed *row, struct err *err) {
-    if (draft->sealed_count == draft->sealed_cap) {
-        size_t cap = draft->sealed_cap == 0 ? 16 : draft->sealed_cap * 2;
-        struct store_sealed *rows = realloc(draft->sealed, cap * sizeof *rows);
+    struct store_sealed *rows =
+        base_grow(draft->sealed, draft->sealed_count, &draft->sealed_cap, 16, sizeof *rows);
 
-        if (rows == NULL) {
-            return err_no_memory(err);
-        }
-        draft->sealed = rows;
-        draft->sealed_cap = cap;
+    if (rows == NULL) {
+        return err_no_memory(err);
     }
+    draft->sealed = rows;
     draft->sealed[draft->sealed_count++] = *row;
     return 0;
 }
@@ -332,18 +330,12 @@ int secret_add_rows(struct draft *draft, const struct record *before, const stru
 /* ---- loading ---- */
 
 int sealed_rows_add(struct sealed_rows *rows, const struct store_sealed *row, struct err *err) {
-    struct store_sealed *copy;
+    struct store_sealed *items = base_grow(rows->items, rows->count, &rows->cap, 256, sizeof *items), *copy;
 
-    if (rows->count == rows->cap) {
-        size_t cap = rows->cap == 0 ? 256 : rows->cap * 2;
-        struct store_sealed *items = realloc(rows->items, cap * sizeof *items);
-
-        if (items == NULL) {
-            return err_no_memory(err);
-        }
-        rows->items = items;
-        rows->cap = cap;
+    if (items == NULL) {
+        return err_no_memory(err);
     }
+    rows->items = items;
     copy = &rows->items[rows->count];
     *copy = *row;
     copy->object = arena_strdup(&rows->arena, row->object);

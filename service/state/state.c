@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "state_internal.h"
@@ -166,19 +167,15 @@ int state_load_record(struct vault *vault, const struct sealed_rows *rows, const
 static int load_object(void *arg, const char *kind, const char *name, uint64_t revision, const char *body,
                        size_t body_len, struct err *err) {
     struct loader *loader = arg;
+    struct snapshot_change *changes;
     struct record *record;
 
     (void)revision; /* the body carries it */
-    if (loader->count == loader->cap) {
-        size_t cap = loader->cap == 0 ? 1024 : loader->cap * 2;
-        struct snapshot_change *changes = realloc(loader->changes, cap * sizeof *changes);
-
-        if (changes == NULL) {
-            return err_no_memory(err);
-        }
-        loader->changes = changes;
-        loader->cap = cap;
+    changes = base_grow(loader->changes, loader->count, &loader->cap, 1024, sizeof *changes);
+    if (changes == NULL) {
+        return err_no_memory(err);
     }
+    loader->changes = changes;
     if (state_load_record(loader->vault, &loader->sealed, kind, name, body, body_len, &record, err) < 0) {
         return -1;
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "state_internal.h"
 
 struct kept {
@@ -22,21 +23,17 @@ static void kept_done(struct kept *kept) {
 
 static int kept_setting(void *arg, const struct store_setting *setting, struct err *err) {
     struct kept *kept = arg;
+    struct vault_setting *items;
     void *value;
 
     if (strncmp(setting->name, "vault/", strlen("vault/")) != 0) {
         return 0;
     }
-    if (kept->count == kept->cap) {
-        size_t cap = kept->cap == 0 ? 16 : kept->cap * 2;
-        struct vault_setting *items = realloc(kept->items, cap * sizeof *items);
-
-        if (items == NULL) {
-            return err_no_memory(err);
-        }
-        kept->items = items;
-        kept->cap = cap;
+    items = base_grow(kept->items, kept->count, &kept->cap, 16, sizeof *items);
+    if (items == NULL) {
+        return err_no_memory(err);
     }
+    kept->items = items;
     value = arena_alloc(&kept->arena, setting->value_len);
     if (value == NULL) {
         return err_no_memory(err);

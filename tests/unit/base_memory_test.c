@@ -193,6 +193,31 @@ static void buf_appends_and_stays_terminated(void **state) {
     buf_done(NULL);
 }
 
+static void arrays_grow_by_doubling(void **state) {
+    (void)state;
+    uint32_t *items = NULL;
+    size_t cap = 0;
+    for (uint32_t i = 0; i < 100; i++) {
+        uint32_t *larger = base_grow(items, i, &cap, 3, sizeof *items);
+        assert_non_null(larger);
+        items = larger;
+        items[i] = i;
+    }
+    assert_int_equal(cap, 192);
+    for (uint32_t i = 0; i < 100; i++) {
+        assert_int_equal(items[i], i);
+    }
+    base_alloc_fail_after(0);
+    assert_ptr_equal(base_grow(items, 191, &cap, 3, sizeof *items), items); /* there is room */
+    assert_null(base_grow(items, 192, &cap, 3, sizeof *items));
+    base_alloc_fail_after(-1);
+    assert_int_equal(cap, 192);
+    size_t huge = SIZE_MAX / 4;
+    assert_null(base_grow(items, huge, &huge, 3, sizeof *items));
+    assert_int_equal(huge, SIZE_MAX / 4);
+    free(items);
+}
+
 static void grow_to(struct buf *buf, size_t len) {
     for (size_t i = 0; i < len; i++) {
         buf_add_char(buf, (char)('a' + i % 26));
@@ -390,6 +415,7 @@ int main(void) {
         cmocka_unit_test_setup(arena_move_hands_everything_over, no_failure_pending),
         cmocka_unit_test_setup(arena_remembers_that_memory_was_out, no_failure_pending),
         cmocka_unit_test_setup(buf_appends_and_stays_terminated, no_failure_pending),
+        cmocka_unit_test(arrays_grow_by_doubling),
         cmocka_unit_test_setup(buf_grows_with_and_without_wiping, no_failure_pending),
         cmocka_unit_test_setup(buf_steal_leaves_an_empty_buffer, no_failure_pending),
         cmocka_unit_test_setup(buf_failure_sticks_and_keeps_what_was_there, no_failure_pending),
