@@ -451,6 +451,7 @@ static int run(const struct command *command, int argc, char **argv) {
         log_event(LOG_ERROR, "failed", LOG_STR("error", err.text));
     }
     log_stop();
+    alarm(0); /* everything is closed: what the run-time does now is not what the clock was for */
     return result == 0 ? CLI_OK : json ? command_status(&err) : command_failed(&err);
 }
 

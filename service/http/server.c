@@ -325,7 +325,7 @@ static void drain(struct http *http) {
     while (http_active_requests(http) > 0 && clock_monotonic_ms() < deadline) {
         pause_briefly();
     }
-    unsigned left = active_requests(http);
+    unsigned left = http_active_requests(http);
     unsigned stuck = atomic_load(&http->suspended);
     if (left > 0 && stuck > 0) {
         log_event(LOG_WARN, "stop-waits", LOG_INT("requests", stuck),
