@@ -404,7 +404,7 @@ class Session:
 
     def read_line(self, process, pattern):
         """Lines of a watch until one that matches; the watch is ended when it does not come."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + SECONDS
         seen = []
         os.set_blocking(process.stdout.fileno(), False)
         while time.monotonic() < end:
@@ -444,13 +444,13 @@ class Session:
             self.check("streaming lists do not hang", "extra-a" in informer.out, informer.err)
 
     def waiting(self):
-        waiter = self.start("wait", "--for=delete", "bgppeer/seen", "--timeout=20s")
+        waiter = self.start("wait", "--for=delete", "bgppeer/seen", "--timeout=60s")
         time.sleep(0.5)
         self.run("delete", "bgppeer", "seen", "--wait=false")
         out, err = waiter.communicate(timeout=SECONDS)
         self.check("wait --for=delete", waiter.returncode == 0, out + err)
         if self.version >= (1, 23):
-            waiter = self.start("wait", "--for=jsonpath={.spec.asNumber}=64777", "bgppeer/extra-a", "--timeout=20s")
+            waiter = self.start("wait", "--for=jsonpath={.spec.asNumber}=64777", "bgppeer/extra-a", "--timeout=60s")
             time.sleep(0.5)
             self.run("patch", "bgppeer", "extra-a", "--type=merge", "-p", '{"spec":{"asNumber":64777}}')
             out, err = waiter.communicate(timeout=SECONDS)

@@ -123,7 +123,7 @@ class PythonClientTest(unittest.TestCase):
         worker.start()
         seen = []
         watch = kubernetes.watch.Watch()
-        for event in watch.stream(self.custom.list_cluster_custom_object, *PEERS, resource_version=start, timeout_seconds=20):
+        for event in watch.stream(self.custom.list_cluster_custom_object, *PEERS, resource_version=start, timeout_seconds=60):
             seen.append((event["type"], event["object"]["spec"]["asNumber"]))
             if len(seen) == 3:
                 watch.stop()

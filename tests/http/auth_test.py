@@ -61,9 +61,9 @@ class Callers:
             self.headers[name] = self.make(spec)[1]
         identity, self.headers["revoked"] = self.make({"role": "admin"})
         assert service.request("DELETE", f"{OURS}/tokens/{identity}").status == 200
-        soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
-        self.headers["expired"] = self.make({"role": "admin", "expires": soon})[1]
-        time.sleep(3.1)
+        soon = int(time.time()) + 4
+        self.headers["expired"] = self.make({"role": "admin", "expires": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(soon))})[1]
+        time.sleep(max(0.0, soon + 0.1 - time.time()))
         self.headers["altered"] = service.token[:-1] + ("A" if service.token[-1] != "A" else "B")
         self.headers["nobody"] = None
 
@@ -441,8 +441,8 @@ class PasswordTest(unittest.TestCase):
             self.assertEqual(shown.json(), own.json())
             self.assertNotIn(self.password, ask("admin", "?passwords=false").body.decode())
             # With wait: a change of the password alone comes through, to the node.
-            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
-            connection.request("GET", path + "?wait=20s", headers={"Authorization": "Bearer " + callers.headers["own node"],
+            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
+            connection.request("GET", path + "?wait=200s", headers={"Authorization": "Bearer " + callers.headers["own node"],
                                                                    "If-None-Match": own.headers["ETag"]})
             time.sleep(0.2)
             changed = callers.request("operator", "PATCH", "/api/v1/namespaces/default/secrets/bgp", headers={"Content-Type": MERGE},
@@ -470,8 +470,8 @@ class WaitingTest(unittest.TestCase):
             identity, callers.headers["node"] = callers.make({"role": "node", "node": "rack1-host1"})
             path = f"{GROUP}/nodes/rack1-host1/peerings"
             etag = callers.request("node", "GET", path).headers["ETag"]
-            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
-            connection.request("GET", path + "?wait=20s", headers={"Authorization": "Bearer " + callers.headers["node"], "If-None-Match": etag})
+            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
+            connection.request("GET", path + "?wait=200s", headers={"Authorization": "Bearer " + callers.headers["node"], "If-None-Match": etag})
             time.sleep(0.3)
             self.assertEqual(service.request("DELETE", f"{OURS}/tokens/{identity}").status, 200)
             self.assertEqual(service.request("DELETE", f"{GROUP}/bgppeers/rack1-host1-tor").status, 200)
@@ -492,13 +492,11 @@ class WaitingTest(unittest.TestCase):
             etag = callers.request("kept", "GET", path).headers["ETag"]
             waiting = {}
             for name, token in callers.headers.items():
-                waiting[name] = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
-                waiting[name].request("GET", path + "?wait=20s", headers={"Authorization": "Bearer " + token, "If-None-Match": etag})
+                waiting[name] = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
+                waiting[name].request("GET", path + "?wait=200s", headers={"Authorization": "Bearer " + token, "If-None-Match": etag})
             time.sleep(0.3)
-            start = time.monotonic()
             self.assertEqual(service.request("DELETE", f"{OURS}/tokens/{identity}").status, 200)
-            self.assertEqual(waiting["revoked"].getresponse().status, 401)
-            self.assertLess(time.monotonic() - start, 5)
+            self.assertEqual(waiting["revoked"].getresponse().status, 401)  # long before its wait is over, or it is no answer at all
             self.assertEqual(service.request("DELETE", f"{GROUP}/bgppeers/rack1-host1-tor").status, 200)
             self.assertEqual(waiting["kept"].getresponse().status, 200)
             for connection in waiting.values():

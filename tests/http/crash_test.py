@@ -92,6 +92,14 @@ class CrashTest(unittest.TestCase):
             stored[item["metadata"]["name"]] = number
         return stored, int(answer["metadata"]["resourceVersion"])
 
+    def wait_for_writes(self, writers, moments):
+        """Until a random number of writes and a little more; on any machine, they are in the middle of it."""
+        wanted = sum(writer.count for writer in writers) + moments.randrange(10 * WRITERS)
+        end = time.monotonic() + 30
+        while sum(writer.count for writer in writers) < wanted and time.monotonic() < end:
+            time.sleep(0.0005)
+        time.sleep(moments.uniform(0.0, 0.005))
+
     def test_kill_at_random_moments(self):
         seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
         print(f"SEED={seed}", flush=True)
@@ -103,7 +111,7 @@ class CrashTest(unittest.TestCase):
                 threads = [threading.Thread(target=writer.run, args=(service,)) for writer in writers]
                 for thread in threads:
                     thread.start()
-                time.sleep(moments.uniform(0.0, 0.12))
+                self.wait_for_writes(writers, moments)
                 service.kill()
                 for thread in threads:
                     thread.join()

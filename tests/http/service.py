@@ -12,8 +12,8 @@ import time
 
 PROGRAM = os.environ.get("BGPPEERD", os.path.abspath("build/bgppeerd"))
 # Instrumented programs, and two test programs on two processors, start slowly.
-START_SECONDS = 30
-STOP_SECONDS = 20
+START_SECONDS = 60
+STOP_SECONDS = 60
 REQUEST_SECONDS = 60
 
 

@@ -249,7 +249,7 @@ class SoakTest(unittest.TestCase):
                                                                              "password": {"secretKeyRef": {"name": "bgp", "key": "tor"}}}})):
             self.assertEqual(service.request("POST", path, body).status, 201)
 
-    def wait_until_quiet(self, service, files, seconds=20):
+    def wait_until_quiet(self, service, files, seconds=60):
         """Its footprint, once no more files are open than that, or after so many seconds."""
         end = time.monotonic() + seconds
         while (now := footprint(service.process.pid))[0] is not None and now[0] > files and time.monotonic() < end:

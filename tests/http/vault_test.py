@@ -348,7 +348,9 @@ class SpeedTest(VaultCase):
                 answer = self.fleet.must("GET", path, None, {"X-Request-Id": identifier})
                 self.assertEqual(len(answer.json()["items"]), 1000)
                 times[name].append(identifier)
-        time.sleep(0.5)
+        for identifiers in times.values():
+            for identifier in identifiers:
+                self.fleet.wait_for_log(f"id={identifier} ")
         log = self.fleet.log()
         took = {name: statistics.median(int(re.search(rf"id={identifier} .* us=(\d+)", log).group(1)) / 1000
                                         for identifier in identifiers) for name, identifiers in times.items()}

@@ -118,7 +118,7 @@ class WatchTest(ServiceTest):
         watch = self.watch(query="&timeoutSeconds=1")
         self.assertIsNone(watch.event())
         self.assertGreaterEqual(time.monotonic() - started, 1)
-        self.assertLess(time.monotonic() - started, 4)
+        self.assertLess(time.monotonic() - started, 25)  # sooner than an idle watch is looked at
         watch.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertEqual(watch.read_answer()[0], 200, "the connection is still good")
 
