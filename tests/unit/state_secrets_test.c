@@ -223,11 +223,11 @@ static bool stop_at_once(void *arg, size_t done, size_t total) {
 }
 
 static size_t key_count(struct fixture *fixture) {
-    struct vault_status status;
+    struct vault_report report;
     struct err err = ERR_INIT;
 
-    assert_int_equal(state_vault_status(fixture->state, &status, &err), 0);
-    return status.key_count;
+    assert_int_equal(state_vault_report(fixture->state, &report, &err), 0);
+    return report.keys.key_count;
 }
 
 /* Whoever asks for a rotation while one is being finished gets it, and is not told to wait. */
