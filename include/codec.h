@@ -34,6 +34,8 @@ struct codec_options {
     const char *name; /* the path's name (PUT, PATCH): metadata.name must agree or be absent; NULL: POST */
     const char *name_space; /* the path's namespace, filled in when absent; NULL for cluster kinds */
     bool any_namespace;     /* no path names one: `name_space` is only for documents that have none */
+    const char **ret_name;  /* NULL, or where to put, also when the document is refused, `name` or what the
+                               document has: its name or else generateName, in the call's arena; NULL = none */
 };
 
 /* Once, before threads: sets jansson's (wiping) allocator and hash seed. */

@@ -118,6 +118,15 @@ static int refuse_invalid(const struct kind_info *info, const struct object *obj
     return -1;
 }
 
+/* Whose errors these are: a document that is refused has a name all the same. */
+static void tell_name(const struct codec_options *options, const struct meta *meta) {
+    const char *name = meta->name ? meta->name : meta->generate_name;
+
+    if (options->ret_name) {
+        *options->ret_name = options->name ? options->name : name;
+    }
+}
+
 static int decode_tree(struct decoding *d, const struct codec_options *options, json_t *root,
                        struct object **ret, struct err *err) {
     struct object *object;
@@ -133,6 +142,7 @@ static int decode_tree(struct decoding *d, const struct codec_options *options, 
     if (!object) {
         return err_no_memory(err);
     }
+    tell_name(options, &object->meta);
     if (decoding_finish(d, err) < 0 || check_address(d, options, &object->meta, err) < 0) {
         return -1;
     }

@@ -238,30 +238,13 @@ static int submit(struct request *request, struct write_work *work, struct err *
 
 /* ---- documents ---- */
 
-/* For the Status of an invalid document that the path does not name: what name would it have had? */
-static void note_name(struct request *request, enum codec_syntax syntax) {
-    struct err ignored = ERR_INIT;
-    struct codec_document whole = {.json = request->body.data, .len = request->body.len};
-    struct codec_document *document = &whole;
-    struct object *object = NULL;
-    size_t count = 1;
-    if (syntax == CODEC_YAML && codec_split(syntax, request->body.data, request->body.len, 1, &request->arena,
-                                            &document, &count, &ignored) != 0) {
-        return;
-    }
-    if (syntax != CODEC_PROTOBUF && count == 1 &&
-        codec_decode_stored(request->route->kind, document->json, document->len, &request->arena, &object,
-                            &ignored) == 0) {
-        request->object_name = object->meta.name != NULL ? object->meta.name : object->meta.generate_name;
-    }
-}
-
 static int decode(struct request *request, struct write_work *work, const struct write_parameters *parameters,
                   const char *name, struct err *err) {
     struct codec_options options = {.unknown = parameters->unknown,
                                     .kind = request->route->kind,
                                     .name = name,
-                                    .name_space = resource_namespace(request)};
+                                    .name_space = resource_namespace(request),
+                                    .ret_name = &request->object_name};
     const char *type = request_header(request, HEADER_CONTENT_TYPE);
     if (media_document(type, options.kind == KIND_SECRET, &options.syntax, err) != 0) {
         return -1;
@@ -279,14 +262,11 @@ static int decode(struct request *request, struct write_work *work, const struct
     request->causes = causes;
     if (codec_decode(&options, request->body.data, request->body.len, &work->object_arena,
                      &work->write.object, causes, advice, err) != 0) {
-        if (err->code == ERR_INVALID && name == NULL) {
-            note_name(request, options.syntax);
-        }
         return -1;
     }
+    /* The object itself, and with it the name it has there, becomes state's. */
     request->object_name = work->write.object->meta.name;
     if (request->object_name != NULL) {
-        /* The object itself becomes state's. */
         request->object_name = arena_strdup(&request->arena, request->object_name);
     }
     return 0;

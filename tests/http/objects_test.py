@@ -198,6 +198,18 @@ class ObjectsTest(ServiceTest):
         for cause in status["details"]["causes"]:
             self.assertTrue(cause["reason"].startswith("FieldValue") and cause["message"], cause)
 
+    def test_a_refused_document_is_named(self):
+        spec = {"peerIP": "nowhere", "asNumber": -4}
+        for metadata, name in (({"name": "refused"}, "refused"), ({"generateName": "refused-"}, "refused-"), ({}, "")):
+            status = self.assert_status(self.request("POST", PEERS, {"metadata": metadata, "spec": spec}), 422, "Invalid")
+            self.assertIn(f'BGPPeer.projectcalico.org "{name}" is invalid', status["message"])
+            self.assertEqual(status["details"].get("name", ""), name)
+        status = self.assert_status(self.request("POST", PEERS, {"metadata": {"name": "refused"}, "spec": {"peerIp": "192.0.2.9"}}), 400)
+        self.assertEqual(status["details"]["name"], "refused")
+        self.create_peer("named-by-path")
+        status = self.assert_status(self.request("PUT", f"{PEERS}/named-by-path", {"metadata": {"name": "other"}, "spec": spec}), 400)
+        self.assertEqual(status["details"]["name"], "named-by-path")
+
     def test_unknown_fields(self):
         body = {"metadata": {"name": "unknown"}, "spec": {"peerIp": "192.0.2.9", "peerIP": "192.0.2.9", "asNumber": 1}}
         status = self.assert_status(self.request("POST", PEERS, body), 400, "BadRequest")
