@@ -44,6 +44,10 @@ int json_read(const char *bytes, size_t len, struct decoding *d, json_t **ret, s
     json_error_t error;
     json_t *tree;
 
+    if (len == 0) {
+        return err_set(err, ERR_BAD_REQUEST,
+                       "the body is empty: the JSON text ends too early; send a document as JSON or YAML");
+    }
     if (!(d && d->stored) && text_check_json(bytes, len, err) < 0) {
         return -1;
     }

@@ -383,6 +383,9 @@ static int read_documents(const char *bytes, size_t len, size_t max, struct deco
     if (text_check_utf8(bytes, len, err) < 0) {
         return -1;
     }
+    if (len == 0) {
+        bytes = ""; /* libyaml asserts that there is an address */
+    }
     if (len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) {
         bytes += 3;
         len -= 3;

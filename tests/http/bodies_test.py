@@ -140,6 +140,20 @@ class BodiesTest(ServiceTest):
                 self.assertNotIn(b" 201 ", wire.read_all(1))
         self.assertEqual(self.count(), before)
 
+    def test_no_body_at_all(self):
+        ours = "/apis/bgppeerd.io/v1/"
+        self.create_peer("no-body")
+        paths = [("POST", PEERS), ("PUT", f"{PEERS}/no-body"), ("PATCH", f"{PEERS}/no-body"), ("DELETE", f"{PEERS}/none"),
+                 ("POST", "/api/v1/namespaces/default/secrets"), ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")]
+        paths += [("POST", ours + name) for name in ("previews", "applies", "tokens")]
+        for method, path in paths:
+            for content_type in (None, "application/json", "application/yaml", "application/merge-patch+json", "application/json-patch+json",
+                                 "application/vnd.kubernetes.protobuf"):
+                answer = self.request(method, path, None, {"Content-Type": content_type})
+                self.assertIn(answer.status, (400, 404, 415), (method, path, content_type, answer.body))
+                for name in ("vault/rotations", "vault/rootkeychanges"):
+                    self.assertLess(self.request("POST", ours + name, None, {"Content-Type": content_type}).status, 500)
+
     def test_a_body_where_none_belongs(self):
         for method, path, code in (("GET", "/version", 200), ("GET", PEERS, 200), ("POST", "/version", 405), ("POST", "/nowhere", 404)):
             with Wire(self.service) as wire:

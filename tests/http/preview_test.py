@@ -127,6 +127,13 @@ class GroupTest(PreviewCase):
         self.assertEqual(answer.status, 200, answer.body)
         self.assertEqual(self.service.request("GET", RESOURCES + "nodes/y2").status, 200)
 
+    def test_an_empty_body(self):
+        for path in (PREVIEWS, APPLIES):
+            for content_type in (None, "application/json", "application/yaml"):
+                answer = self.service.request("POST", path, None, {"Content-Type": content_type})
+                self.assertEqual((answer.status, answer.json()["reason"]), (400, "BadRequest"))
+                self.assertRegex(answer.json()["message"], "^the body (is empty|holds no document)")
+
     def test_one_bad_document_stops_all(self):
         documents = self.documents + [peer("broken", peerIP="nonsense")]
         for path in (PREVIEWS, APPLIES):

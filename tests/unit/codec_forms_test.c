@@ -148,12 +148,47 @@ static int libraries(void **state) {
     return codec_start(&err);
 }
 
+/* A request without a body has no address for it either. */
+static void test_no_bytes(void **state) {
+    static const enum codec_syntax syntaxes[] = {CODEC_JSON, CODEC_YAML};
+    struct access_review_form review;
+    struct root_key_change_form change;
+    struct codec_document *documents;
+    struct token_form token;
+    struct object *object;
+    struct arena arena;
+    size_t count;
+
+    (void)state;
+    arena_init(&arena, 0);
+    for (size_t i = 0; i < sizeof syntaxes / sizeof *syntaxes; i++) {
+        enum codec_syntax syntax = syntaxes[i];
+        const struct codec_options options = {.syntax = syntax, .kind = KIND_BGPPEER};
+        struct err errs[6] = {ERR_INIT, ERR_INIT, ERR_INIT, ERR_INIT, ERR_INIT, ERR_INIT};
+        struct causes causes;
+        struct advice advice;
+
+        causes_init(&causes, &arena);
+        advice_init(&advice, &arena);
+        assert_int_equal(codec_decode(&options, NULL, 0, &arena, &object, &causes, &advice, &errs[0]), -1);
+        assert_int_equal(codec_split(syntax, NULL, 0, 10, &arena, &documents, &count, &errs[1]), -1);
+        assert_int_equal(codec_decode_token(syntax, NULL, 0, &arena, &token, &errs[2]), -1);
+        assert_int_equal(codec_decode_access_review(syntax, NULL, 0, &arena, &review, &errs[3]), -1);
+        assert_int_equal(codec_decode_rotation(syntax, NULL, 0, &arena, &errs[4]), -1);
+        assert_int_equal(codec_decode_root_key_change(syntax, NULL, 0, &arena, &change, &errs[5]), -1);
+        for (size_t j = 0; j < sizeof errs / sizeof *errs; j++) {
+            assert_int_equal(errs[j].code, ERR_BAD_REQUEST);
+            assert_true(strncmp(errs[j].text, "the body ", 9) == 0);
+        }
+    }
+    arena_done(&arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_token),
-        cmocka_unit_test(test_token_list),
-        cmocka_unit_test(test_access_review),
-        cmocka_unit_test(test_access_review_in_protobuf),
+        cmocka_unit_test(test_token),         cmocka_unit_test(test_token_list),
+        cmocka_unit_test(test_access_review), cmocka_unit_test(test_access_review_in_protobuf),
+        cmocka_unit_test(test_no_bytes),
     };
 
     return cmocka_run_group_tests_name("codec forms", tests, libraries, NULL);
