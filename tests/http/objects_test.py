@@ -144,6 +144,11 @@ class ObjectsTest(ServiceTest):
         for preconditions in ({"uid": "other"}, {"resourceVersion": "1000000"}):
             self.assert_status(self.request("DELETE", f"{PEERS}/guarded", {"preconditions": preconditions}), 409, "Conflict")
         self.assert_status(self.request("DELETE", f"{PEERS}/guarded", "{nonsense"), 400, "BadRequest")
+        for misspelt in ({"dryrun": ["All"]}, {"precondition": {"uid": "other"}}, {"preconditions": {"UID": "other"}}):
+            for path in (f"{PEERS}/guarded", PEERS):
+                status = self.assert_status(self.request("DELETE", path, misspelt), 400, "BadRequest")
+                self.assertIn("did you mean", status["message"])
+        self.assertEqual(self.request("GET", f"{PEERS}/guarded").json()["metadata"], made)
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "gracePeriodSeconds": 0,
                    "preconditions": {"uid": made["uid"], "resourceVersion": made["resourceVersion"]}}
         self.assertEqual(self.request("DELETE", f"{PEERS}/guarded", options).status, 200)

@@ -176,6 +176,9 @@ static void reads_delete_options(void **state) {
     static const char full[] =
         "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\",\"gracePeriodSeconds\":30,\"propagationPolicy\""
         ":\"Background\",\"preconditions\":{\"uid\":\"u\",\"resourceVersion\":\"12\"},\"dryRun\":[\"All\"]}";
+    static const char meaningless[] =
+        "{\"kind\":\"\",\"preconditions\":null,\"dryRun\":null,\"orphanDependents\":false,"
+        "\"ignoreStoreReadErrorWithClusterBreakingPotential\":false}";
     static const char wire[] = "k8s\0\x12\x10\x12\x07\x0a\x01u\x12\x02"
                                "12\x22\x00*\x03"
                                "All";
@@ -186,6 +189,10 @@ static void reads_delete_options(void **state) {
                {"{\"preconditions\":7}", "preconditions: expected an object"},
                {"{\"preconditions\":{\"uid\":7}}", "preconditions.uid: expected a string"},
                {"{\"preconditions\":{\"resourceVersion\":\"x\"}}", "must be a decimal number"},
+               {"{\"dryrun\":[\"All\"]}", "unknown field \"dryrun\", did you mean \"dryRun\"?"},
+               {"{\"preconditions\":{\"resourceversion\":\"1\"}}",
+                "did you mean \"preconditions.resourceVersion\"?"},
+               {"{\"precondition\":{},\"dry_run\":[\"All\"]}", "\"preconditions\"?"},
                {"{\"kind\":\"BGPPeer\"}", "must be DeleteOptions"},
                {"[]", "expected an object"},
                {"{", "too early"}};
@@ -200,6 +207,8 @@ static void reads_delete_options(void **state) {
     assert_int_equal(delete_options(f, CODEC_PROTOBUF, wire, sizeof wire - 1, &options), 0);
     assert_string_equal(options.uid, "u");
     assert_true(options.resource_version == 12 && options.dry_run);
+    assert_int_equal(delete_options(f, CODEC_JSON, meaningless, sizeof meaningless - 1, &options), 0);
+    assert_true(options.uid == NULL && options.resource_version == 0 && !options.dry_run);
     assert_int_equal(delete_options(f, CODEC_YAML, "dryRun: []", 10, &options), 0);
     assert_false(options.dry_run);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
