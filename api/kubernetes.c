@@ -169,6 +169,17 @@ static json_t *object_meta(enum form form) {
     return result;
 }
 
+/* A list as clients send it: a file of the kind BGPPeerList is applied by its items, and has no metadata. */
+static bool is_kind_list(const char *name) {
+    size_t len = strlen(name);
+    char kind[NAME_MAX_LEN];
+    if (len < 4 || strcmp(name + len - 4, "List") != 0) {
+        return false;
+    }
+    snprintf(kind, sizeof(kind), "%.*s", (int)len - 4, name);
+    return kind_by_name(kind) != NULL;
+}
+
 static json_t *schema_by_name(json_t *document, const char *name, enum form form) {
     if (strcmp(name, INT_OR_STRING) == 0) {
         return int_or_string(form);
@@ -181,7 +192,11 @@ static json_t *schema_by_name(json_t *document, const char *name, enum form form
     if (schema == NULL) {
         die("there is no schema %s", name);
     }
-    return convert(schema, form);
+    json_t *result = convert(schema, form);
+    if (is_kind_list(name)) {
+        set_new(result, "required", json_pack("[s]", "items"));
+    }
+    return result;
 }
 
 /* Is it what a reference below `value` leads to? */

@@ -195,7 +195,9 @@ static void add_kind(json_t *components, const struct kind_info *kind) {
     json_t *properties = json_object();
     set_new(properties, "apiVersion", enumerate_one(kind->api_version, "Group and version."));
     set_new(properties, "kind", enumerate_one(kind->name, "The kind of this resource."));
-    set_new(properties, "metadata", json_pack("{s:s}", "$ref", REF_PREFIX "ObjectMeta"));
+    set_new(properties, "metadata",
+            json_pack("{s:s, s:s}", "$ref", REF_PREFIX "ObjectMeta", "description",
+                      "The object's name, labels and annotations, and what the service keeps about it."));
     if (json_object_update(properties, json_object_get(body, "properties")) != 0) {
         die("the schema of %s has no properties", kind->name);
     }

@@ -168,7 +168,7 @@ class Session:
 
     def explaining(self):
         self.says("explain a kind", self.run("explain", "bgppeer"), r"KIND: +BGPPeer", r"VERSION: +(projectcalico\.org/)?v3",
-                  "spec")
+                  "spec", "The object's name, labels and annotations")
         self.says("explain a field", self.run("explain", "bgppeer.spec.ttlSecurity"), r"ttlSecurity <integer>", "RFC 5082", "hops")
         self.says("explain an object", self.run("explain", "bgppeer.spec.password.secretKeyRef"), "key", "name")
         self.says("explain an AS number", self.run("explain", "bgppeer.spec.asNumber"), "asNumber <(string|IntOrString)>", "AS number")
@@ -251,7 +251,7 @@ class Session:
         self.says("the short name of the type", self.run("get", "bgpp"), "doesn't have a resource type", code=1)
         self.says("filters count their rules", self.run("get", "bgpfilters"), r"EXPORT V4", r"^only-pods +2 +0 +0 +0 ")
         self.says("nodes", self.run("get", "nodes"), r"^rack2-a .*10\.0\.2\.11/24 .*244\.0\.0\.1")
-        self.says("describe", self.run("describe", "bgppeer", "rack1-tor"), r"^Name: +rack1-tor", r"Peer IP: +10\.0\.1\.1", r"Ttl Security: +1")
+        self.says("describe", self.run("describe", "bgppeer", "rack1-tor"), r"^Name: +rack1-tor", r"Peer I[Pp]: +10\.0\.1\.1", r"Ttl Security: +1")
         self.says("describe a Secret", self.run("describe", "secret", "bgp-passwords"), r"^Type: +Opaque", r"tor: +12 bytes")
         self.says("sorted", self.run("get", "nodes", "--sort-by=.metadata.name"), "rack1-a")
         rows = self.run("get", "nodes", "--no-headers", "--sort-by={.spec.bgp.ipv4Address}").out.split("\n")
@@ -331,12 +331,18 @@ class Session:
         self.says("create several", several, "many-1 created", "many-2 created")
         a_list = json.dumps({"apiVersion": "v1", "kind": "List", "items": [yaml.safe_load(PEER % (f"many-{n}", f"10.0.4.{n}")) for n in (3, 4)]})
         self.says("create a List", self.run("create", "-f", "-", stdin=a_list), "many-3 created", "many-4 created")
+        items = [yaml.safe_load(PEER % (f"listed-{n}", f"10.0.4.1{n}")) for n in (1, 2)]
+        a_list = json.dumps({"apiVersion": "projectcalico.org/v3", "kind": "BGPPeerList", "items": items})
+        self.says("apply a BGPPeerList", self.apply(a_list), "listed-1 created", "listed-2 created")
         raw = self.run("create", "--raw", f"{GROUP}/bgppeers", "-f", "-", stdin=json.dumps(yaml.safe_load(PEER % ("raw", "10.0.4.9"))))
         self.says("create --raw, without a Content-Type", raw, '"name":"raw"')
 
     def refusals(self):
         bad = self.run("create", "-f", "-", stdin=(PEER % ("bad", "10.0.3.7")).replace("spec: {", "spec: {nodeSelector: all(), "))
         self.says("a rule is broken", bad, r'The BGPPeer "bad" is invalid: ', "spec", code=1)
+        worse = (PEER % ("worse", "nowhere")).replace("64999", "-4")
+        second = self.run("create", "-f", "-", stdin=f"{PEER % ('good', '10.0.3.6')}---\n{worse}")
+        self.says("the bad one of two is named", second, "good created", '"worse" is invalid', code=1)
         two = self.run("create", "-f", "-", stdin=(PEER % ("bad", "nowhere")).replace("asNumber: 64999", "asNumber: -1"))
         self.says("all errors at once", two, r"^\* spec\.peerIP: |spec\.peerIP", r"spec\.asNumber", code=1)
         unknown = (PEER % ("odd", "10.0.3.8")).replace("spec: {", "spec: {colour: red, ")

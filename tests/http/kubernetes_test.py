@@ -152,6 +152,16 @@ class OpenAPITest(ServiceTest):
         meta = document["definitions"]["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]["properties"]
         self.assertLessEqual({"managedFields", "creationTimestamp", "annotations"}, set(meta))
 
+    def test_what_a_file_may_leave_out(self):
+        """kubectl before 1.27 checks a file against this: a list to apply has no metadata."""
+        definitions = self.request("GET", "/openapi/v2").json()["definitions"]
+        schemas = self.request("GET", "/openapi/v3/apis/projectcalico.org/v3").json()["components"]["schemas"]
+        for described in (definitions, schemas):
+            for kind in KINDS.values():
+                self.assertEqual(described[f"org.projectcalico.v3.{kind}List"]["required"], ["items"])
+                self.assertIn("labels", described[f"org.projectcalico.v3.{kind}"]["properties"]["metadata"]["description"])
+        self.assertEqual(definitions["io.k8s.api.core.v1.SecretList"]["required"], ["items"])
+
     def test_v2_as_protobuf(self):
         answer = self.check_revalidation("/openapi/v2", {"Accept": PROTOBUF})
         self.assertEqual(answer.headers["Content-Type"], PROTOBUF.replace("@", "."))
