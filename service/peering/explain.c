@@ -29,6 +29,22 @@ static void end_set_node(struct end *end, const struct peering_index *index, uin
     memcpy(end->addresses, end->node->addresses, sizeof(end->addresses));
 }
 
+/* An address as people find it in resources: with the port of a peerIP, or with the prefix of a Node's. */
+static bool read_address(const char *remote, struct ip_addr *ret) {
+    struct ip_endpoint endpoint;
+    struct ip_cidr cidr;
+    size_t len = strlen(remote);
+    if (ip_parse_endpoint(remote, len, &endpoint)) {
+        *ret = endpoint.addr;
+        return true;
+    }
+    if (ip_parse_cidr(remote, len, &cidr)) {
+        *ret = cidr.addr;
+        return true;
+    }
+    return false;
+}
+
 /* An address asks about that address alone; a name about all of the node's. */
 static int read_remote(struct question *question, const char *remote) {
     const struct peering_index *index = question->index;
@@ -39,7 +55,7 @@ static int read_remote(struct question *question, const char *remote) {
         end_set_node(there, index, slot);
         return 0;
     }
-    if (!ip_parse(remote, strlen(remote), &addr)) {
+    if (!read_address(remote, &addr)) {
         return err_set(question->err, ERR_NOT_FOUND,
                        "\"%.256s\" is neither an IP address nor the name of a Node; give one of the two",
                        remote);

@@ -294,6 +294,17 @@ class ExplainTest(PreviewCase):
         winner = next(rule for rule in by_address["considered"] if rule["bgpPeer"] == "reflectors")
         self.assertTrue(winner["forward"]["matches"])
 
+    def test_an_address_as_resources_write_it(self):
+        plain = self.explain("rack1-host1", "192.168.2.11").json()
+        for written in ("192.168.2.11:179", "192.168.2.11:1790", "192.168.2.11%2F24", "::ffff:192.168.2.11"):
+            self.assertEqual(self.explain("rack1-host1", written).json(), plain, written)
+        plain = self.explain("rack1-host1", "2001:db8::9").json()
+        self.assertEqual((plain["verdict"], plain["remote"]["addresses"]), ("NoSession", ["2001:db8::9"]))
+        for written in ("2001:DB8:0::9", "[2001:db8::9]:1790", "2001:db8::9%2F64"):
+            self.assertEqual(self.explain("rack1-host1", written).json(), plain, written)
+        for written in ("192.168.2.11:99999", "192.168.2.11%2F33", "[2001:db8::9", "fe80::1%25eth0", ""):
+            self.assertEqual(self.explain("rack1-host1", written).status, 404, written)
+
     def test_a_selector_shows_its_parts_and_labels(self):
         answer = self.explain("rack1-host1", "rack2-host2").json()
         self.assertEqual(answer["verdict"], "NoSession")
