@@ -95,6 +95,7 @@ enum auth_resource {
     AUTH_METRICS,
     AUTH_ACCESS_REVIEWS, /* selfsubjectaccessreviews: may I? */
     AUTH_SELF_REVIEWS,   /* selfsubjectreviews: who am I? */
+    AUTH_RULES_REVIEWS,  /* selfsubjectrulesreviews: what may I? */
     AUTH_DOCUMENTS,      /* discovery and the API's description: not a resource of Kubernetes' sort */
     AUTH_RESOURCE_COUNT
 };

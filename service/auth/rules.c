@@ -22,7 +22,7 @@
 #define ON(what) (1u << (what))
 #define BGP      (ON(AUTH_BGPPEERS) | ON(AUTH_BGPCONFIGURATIONS) | ON(AUTH_BGPFILTERS) | ON(AUTH_NODES))
 #define COMPUTED (ON(AUTH_NODE_PEERINGS) | ON(AUTH_NODE_EXPLANATION) | ON(AUTH_PEER_PEERINGS))
-#define REVIEWS  (ON(AUTH_ACCESS_REVIEWS) | ON(AUTH_SELF_REVIEWS))
+#define REVIEWS  (ON(AUTH_ACCESS_REVIEWS) | ON(AUTH_SELF_REVIEWS) | ON(AUTH_RULES_REVIEWS))
 #define ALL      (ON(AUTH_RESOURCE_COUNT) - 1)
 
 enum scope {
@@ -78,6 +78,7 @@ static const struct {
     [AUTH_METRICS] = {"bgppeerd.io", "metrics"},
     [AUTH_ACCESS_REVIEWS] = {"authorization.k8s.io", "selfsubjectaccessreviews"},
     [AUTH_SELF_REVIEWS] = {"authentication.k8s.io", "selfsubjectreviews"},
+    [AUTH_RULES_REVIEWS] = {"authorization.k8s.io", "selfsubjectrulesreviews"},
     [AUTH_DOCUMENTS] = {"", ""},
 };
 

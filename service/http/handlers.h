@@ -44,6 +44,7 @@ int handle_token_list(struct request *request, struct err *err) MUST_CHECK;
 /* review_handlers.c */
 int handle_access_review(struct request *request, struct err *err) MUST_CHECK;
 int handle_self_review(struct request *request, struct err *err) MUST_CHECK;
+int handle_rules_review(struct request *request, struct err *err) MUST_CHECK;
 int handle_audit(struct request *request, struct err *err) MUST_CHECK;
 /* vault_handlers.c */
 int handle_vault(struct request *request, struct err *err) MUST_CHECK;

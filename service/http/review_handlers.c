@@ -1,6 +1,7 @@
 /*
- * Reviews, as Kubernetes' clients ask them: may I (kubectl auth can-i), who am I (kubectl auth whoami), and
- * the audit trail for admins. Nothing is stored; all comes from the request's principal and from memory.
+ * Reviews, as Kubernetes' clients ask them: may I (kubectl auth can-i), who am I (kubectl auth whoami), what
+ * may I (kubectl auth can-i --list), and the audit trail for admins. Nothing is stored; all comes from the
+ * request's principal and from memory.
  */
 #include <string.h>
 
@@ -125,6 +126,65 @@ int handle_self_review(struct request *request, struct err *err) {
     buf_add_json_str(&body, role_group(request->principal.role));
     buf_add_str(&body,
                 request->http->no_auth ? ",\"system:unauthenticated\"]}}}" : ",\"system:authenticated\"]}}}");
+    return reply_body(request, MHD_HTTP_CREATED, &body, err);
+}
+
+/* ---- what may I ---- */
+
+/* The verbs that are allowed on a resource, on the node's own object where that is all it may. */
+static unsigned allowed_verbs(const struct principal *principal, enum auth_resource resource) {
+    unsigned verbs = 0;
+
+    for (unsigned verb = AUTH_GET; verb <= AUTH_DELETE_COLLECTION; verb <<= 1) {
+        struct access access = {.verb = verb, .resource = resource, .name = principal_node(principal)};
+        verbs |= auth_allows(principal, &access) != AUTH_DENIED ? verb : 0;
+    }
+    return verbs;
+}
+
+static void add_resource_rule(const struct principal *principal, enum auth_resource resource,
+                              struct buf *out) {
+    unsigned verbs = allowed_verbs(principal, resource);
+    struct access any = {.verb = verbs & (~verbs + 1), .resource = resource};
+
+    if (verbs == 0) {
+        return;
+    }
+    buf_json_comma(out);
+    buf_add_str(out, "{\"verbs\":[");
+    for (unsigned verb = AUTH_GET; verb <= AUTH_DELETE_COLLECTION; verb <<= 1) {
+        if ((verbs & verb) != 0) {
+            buf_json_comma(out);
+            buf_add_json_str(out, auth_verb_name(verb));
+        }
+    }
+    buf_add_str(out, "],\"apiGroups\":[");
+    buf_add_json_str(out, auth_resource_group(resource));
+    buf_add_str(out, "],\"resources\":[");
+    buf_add_json_str(out, auth_resource_name(resource));
+    buf_add_char(out, ']');
+    if (auth_allows(principal, &any) == AUTH_DENIED) {
+        buf_add_str(out, ",\"resourceNames\":[");
+        buf_add_json_str(out, principal_node(principal));
+        buf_add_char(out, ']');
+    }
+    buf_add_char(out, '}');
+}
+
+int handle_rules_review(struct request *request, struct err *err) {
+    struct buf body = BUF_INIT;
+
+    /* Of the body only the namespace could matter, and no rule knows one. */
+    buf_add_str(
+        &body,
+        "{\"kind\":\"SelfSubjectRulesReview\",\"apiVersion\":\"authorization.k8s.io/v1\",\"metadata\":{},"
+        "\"spec\":{},\"status\":{\"resourceRules\":[");
+    for (enum auth_resource resource = 0; resource < AUTH_DOCUMENTS; resource++) {
+        add_resource_rule(&request->principal, resource, &body);
+    }
+    buf_add_str(&body, "],\"nonResourceRules\":[{\"verbs\":[\"get\"],\"nonResourceURLs\":[\"/api\",\"/apis\","
+                       "\"/healthz\",\"/livez\",\"/openapi.json\",\"/openapi/*\",\"/readyz\",\"/version\"]}],"
+                       "\"incomplete\":false}}");
     return reply_body(request, MHD_HTTP_CREATED, &body, err);
 }
 

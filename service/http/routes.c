@@ -63,6 +63,8 @@ static const struct route ROUTES[] = {
     {METHOD_GET, OURS "audit", "list", "audit", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_audit},
     {METHOD_POST, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "create",
      "selfsubjectaccessreviews", ROUTE_KIND_NONE, ROUTE_BODY, handle_access_review},
+    {METHOD_POST, "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", "create",
+     "selfsubjectrulesreviews", ROUTE_KIND_NONE, ROUTE_BODY, handle_rules_review},
     {METHOD_POST, "/apis/authentication.k8s.io/v1/selfsubjectreviews", "create", "selfsubjectreviews",
      ROUTE_KIND_NONE, ROUTE_BODY, handle_self_review},
 

@@ -66,6 +66,15 @@ class KubectlAccessTest(unittest.TestCase):
                     self.assertEqual(out.split()[:1], [wanted], err)
                     self.assertEqual(code, 0 if wanted == "yes" else 1)
 
+    def test_what_can_i(self):
+        for user, wanted in (("admin token", r"bgppeers\.projectcalico\.org .*delete"), ("operator token", r"secrets .*\[\] +\[get list watch create update patch\]"),
+                             ("node certificate", r"nodes\.projectcalico\.org +\[\] +\[rack1-host1\] +\[get update patch\]")):
+            for code, out, err in self.run_as(user, "auth", "can-i", "--list"):
+                with self.subTest(user=user):
+                    self.assertEqual((code, err), (0, ""))
+                    self.assertRegex(out, wanted)
+                    self.assertEqual("secrets" in out, "node" not in user)
+
     def test_who_am_i(self):
         for user, name in (("admin certificate", "admin"), ("node certificate", "system:node:rack1-host1"), ("node token", "system:node:rack1-host1"),
                            ("viewer token", "token:" + self.users["viewer token"]["token"][4:20])):

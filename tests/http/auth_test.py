@@ -36,7 +36,7 @@ def resource_of(path):
         if len(words) == 3:
             return f"{words[0]}/{words[2]}", False
         return words[0], len(words) == 1
-    if path.endswith(("selfsubjectaccessreviews", "selfsubjectreviews")):
+    if path.endswith(("selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews")):
         return "reviews", True
     if path == "/metrics":
         return "metrics", False
@@ -186,6 +186,21 @@ class TableTest(unittest.TestCase):
             answer = self.callers.request("viewer", "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body,
                                           headers={"Content-Type": "application/json"})
             self.assertEqual(answer.status, status, answer.body)
+        def rules(caller):
+            answer = self.callers.request(caller, "POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", body={"spec": {}})
+            self.assertEqual((answer.status, answer.json()["kind"]), (201, "SelfSubjectRulesReview"), answer.body)
+            return {rule["resources"][0]: (rule["apiGroups"], rule["verbs"], rule.get("resourceNames"))
+                    for rule in answer.json()["status"]["resourceRules"]}
+
+        everything = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
+        self.assertEqual({verbs == everything for _, verbs, _ in rules("admin").values()}, {True})
+        self.assertEqual(rules("operator")["secrets"], ([""], everything[:6], None))
+        self.assertEqual(rules("viewer")["bgppeers"], (["projectcalico.org"], everything[:3], None))
+        self.assertNotIn("secrets", rules("viewer"))
+        own = rules("own node")
+        self.assertEqual(own.pop("nodes"), (["projectcalico.org"], ["get", "update", "patch"], ["rack1-host1"]))
+        self.assertEqual(own.pop("nodes/peerings"), (["projectcalico.org"], ["get"], ["rack1-host1"]))
+        self.assertEqual({(tuple(verbs), names) for _, verbs, names in own.values()}, {(("create",), None)})
         who = self.callers.request("own node", "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body={}).json()
         self.assertEqual(who["status"]["userInfo"], {"username": "system:node:rack1-host1", "groups": ["system:nodes", "system:authenticated"]})
 

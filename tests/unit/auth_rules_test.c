@@ -48,6 +48,7 @@ static const struct {
     {AUTH_METRICS, "glw-----", "glw-----", "--------"},
     {AUTH_ACCESS_REVIEWS, "---c----", "---c----", "---c----"},
     {AUTH_SELF_REVIEWS, "---c----", "---c----", "---c----"},
+    {AUTH_RULES_REVIEWS, "---c----", "---c----", "---c----"},
     {AUTH_DOCUMENTS, "g-------", "g-------", "g-------"},
 };
 #define EXPECTED_COUNT (sizeof EXPECTED / sizeof *EXPECTED)
