@@ -30,6 +30,11 @@ static bool is_type(const char *type, size_t len, const char *want) {
     return strlen(want) == len && strncasecmp(type, want, len) == 0;
 }
 
+/* What curl says of a body when nobody tells it otherwise. */
+static bool is_form(const char *type, size_t len) {
+    return is_type(type, len, "application/x-www-form-urlencoded");
+}
+
 int media_document(const char *content_type, bool secret, enum codec_syntax *ret, struct err *err) {
     if (content_type == NULL) {
         *ret = CODEC_JSON;
@@ -47,8 +52,9 @@ int media_document(const char *content_type, bool secret, enum codec_syntax *ret
     } else {
         return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE,
                        "the body's Content-Type \"%.100s\" is not supported here; send application/json or "
-                       "application/yaml",
-                       content_type);
+                       "application/yaml%s",
+                       content_type,
+                       is_form(type, len) ? ", with curl by -H 'Content-Type: application/json'" : "");
     }
     return 0;
 }
@@ -67,8 +73,9 @@ int media_patch(const char *content_type, enum patch_type *ret, enum codec_synta
         return err_set(
             err, ERR_UNSUPPORTED_MEDIA_TYPE,
             "the patch's Content-Type \"%.100s\" is not supported; send application/merge-patch+json or "
-            "application/json-patch+json",
-            content_type != NULL ? content_type : "");
+            "application/json-patch+json%s",
+            content_type != NULL ? content_type : "",
+            is_form(type, len) ? ", with curl by -H 'Content-Type: application/merge-patch+json'" : "");
     }
     *ret_syntax = CODEC_JSON;
     return 0;

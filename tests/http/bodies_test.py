@@ -53,6 +53,13 @@ class BodiesTest(ServiceTest):
                                             "UnsupportedMediaType")
                 self.assertIn("application/json", status["message"])
 
+    def test_curl_is_told_what_to_say(self):
+        self.create_peer("curl")
+        for method, path, media in (("POST", PEERS, "application/json"), ("PUT", f"{PEERS}/curl", "application/json"),
+                                    ("PATCH", f"{PEERS}/curl", "application/merge-patch+json")):
+            status = self.assert_status(self.request(method, path, "{}", {"Content-Type": "application/x-www-form-urlencoded"}), 415)
+            self.assertIn(f"with curl by -H 'Content-Type: {media}'", status["message"])
+
     def test_malformed_json(self):
         before = self.count()
         good = document("malformed")
