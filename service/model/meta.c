@@ -244,8 +244,26 @@ void meta_validate(const struct object *object, struct causes *causes) {
     validate_annotations(&object->meta.annotations, causes);
 }
 
+/* What is put behind it are lower-case letters and digits. */
+static void advise_generated_name(struct advice *advice, const char *text) {
+    char name[NAME_LENGTH_MAX + 2];
+    if (text != NULL && snprintf(name, sizeof(name), "%s0", text) < (int)sizeof(name) &&
+        !name_is_portable(name)) {
+        char buffer[SHOWN_MAX];
+        advice_add(
+            advice,
+            "metadata.generateName: '%s' is not portable: Kubernetes takes only lower-case letters, digits, "
+            "'-' and '.' in names",
+            shown(text, buffer));
+    }
+}
+
 void meta_advise(const struct meta *meta, struct advice *advice) {
-    advise_name(advice, "metadata.name", meta->name);
+    if (meta->name != NULL) {
+        advise_name(advice, "metadata.name", meta->name);
+    } else {
+        advise_generated_name(advice, meta->generate_name);
+    }
     for (size_t i = 0; i < meta->labels.count; i++) {
         const char *key = meta->labels.items[i].key;
         if (!is_qualified_name(key, strlen(key), false)) {

@@ -238,6 +238,15 @@ class ObjectsTest(ServiceTest):
         for warning in warnings:
             self.assertRegex(warning, r'^299 - "(?:[ !#-\[\]-~]|\\["\\])*"$')
 
+    def test_a_generated_name_is_advised_about(self):
+        def warnings(beginning):
+            answer = self.request("POST", f"{PEERS}?dryRun=All", {"metadata": {"generateName": beginning}, "spec": {"peerIP": "192.0.2.9"}})
+            self.assertEqual(answer.status, 201, answer.body)
+            return "".join(answer.headers.get_all("Warning"))
+        self.assertIn("metadata.generateName: 'Up_' is not portable", warnings("Up_"))
+        for beginning in ("fine-", "fine.", "fine"):
+            self.assertNotIn("portable", warnings(beginning))
+
     def test_names(self):
         for name in ("UPPER_case.9", "a" * 253, "0"):
             self.create_peer(name)
