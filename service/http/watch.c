@@ -170,6 +170,16 @@ static int add_changes(struct watch *watch, struct err *err) {
     return 0;
 }
 
+/* The end has come in good order: a bookmark says from where a watch can go on that had nothing to report for
+ * long, before the changes since its last event are forgotten. */
+static void add_farewell(struct watch *watch) {
+    struct err err = ERR_INIT;
+    if (watch->bookmarks && watch->snapshot == NULL && add_changes(watch, &err) == 0) {
+        add_bookmark(watch, false);
+    }
+    watch->ended = true;
+}
+
 /* Fill the empty buffer with what there is now. */
 static void fill(struct watch *watch) {
     struct err err = ERR_INIT;
@@ -177,9 +187,12 @@ static void fill(struct watch *watch) {
     buf_clear(&watch->out);
     watch->sent = 0;
     /* Also when its credential has ended meanwhile: whoever begins anew is then told so. */
-    if (atomic_load(&watch->http->stopping) || now >= watch->deadline_ms ||
-        access_recheck(watch->request, &err) != 0) {
-        watch->ended = true;
+    watch->ended = access_recheck(watch->request, &err) != 0;
+    if (watch->ended) {
+        return;
+    }
+    if (atomic_load(&watch->http->stopping) || now >= watch->deadline_ms) {
+        add_farewell(watch);
         return;
     }
     if (watch->snapshot != NULL && now >= watch->initial_by_ms) {

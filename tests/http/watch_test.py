@@ -122,6 +122,18 @@ class WatchTest(ServiceTest):
         watch.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertEqual(watch.read_answer()[0], 200, "the connection is still good")
 
+    def test_a_bookmark_says_where_to_go_on(self):
+        """At its end: until then others' changes have made a quiet watch's last version old."""
+        watch = self.watch(query="&timeoutSeconds=4&allowWatchBookmarks=true&labelSelector=quiet%3Dyes")
+        silent = self.watch(query="&timeoutSeconds=4&labelSelector=quiet%3Dyes")
+        self.create_peer("a")
+        version = self.version()
+        end = watch.event()
+        self.assertEqual((end["type"], end["object"]["kind"]), ("BOOKMARK", "BGPPeer"))
+        self.assertEqual(end["object"]["metadata"], {"resourceVersion": version, "creationTimestamp": None})
+        self.assertIsNone(watch.event())
+        self.assertIsNone(silent.event())
+
     def test_versions_that_cannot_be_served(self):
         self.assert_status(self.request("GET", f"{PEERS}?watch=1&resourceVersion={int(self.version()) + 1000}"), 504, "Timeout")
         self.assert_status(self.request("GET", f"{PEERS}?watch=1&resourceVersion=x"), 400, "BadRequest")
