@@ -145,9 +145,9 @@ static int decode_one(struct request *request, struct group *group, size_t index
         return -1;
     }
     if (one->write.object->meta.name == NULL) {
-        err_set_field(err, ERR_INVALID, "metadata.name",
-                      "metadata.name is required: documents are applied by name");
-        return name_document(request, group, index, NULL, err);
+        causes_add(causes, CAUSE_REQUIRED, "metadata.name", "Required value: documents are applied by name");
+        err_set(err, ERR_INVALID, "metadata.name is required");
+        return name_document(request, group, index, causes, err);
     }
     one->write.key = object_key(one->write.object, &request->arena);
     if (one->write.key == NULL) {
@@ -159,15 +159,42 @@ static int decode_one(struct request *request, struct group *group, size_t index
     return 0;
 }
 
-/* (Again) from the documents: a write consumes its object. */
+static void add_causes(struct causes *all, const struct causes *causes) {
+    for (size_t i = 0; i < causes->count; i++) {
+        const struct cause *cause = &causes->items[i];
+        causes_add(all, cause->reason, cause->field, "%s", cause->message);
+    }
+    all->dropped += causes->dropped;
+}
+
+/* (Again) from the documents: a write consumes its object. What is invalid in any of them is said at once; a
+ * document that cannot be read is refused alone. */
 static int decode_all(struct request *request, struct group *group, struct err *err) {
+    struct causes *all = arena_alloc(&request->arena, sizeof(*all));
+    struct err first = ERR_INIT;
     release_ones(group);
+    if (all == NULL) {
+        return err_no_memory(err);
+    }
+    causes_init(all, &request->arena);
     for (size_t i = 0; i < group->count; i++) {
-        if (decode_one(request, group, i, err) != 0) {
+        struct err one = ERR_INIT;
+        if (decode_one(request, group, i, &one) == 0) {
+            continue;
+        }
+        if (one.code != ERR_INVALID) {
+            *err = one;
             return -1;
         }
+        add_causes(all, request->causes);
+        first = first.code == ERR_NONE ? one : first;
     }
-    return 0;
+    if (first.code == ERR_NONE) {
+        return 0;
+    }
+    request->causes = all;
+    *err = first;
+    return -1;
 }
 
 static int group_new(struct request *request, struct group **ret, struct err *err) {

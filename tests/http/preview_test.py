@@ -142,6 +142,19 @@ class GroupTest(PreviewCase):
             self.assertEqual(answer.json()["details"]["causes"][0]["field"], "[2].spec.peerIP")
         self.assertEqual(self.service.request("GET", RESOURCES + "nodes/rack3-host1").status, 404)
 
+    def test_every_bad_document_is_told_at_once(self):
+        nameless = peer("x", peerIP="192.0.2.1")
+        nameless["metadata"] = {"generateName": "x-"}
+        bad = [peer("one", peerIP="nonsense", asNumber=-1), self.documents[0], nameless, peer("two", peerIP="192.0.2.1", ttlSecurity=256)]
+        for path in (PREVIEWS, APPLIES):
+            answer = self.post(path, bad)
+            self.assertEqual(answer.status, 422, answer.body)
+            self.assertEqual({cause["field"] for cause in answer.json()["details"]["causes"]},
+                             {"[0].spec.peerIP", "[0].spec.asNumber", "[2].metadata.name", "[3].spec.ttlSecurity"})
+            answer = self.post(path, [*bad, {**peer("three"), "spec": {"colour": "red"}}])
+            self.assertEqual(answer.status, 400, answer.body)
+            self.assertIn("document 5 (BGPPeer)", answer.json()["message"])
+
     def test_a_stale_version_in_a_document_stops_all(self):
         stale = self.get(TOR)
         self.patch(TOR, {"asNumber": 63401})
