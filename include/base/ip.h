@@ -38,8 +38,9 @@ struct ip_endpoint {
 /* `len` bytes, no surrounding space. false = not an address; *ret untouched. */
 bool ip_parse(const char *text, size_t len, struct ip_addr *ret);
 /*
- * An address with "/prefix"; the prefix is required, decimal, without sign or leading zeros. That of an
- * IPv4-mapped address counts IPv6 bits: ::ffff:10.0.0.1/120 is 10.0.0.1/24, and less than /96 is refused.
+ * An address with "/prefix"; the prefix is required, decimal, without sign. Leading zeros change nothing
+ * (10.0.0.0/08): Go's net.ParseCIDR takes them. That of an IPv4-mapped address counts IPv6 bits:
+ * ::ffff:10.0.0.1/120 is 10.0.0.1/24, and less than /96 is refused.
  */
 bool ip_parse_cidr(const char *text, size_t len, struct ip_cidr *ret);
 /* A CIDR, or a bare address (whose prefix is then 32 or 128). */

@@ -194,7 +194,7 @@ bool ip_parse_cidr(const char *text, size_t len, struct ip_cidr *ret) {
     bool mapped;
     uint64_t prefix;
     if (!parse_address(text, addr_len, &addr, &mapped) ||
-        !decimal_parse(digits, digits_len, V6_BITS, &prefix) || (digits_len > 1 && digits[0] == '0')) {
+        !decimal_parse(digits, digits_len, V6_BITS, &prefix)) {
         return false;
     }
     /* The prefix of a mapped address counts IPv6 bits; shorter than the mapping it names no IPv4 block. */
