@@ -86,15 +86,11 @@ static bool check_host_cidr_of(const char *text, enum ip_family family, char *wh
     if (!ip_parse_cidr_or_addr(text, strlen(text), &cidr)) {
         return false;
     }
-    if (family != IP_NONE && cidr.addr.family != family) {
+    if (cidr.addr.family != family) {
         return refuse(why, why_len, "is an %s address, an %s address is needed here",
                       family_name(cidr.addr.family), family_name((uint8_t)family));
     }
     return true;
-}
-
-static bool check_host_cidr(const char *text, char *why, size_t why_len) {
-    return check_host_cidr_of(text, IP_NONE, why, why_len);
 }
 
 static bool check_host_cidr_v4(const char *text, char *why, size_t why_len) {
@@ -283,23 +279,6 @@ static bool check_ignored_interface(const char *text, char *why, size_t why_len)
     return check_filter_interface(text, why, why_len);
 }
 
-/* What Linux itself accepts (dev_valid_name). */
-static bool check_interface(const char *text, char *why, size_t why_len) {
-    (void)why;
-    (void)why_len;
-    size_t len = strlen(text);
-    if (len == 0 || len > INTERFACE_LENGTH_MAX || strcmp(text, ".") == 0 || strcmp(text, "..") == 0) {
-        return false;
-    }
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c == '/' || c == ':' || c <= ' ' || c == 0x7F) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool check_log_level(const char *text, char *why, size_t why_len) {
     (void)why;
     (void)why_len;
@@ -425,11 +404,6 @@ const struct format format_network_v6 = {
     .expected = "an IPv6 network such as fd00::/64",
     .check = check_network_v6,
 };
-const struct format format_host_cidr = {
-    .name = "cidr-or-address",
-    .expected = "an IP address, with or without its prefix length",
-    .check = check_host_cidr,
-};
 const struct format format_host_cidr_v4 = {
     .name = "cidrv4-or-address",
     .expected = "an IPv4 address, with or without its prefix length, such as 10.0.0.1/24",
@@ -473,11 +447,6 @@ const struct format format_ignored_interface = {
     .schema_pattern = "^[0-9A-Za-z_.*-]{1,15}$",
     .expected = "an interface name of up to 15 letters, digits, '_', '.' and '-', with '*' for any text",
     .check = check_ignored_interface,
-};
-const struct format format_interface = {
-    .name = "interface",
-    .expected = "an interface name: up to 15 bytes without '/', ':' or spaces",
-    .check = check_interface,
 };
 const struct format format_log_level = {
     .name = "log-level",

@@ -1,13 +1,13 @@
 /*
  * Node: its tables, rule and advice. Source of the fields: Calico's Node (libcalico-go). The whole of it
- * is accepted and kept; `spec.bgp` is what peerings are computed from. Static and immutable; no locks.
+ * is accepted and kept; `spec.bgp` is what peerings are computed from. Calico's validator does not look into
+ * `addresses`, `interfaces` and `podCIDRs`; nor is anything here refused for them, only advised about, so
+ * that every Node of a Calico fleet can be brought over. Static and immutable; no locks.
  */
 #include <string.h>
 
 #include "base/ip.h"
 #include "tables.h"
-
-static const char *const address_types[] = {"CalicoNodeIP", "InternalIP", "ExternalIP", NULL};
 
 static const struct field bgp_fields[] = {
     FIELD(node_bgp_spec, as_number, "asNumber", FIELD_ASN,
@@ -59,10 +59,10 @@ static const struct schema wireguard_schema = {
 };
 
 static const struct field address_fields[] = {
-    FIELD(node_address, address, "address", FIELD_STRING, .required = true, .format = &format_host_cidr,
+    FIELD(node_address, address, "address", FIELD_STRING,
           .description = "The address, with or without its prefix length."),
-    FIELD(node_address, type, "type", FIELD_ENUM, .values = address_types, .allow_empty = true,
-          .description = "Where the address comes from."),
+    FIELD(node_address, type, "type", FIELD_STRING,
+          .description = "Where the address comes from: CalicoNodeIP, InternalIP or ExternalIP."),
 };
 
 static const struct schema address_schema = {
@@ -72,9 +72,8 @@ static const struct schema address_schema = {
 };
 
 static const struct field interface_fields[] = {
-    FIELD(node_interface, name, "name", FIELD_STRING, .format = &format_interface,
-          .description = "Name of the interface."),
-    FIELD(node_interface, addresses, "addresses", FIELD_STRING_LIST, .format = &format_host_cidr,
+    FIELD(node_interface, name, "name", FIELD_STRING, .description = "Name of the interface."),
+    FIELD(node_interface, addresses, "addresses", FIELD_STRING_LIST,
           .description = "Addresses of the interface, with or without prefix lengths."),
 };
 
@@ -131,7 +130,7 @@ static const struct field status_fields[] = {
           .format = &format_wireguard_key, .description = "WireGuard public key of the node, over IPv4."),
     FIELD(node_status, wireguard_public_key_v6, "wireguardPublicKeyV6", FIELD_STRING,
           .format = &format_wireguard_key, .description = "WireGuard public key of the node, over IPv6."),
-    FIELD(node_status, pod_cidrs, "podCIDRs", FIELD_STRING_LIST, .format = &format_host_cidr,
+    FIELD(node_status, pod_cidrs, "podCIDRs", FIELD_STRING_LIST,
           .description = "The pod networks that Kubernetes gave the node."),
 };
 
@@ -176,6 +175,63 @@ const struct kind_info node_kind = {
 
 /* --- advice ------------------------------------------------------------------------------------ */
 
+static bool is_address(const char *text) {
+    struct ip_cidr cidr;
+    return text != NULL && ip_parse_cidr_or_addr(text, strlen(text), &cidr);
+}
+
+static bool is_address_type(const char *text) {
+    static const char *const types[] = {"CalicoNodeIP", "InternalIP", "ExternalIP"};
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        if (strcmp(text, types[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One piece of advice about each list is enough: the rest will be looked at with it. */
+static void advise_addresses(const struct list *addresses, struct advice *advice) {
+    const struct node_address *items = addresses->items;
+    char text[SHOWN_MAX];
+    for (size_t i = 0; i < addresses->count; i++) {
+        if (!is_address(items[i].address)) {
+            advice_add(advice, "spec.addresses[%zu].address: '%s' is not an IP address", i,
+                       shown(items[i].address != NULL ? items[i].address : "", text));
+            break;
+        }
+    }
+    for (size_t i = 0; i < addresses->count; i++) {
+        if (is_given(items[i].type) && !is_address_type(items[i].type)) {
+            advice_add(advice,
+                       "spec.addresses[%zu].type: '%s' is not one of CalicoNodeIP, InternalIP, ExternalIP", i,
+                       shown(items[i].type, text));
+            break;
+        }
+    }
+}
+
+static void advise_interfaces(const struct list *interfaces, struct advice *advice) {
+    const struct node_interface *items = interfaces->items;
+    for (size_t i = 0; i < interfaces->count; i++) {
+        for (size_t k = 0; k < items[i].addresses.count; k++) {
+            if (!is_address(items[i].addresses.items[k])) {
+                advice_add(advice, "spec.interfaces[%zu].addresses[%zu]: is not an IP address", i, k);
+                return;
+            }
+        }
+    }
+}
+
+static void advise_pod_cidrs(const struct string_list *cidrs, struct advice *advice) {
+    for (size_t i = 0; i < cidrs->count; i++) {
+        if (!is_address(cidrs->items[i])) {
+            advice_add(advice, "status.podCIDRs[%zu]: is not a network", i);
+            return;
+        }
+    }
+}
+
 static void advise_address(struct advice *advice, const char *field, const char *text) {
     struct ip_cidr cidr;
     if (is_given(text) && ip_parse_cidr_or_addr(text, strlen(text), &cidr)) {
@@ -184,8 +240,16 @@ static void advise_address(struct advice *advice, const char *field, const char 
 }
 
 void node_advise(const struct object *object, struct advice *advice) {
-    const struct node_spec *spec = ((const struct node *)object->body)->spec;
+    const struct node *node = object->body;
+    const struct node_spec *spec = node->spec;
     const struct node_bgp_spec *bgp = spec != NULL ? spec->bgp : NULL;
+    if (spec != NULL) {
+        advise_addresses(&spec->addresses, advice);
+        advise_interfaces(&spec->interfaces, advice);
+    }
+    if (node->status != NULL) {
+        advise_pod_cidrs(&node->status->pod_cidrs, advice);
+    }
     if (bgp == NULL || (!is_given(bgp->ipv4_address) && !is_given(bgp->ipv6_address))) {
         advice_add(advice,
                    "spec.bgp: has no ipv4Address and no ipv6Address, so the node has no BGP sessions");

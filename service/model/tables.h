@@ -42,16 +42,14 @@ extern const struct format format_ip_endpoint;       /* IP, IPv4:port, [IPv6]:po
 extern const struct format format_network;           /* CIDR without host bits */
 extern const struct format format_network_v4;        /* the same, IPv4 only */
 extern const struct format format_network_v6;        /* the same, IPv6 only */
-extern const struct format format_host_cidr;         /* address, or address/prefix with host bits */
-extern const struct format format_host_cidr_v4;      /* the same, IPv4 only */
-extern const struct format format_host_cidr_v6;      /* the same, IPv6 only */
+extern const struct format format_host_cidr_v4;      /* IPv4 address, or address/prefix with host bits */
+extern const struct format format_host_cidr_v6;      /* the same of IPv6 */
 extern const struct format format_selector;          /* selector expression */
 extern const struct format format_community;         /* community of a BGPFilter: no leading zeros */
 extern const struct format format_config_community;  /* community of a BGPConfiguration */
 extern const struct format format_community_ref;     /* the same, or the name of a defined one */
 extern const struct format format_filter_interface;  /* interface name with * */
 extern const struct format format_ignored_interface; /* the same, but not a lone * */
-extern const struct format format_interface;         /* name of a network interface */
 extern const struct format format_log_level;         /* Trace … Fatal, any case */
 extern const struct format format_mac;               /* EUI-48, EUI-64 or 20 octets */
 extern const struct format format_wireguard_key;     /* base64 of 32 bytes */

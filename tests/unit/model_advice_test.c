@@ -104,6 +104,31 @@ static void test_peer_addresses(void **state) {
     PEER_ADVISED("multicast", .peer_ip = "ff02::1");
 }
 
+/* What Calico does not check either: accepted, but not in silence. */
+static void test_node_lists(void **state) {
+    (void)state;
+    struct node_bgp_spec bgp = {.ipv4_address = "10.0.0.1/24"};
+    struct node_spec spec = {
+        .bgp = &bgp,
+        .addresses = ITEMS(node_address, {.address = "10.0.0.1/24", .type = "CalicoNodeIP"},
+                           {.address = "fd00::1", .type = "InternalIP"}, {.address = "10.0.0.2"}),
+        .interfaces = ITEMS(node_interface, {.name = "eth0", .addresses = STRINGS("10.0.0.1/24")})};
+    struct node_status status = {.pod_cidrs = STRINGS("10.65.0.0/24")};
+    struct node node = {.spec = &spec, .status = &status};
+    expect_silence(KIND_NODE, "n1", &node);
+    spec.addresses =
+        (struct list)ITEMS(node_address, {.address = "10.0.0.1"}, {.address = "host1", .type = "Hostname"});
+    assert_true(advised(KIND_NODE, "n1", &node, "spec.addresses[1].address: 'host1' is not an IP address"));
+    assert_true(advised(KIND_NODE, "n1", &node, "spec.addresses[1].type: 'Hostname' is not one of"));
+    spec.addresses = (struct list)ITEMS(node_address, {.type = "ExternalIP"});
+    assert_true(advised(KIND_NODE, "n1", &node, "spec.addresses[0].address: '' is not an IP address"));
+    spec.interfaces =
+        (struct list)ITEMS(node_interface, {.name = "eth0", .addresses = STRINGS("10.0.0.1", "x")});
+    assert_true(advised(KIND_NODE, "n1", &node, "spec.interfaces[0].addresses[1]: is not an IP address"));
+    status.pod_cidrs = (struct string_list)STRINGS("10.65.0.0/24", "10.65");
+    assert_true(advised(KIND_NODE, "n1", &node, "status.podCIDRs[1]: is not a network"));
+}
+
 static void test_peer_settings(void **state) {
     (void)state;
     struct duration half = {.text = "2.5s", .ns = INT64_C(2500000000)};
@@ -215,10 +240,15 @@ static void test_secret_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_objects_get_none), cmocka_unit_test(test_peer_scope),
-        cmocka_unit_test(test_peer_as_numbers),       cmocka_unit_test(test_peer_addresses),
-        cmocka_unit_test(test_peer_settings),         cmocka_unit_test(test_names),
-        cmocka_unit_test(test_other_kinds),           cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_good_objects_get_none),
+        cmocka_unit_test(test_peer_scope),
+        cmocka_unit_test(test_peer_as_numbers),
+        cmocka_unit_test(test_peer_addresses),
+        cmocka_unit_test(test_node_lists),
+        cmocka_unit_test(test_peer_settings),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_other_kinds),
+        cmocka_unit_test(test_filters),
         cmocka_unit_test(test_secret_values),
     };
     return cmocka_run_group_tests_name("model advice", tests, NULL, NULL);

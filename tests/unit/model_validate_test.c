@@ -177,16 +177,14 @@ static void test_node(void **state) {
              "spec.bgp.routeReflectorClusterID", "IPv4 address");
     node_ok(NODE(.addresses = ITEMS(node_address, {.address = "10.0.0.1/24", .type = "CalicoNodeIP"},
                                     {.address = "10.0.0.1", .type = "InternalIP"}, {.address = "fd00::1"})));
-    node_bad(NODE(.addresses = ITEMS(node_address, {.address = "10.0.0.1"}, {.type = "InternalIP"})),
-             CAUSE_REQUIRED, "spec.addresses[1].address", "Required");
-    node_bad(NODE(.addresses = ITEMS(node_address, {.address = "10.0.0.1", .type = "Hostname"})),
-             CAUSE_NOT_SUPPORTED, "spec.addresses[0].type", "ExternalIP");
+    /* Calico takes these as they are, and so do we: a Node of a Calico fleet must not be refused. */
+    node_ok(
+        NODE(.addresses = ITEMS(node_address, {.address = "host1", .type = "Hostname"}, {.address = ""})));
+    node_ok(
+        NODE(.interfaces = ITEMS(node_interface, {.name = "a/b", .addresses = STRINGS("10.0.0.1", "x")})));
     node_bad(NODE(.wireguard = &(struct node_wireguard_spec){.interface_ipv4_address = "fd00::1"}),
              CAUSE_INVALID, "spec.wireguard.interfaceIPv4Address", "IPv4");
     node_bad(NODE(.vxlan_tunnel_mac_addr = "66:3f"), CAUSE_INVALID, "spec.vxlanTunnelMACAddr", "MAC");
-    node_bad(
-        NODE(.interfaces = ITEMS(node_interface, {.name = "eth0", .addresses = STRINGS("10.0.0.1", "x")})),
-        CAUSE_INVALID, "spec.interfaces[0].addresses[1]", "IP address");
 
     struct node_status status = {.wireguard_public_key = "foobar"};
     struct node node = {.status = &status};
