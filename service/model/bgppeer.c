@@ -60,11 +60,11 @@ static const struct field spec_fields[] = {
     FIELD(bgp_peer_spec, keepalive_time, "keepaliveTime", FIELD_DURATION, .format = &format_duration,
           .description = "Interval between keepalive messages, such as 20s. In whole seconds; the daemon's "
                          "default is a third of the hold time."),
-    FIELD(bgp_peer_spec, num_allowed_local_as_numbers, "numAllowedLocalASNumbers", FIELD_INT, .min = 0,
-          .max = INT32_MAX, .default_text = "0",
+    FIELD(bgp_peer_spec, num_allowed_local_as_numbers, "numAllowedLocalASNumbers", FIELD_INT,
+          .min = INT32_MIN, .max = INT32_MAX, .default_text = "0",
           .description =
               "How many times our own AS number may occur in the AS path of a received route. More "
-              "than 0 weakens BGP's protection against loops. Used with peerIP."),
+              "than 0 weakens BGP's protection against loops, less than 0 is 0. Used with peerIP."),
     FIELD(bgp_peer_spec, ttl_security, "ttlSecurity", FIELD_INT, .min = 0, .max = TTL_SECURITY_MAX,
           .default_text = "0",
           .description = "TTL security (GTSM, RFC 5082): how many hops away the peer is, 1 when it is on the "
@@ -280,6 +280,9 @@ void bgp_peer_advise(const struct object *object, struct advice *advice) {
     }
     if (spec->keep_original_next_hop.set && spec->keep_original_next_hop.value) {
         advice_add(advice, "spec.keepOriginalNextHop: is deprecated; use nextHopMode: Keep");
+    }
+    if (spec->num_allowed_local_as_numbers.set && spec->num_allowed_local_as_numbers.value < 0) {
+        advice_add(advice, "spec.numAllowedLocalASNumbers: less than 0 counts as 0");
     }
     if (spec->ttl_security.set && spec->ttl_security.value == TTL_SECURITY_MAX) {
         advice_add(advice, "spec.ttlSecurity: 255 hops let every packet pass, so it protects nothing");

@@ -149,6 +149,10 @@ static void test_peer_settings(void **state) {
     PEER_ADVISED("no password", .password = &empty);
     PEER_ADVISED("localASNumber: is used with peerIP only", .peer_selector = "all()",
                  .local_as_number = NUMBER(1));
+    PEER_ADVISED("numAllowedLocalASNumbers: less than 0", .peer_ip = "10.0.0.1",
+                 .num_allowed_local_as_numbers = NUMBER(-1));
+    PEER_NOT_ADVISED("numAllowedLocalASNumbers", .peer_ip = "10.0.0.1",
+                     .num_allowed_local_as_numbers = NUMBER(0));
     PEER_ADVISED("numAllowedLocalASNumbers: is used", .peer_selector = "all()",
                  .num_allowed_local_as_numbers = NUMBER(1));
 }

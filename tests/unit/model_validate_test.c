@@ -75,8 +75,9 @@ static void test_peer_values(void **state) {
     peer_bad(PEER(.ttl_security = NUMBER(256)), CAUSE_INVALID, "spec.ttlSecurity", "between 0 and 255");
     peer_bad(PEER(.ttl_security = NUMBER(-1)), CAUSE_INVALID, "spec.ttlSecurity", "Invalid value: -1");
     peer_ok(PEER(.num_allowed_local_as_numbers = NUMBER(INT32_MAX)));
-    peer_bad(PEER(.num_allowed_local_as_numbers = NUMBER(-1)), CAUSE_INVALID, "spec.numAllowedLocalASNumbers",
-             "0");
+    peer_ok(PEER(.num_allowed_local_as_numbers = NUMBER(INT32_MIN)));
+    peer_bad(PEER(.num_allowed_local_as_numbers = NUMBER((int64_t)INT32_MIN - 1)), CAUSE_INVALID,
+             "spec.numAllowedLocalASNumbers", "between");
     peer_ok(PEER(.local_as_number = NUMBER(UINT32_MAX)));
     peer_ok(PEER(.keepalive_time = SECONDS(0), .max_restart_time = SECONDS(4095)));
     peer_bad(PEER(.keepalive_time = SECONDS(-1)), CAUSE_INVALID, "spec.keepaliveTime", "negative");
