@@ -12,7 +12,6 @@
 #include "base/ip.h"
 #include "state.h"
 
-#define HTTP_BODY_MAX         (1024 * 1024)
 #define HTTP_LISTEN_MAX       16
 #define HTTP_ADDRESS_TEXT_MAX 64
 #define HTTP_WAIT_MAX_S       300 /* longest `wait=` of a poll */
@@ -27,6 +26,10 @@ struct http_listen_address {
 int http_address_parse(const char *text, struct http_listen_address *ret, struct err *err) MUST_CHECK;
 bool http_address_is_loopback(const struct http_listen_address *address);
 
+/* Bounds of the settings below. */
+#define HTTP_HEADER_BYTES_MIN 1024
+#define HTTP_HEADER_BYTES_MAX (64 * 1024)
+#define HTTP_BODY_BYTES_MAX   (16 * 1024 * 1024)
 /* Beyond, libmicrohttpd's idle time-out (30 s) would cut the connection first. */
 #define HTTP_STALL_SECONDS_MAX 25
 
@@ -36,6 +39,10 @@ struct http_options {
     unsigned threads;          /* per listener; 0 = one a processor */
     unsigned connections_max;  /* per listener; 0 = default 16384 */
     unsigned parked_max;       /* waiting polls; 0 = default 20000 */
+    unsigned watches_max;      /* 0 = default 20000 */
+    size_t header_bytes_max;   /* of a request, HTTP_HEADER_BYTES_MIN–_MAX; every connection holds as much
+                                * memory; 0 = default 5 KiB */
+    size_t body_bytes_max;     /* 0 = default 1 MiB; at most HTTP_BODY_BYTES_MAX */
     const char *version;       /* of the program; must outlive the server */
     bool no_auth;              /* everybody is admin: loopback listeners only (ERR_USAGE) */
     bool insecure_http;        /* allow listeners beyond loopback without TLS; ERR_USAGE without */
@@ -47,6 +54,7 @@ struct http_options {
     uint64_t auth_failures;  /* requests without a good credential per minute and address; 0 = no limit */
     unsigned header_seconds; /* for a request's headers, from the connection's opening or its last
                               * answer; 0 = default 40 */
+    unsigned body_seconds;   /* for a whole body, from its request's beginning; 0 = default 30 */
     unsigned answer_seconds; /* for taking an answer that is no stream; 0 = default 300 */
     unsigned stall_seconds;  /* for taking a piece of a watch, 1–HTTP_STALL_SECONDS_MAX; 0 = default 20 */
 };

@@ -64,8 +64,11 @@ static uint64_t key_number(const struct limiter *limiter, const void *key, size_
     return number == 0 ? 1 : number;
 }
 
+/* A caller may have looked at the clock before another one that was served first: time only goes forward
+ * here. */
 static double credit_now(const struct limiter *limiter, const struct bucket *bucket, int64_t now_ms) {
-    double credit = bucket->credit + (double)(now_ms - bucket->since_ms) * limiter->per_ms;
+    int64_t since_ms = now_ms > bucket->since_ms ? now_ms - bucket->since_ms : 0;
+    double credit = bucket->credit + (double)since_ms * limiter->per_ms;
 
     return bucket->key == 0 || credit > limiter->burst ? limiter->burst : credit;
 }
@@ -100,7 +103,7 @@ bool limiter_take(struct limiter *limiter, const void *key, size_t len, int64_t 
     pthread_mutex_lock(&limiter->locks[at % STRIPES]);
     bucket = find_bucket(limiter, limiter->buckets[at], number, now_ms);
     bucket->credit = credit_now(limiter, bucket, now_ms);
-    bucket->since_ms = now_ms;
+    bucket->since_ms = now_ms > bucket->since_ms ? now_ms : bucket->since_ms;
     taken = bucket->credit >= 1;
     if (taken) {
         bucket->credit -= 1;

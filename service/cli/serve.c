@@ -45,11 +45,15 @@ struct serve_settings {
     uint64_t threads;
     uint64_t max_connections;
     uint64_t max_waiting;
+    uint64_t max_watches;
+    uint64_t max_header_bytes;
+    uint64_t max_body_bytes;
     uint64_t max_connections_per_address;
     uint64_t max_requests;
     uint64_t max_auth_failures;
     uint64_t keep_audit;
     uint64_t header_seconds;
+    uint64_t body_seconds;
     uint64_t answer_seconds;
     uint64_t stall_seconds;
     const char *tls_cert;
@@ -140,7 +144,33 @@ static const struct option OPTIONS[] = {
      .min = 1,
      .max = 1000000,
      .default_text = "20000",
-     .help = "Polls that may wait for a change at one time, and as many watches; more are told to try again"},
+     .help = "Polls that may wait for a change at one time; more are told to try again"},
+    {.name = "max-watches",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(max_watches),
+     .min = 1,
+     .max = 1000000,
+     .default_text = "20000",
+     .help = "Watches that may be open at one time; more are told to try again"},
+    {.name = "max-header-bytes",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(max_header_bytes),
+     .min = HTTP_HEADER_BYTES_MIN,
+     .max = HTTP_HEADER_BYTES_MAX,
+     .default_text = "5120",
+     .help =
+         "A request's line and headers, each of which counts 64 bytes more; larger ones are answered 431. "
+         "Every connection holds as much memory and 3 KiB more"},
+    {.name = "max-body-bytes",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(max_body_bytes),
+     .min = 1024,
+     .max = HTTP_BODY_BYTES_MAX,
+     .default_text = "1048576",
+     .help = "A request's body; larger ones are answered 413"},
     {.name = "tls-cert",
      .value = "FILE",
      .type = OPTION_TEXT,
@@ -188,6 +218,14 @@ static const struct option OPTIONS[] = {
      .max = 3600,
      .default_text = "40",
      .help = "How long a request's headers may take, from the connection's opening or its last answer"},
+    {.name = "body-seconds",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(body_seconds),
+     .min = 1,
+     .max = 3600,
+     .default_text = "30",
+     .help = "How long a request may take until the end of its body"},
     {.name = "answer-seconds",
      .value = "N",
      .type = OPTION_NUMBER,
@@ -352,6 +390,10 @@ static int start_service(const struct serve_settings *settings, struct service *
                                       .threads = (unsigned)settings->threads,
                                       .connections_max = (unsigned)settings->max_connections,
                                       .parked_max = (unsigned)settings->max_waiting,
+                                      .watches_max = (unsigned)settings->max_watches,
+                                      .header_bytes_max = (size_t)settings->max_header_bytes,
+                                      .body_bytes_max = (size_t)settings->max_body_bytes,
+                                      .body_seconds = (unsigned)settings->body_seconds,
                                       .connections_per_address =
                                           (unsigned)settings->max_connections_per_address,
                                       .requests_per_second = settings->no_auth ? 0 : settings->max_requests,

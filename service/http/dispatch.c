@@ -70,23 +70,23 @@ static uint64_t announced_length(const struct request *request) {
 
 /* Would what is left of the connection's memory be too little for the answer's headers? Without room
  * for them libmicrohttpd closes the connection and says nothing. */
-static bool headers_too_large(struct request *request) {
+static bool headers_too_large(const struct request *request) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (info == NULL || info->header_size < HTTP_HEADER_MAX / 8) {
-        return false; /* not even a header in every third byte fills it */
+    size_t notes = request->headers.count;
+    if (memchr(request->uri, '?', request->uri_len) != NULL) {
+        notes += (size_t)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, NULL, NULL);
     }
-    int notes =
-        MHD_get_connection_values(request->connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, NULL, NULL);
-    return info->header_size + (size_t)notes * HTTP_HEADER_EACH > HTTP_HEADER_MAX;
+    return info != NULL && info->header_size + notes * HTTP_HEADER_EACH > request->http->header_bytes_max;
 }
 
 static enum MHD_Result refuse_headers(struct request *request) {
     struct err failure = ERR_INIT;
     struct err err = ERR_INIT;
-    err_set(&failure, ERR_TOO_LARGE,
-            "the request's headers are too large: together they may have %d bytes, where each counts %d more",
-            HTTP_HEADER_MAX, HTTP_HEADER_EACH);
+    err_set(
+        &failure, ERR_TOO_LARGE,
+        "the request's headers are too large: together they may have %zu bytes, where each counts %d more",
+        request->http->header_bytes_max, HTTP_HEADER_EACH);
     request->cut_short = true;
     return reply_failure_as(request, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge",
                             &failure, &err) == 0
@@ -119,15 +119,17 @@ static enum MHD_Result begin(struct request *request, const char *method, const 
         return MHD_YES;
     }
     uint64_t length = announced_length(request);
-    if (length > HTTP_BODY_MAX && routed == 0) {
-        routed = err_set(&err, ERR_TOO_LARGE, "the body has %" PRIu64 " bytes; this service takes at most %d",
-                         length, HTTP_BODY_MAX);
+    size_t length_max = request->http->body_bytes_max;
+    if (length > length_max && routed == 0) {
+        routed =
+            err_set(&err, ERR_TOO_LARGE, "the body has %" PRIu64 " bytes; this service takes at most %zu",
+                    length, length_max);
     }
     if (routed == 0) {
         return MHD_YES;
     }
     bool expects = request_header(request, HEADER_EXPECT) != NULL;
-    if (length > HTTP_BODY_MAX || (expects && length > 0)) {
+    if (length > length_max || (expects && length > 0)) {
         request->cut_short = true;
         return answer_failure(request, &err);
     }
@@ -138,7 +140,7 @@ static enum MHD_Result begin(struct request *request, const char *method, const 
  * answered at its end, or, when the end is too far, by closing. */
 static enum MHD_Result take_body(struct request *request, const char *bytes, size_t len) {
     int64_t age_ms = (clock_monotonic_ns() - request->start_ns) / 1000000;
-    if (age_ms > HTTP_BODY_MS) {
+    if (age_ms > request->http->body_ms) {
         log_event(LOG_WARN, "slow-body", LOG_STR("id", request->id), LOG_INT("ms", age_ms));
         return MHD_NO;
     }
@@ -155,7 +157,7 @@ static enum MHD_Result take_body(struct request *request, const char *bytes, siz
         explicit_bzero((void *)(uintptr_t)bytes, len);
     }
     if (taken != 0) {
-        request->dropped = HTTP_BODY_MAX;
+        request->dropped = request->http->body_bytes_max;
         return fail_later(request, &err);
     }
     return MHD_YES;

@@ -53,6 +53,7 @@ static enum MHD_Result look_at(void *cls, enum MHD_ValueKind kind, const char *n
                                const char *value, size_t value_len) {
     struct headers *headers = cls;
     (void)kind;
+    headers->count++;
     enum header header = find(name, name_len);
     switch (header) {
     case HEADER_COUNT:

@@ -5,6 +5,7 @@
 
 #include <microhttpd.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 
@@ -25,6 +26,7 @@ enum header {
 /* Plain value; the texts are libmicrohttpd's and live as long as the request. */
 struct headers {
     const char *values[HEADER_COUNT]; /* the first of each name; NULL = none */
+    size_t count;                     /* all of them */
     unsigned hosts;
     bool host_possible; /* the last Host could be one */
     unsigned lengths;

@@ -286,10 +286,11 @@ bool request_query_flag(const struct request *request, const char *name) {
 /* ---- body, warnings ---- */
 
 int request_take_body(struct request *request, const char *bytes, size_t len, struct err *err) {
-    if (len > HTTP_BODY_MAX || request->body.len > HTTP_BODY_MAX - len) {
+    size_t max = request->http->body_bytes_max;
+    if (len > max || request->body.len > max - len) {
         buf_done(&request->body);
-        return err_set(err, ERR_TOO_LARGE, "the body is larger than %d bytes, the most this service takes",
-                       HTTP_BODY_MAX);
+        return err_set(err, ERR_TOO_LARGE, "the body is larger than %zu bytes, the most this service takes",
+                       max);
     }
     buf_add(&request->body, bytes, len);
     if (buf_failed(&request->body)) {

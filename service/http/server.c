@@ -83,11 +83,11 @@ static int start_daemon(struct http *http, const struct http_options *options, s
     listener->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, dispatch_request, http, MHD_OPTION_LISTEN_SOCKET, listener->fd,
         MHD_OPTION_EXTERNAL_LOGGER, on_library_message, NULL, MHD_OPTION_CONNECTION_LIMIT, connections,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)HTTP_IDLE_SECONDS, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-        MHD_OPTION_URI_LOG_CALLBACK, dispatch_uri, http, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed,
-        http, MHD_OPTION_NOTIFY_CONNECTION, dispatch_connection, http, MHD_OPTION_ARRAY, more,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, http->header_bytes_max + HTTP_ANSWER_ROOM,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_SECONDS, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_URI_LOG_CALLBACK, dispatch_uri, http, MHD_OPTION_NOTIFY_COMPLETED,
+        dispatch_completed, http, MHD_OPTION_NOTIFY_CONNECTION, dispatch_connection, http, MHD_OPTION_ARRAY,
+        more, MHD_OPTION_END);
     if (listener->daemon == NULL) {
         return err_set(err, ERR_UNAVAILABLE,
                        "cannot serve on %s: libmicrohttpd did not start (%u threads, %u "
@@ -141,7 +141,12 @@ static int start_rooms(struct http *http, const struct http_options *options, st
     size_t count;
     const struct route *routes = routes_all(&count);
     unsigned parked = options->parked_max > 0 ? options->parked_max : HTTP_PARKED_DEFAULT;
-    http->watches_max = parked;
+    http->watches_max = options->watches_max > 0 ? options->watches_max : HTTP_WATCHES_DEFAULT;
+    http->header_bytes_max =
+        options->header_bytes_max > 0 ? options->header_bytes_max : HTTP_HEADER_BYTES_DEFAULT;
+    http->body_bytes_max = options->body_bytes_max > 0 ? options->body_bytes_max : HTTP_BODY_BYTES_DEFAULT;
+    http->body_ms =
+        1000 * (int64_t)(options->body_seconds > 0 ? options->body_seconds : HTTP_BODY_SECONDS_DEFAULT);
     shown_previews_init(&http->previews);
     vault_operations_init(&http->vault_operations);
     if (router_init(&http->router, routes, count, err) != 0 || metrics_new(count, &http->metrics, err) != 0 ||

@@ -31,17 +31,19 @@
 
 #define HTTP_CONNECTIONS_DEFAULT 16384
 #define HTTP_PARKED_DEFAULT      20000
+#define HTTP_WATCHES_DEFAULT     20000
 #define HTTP_THREADS_MAX         256
-/* Per connection: request line, headers, the body's current piece, the response's headers.
- * libmicrohttpd zeroes all of it between two requests, so it is memory in use, and time. */
-#define HTTP_CONNECTION_MEMORY (10 * 1024)
-/* Of that, what the request's headers may take with HTTP_HEADER_EACH for the library's note of every
- * header and parameter. The rest must hold the answer's headers. */
-#define HTTP_HEADER_MAX   (7 * 1024)
-#define HTTP_HEADER_EACH  64
-#define HTTP_IDLE_SECONDS 30
-/* A body must be complete this long after its headers, however steadily it trickles. */
-#define HTTP_BODY_MS 30000
+/* Per connection: what the request's line and headers may take (a setting), with HTTP_HEADER_EACH for the
+ * library's note of every header and parameter, then the body's current piece and the answer's headers, for
+ * which HTTP_ANSWER_ROOM must do. libmicrohttpd zeroes all of it between two requests, so it is memory in
+ * use, and time. */
+#define HTTP_HEADER_BYTES_DEFAULT (5 * 1024)
+#define HTTP_HEADER_EACH          64
+#define HTTP_ANSWER_ROOM          (3 * 1024)
+#define HTTP_IDLE_SECONDS         30
+#define HTTP_BODY_BYTES_DEFAULT   (1024 * 1024)
+/* A body must be complete this long after its request's beginning, however steadily it trickles. */
+#define HTTP_BODY_SECONDS_DEFAULT 30
 /* Bytes of an unwanted body that are read and dropped, so that the client gets to see the answer. */
 #define HTTP_DISCARD_MAX (16 * 1024 * 1024)
 #define HTTP_DRAIN_MS    3000
@@ -93,6 +95,9 @@ struct http {
     atomic_uint suspended; /* connections that libmicrohttpd holds for us */
     atomic_uint watches;
     unsigned watches_max;
+    size_t header_bytes_max;
+    size_t body_bytes_max;
+    int64_t body_ms;
     uint64_t connections_max; /* on all listeners together */
     struct metrics *metrics;
     atomic_uint next_shard;

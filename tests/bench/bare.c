@@ -19,7 +19,7 @@
 
 #define BODY_MAX          (1024 * 1024)
 #define CONNECTIONS       16384
-#define CONNECTION_MEMORY (10 * 1024)
+#define CONNECTION_MEMORY (8 * 1024)
 #define IDLE_SECONDS      30
 
 struct answers {

@@ -1,5 +1,6 @@
 """What the service refuses to be started with, and its limits on callers: rates, connections, slow clients."""
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import time
 import unittest
 
 from service import PROGRAM, Service
+from wire import Wire
 
 GROUP = "/apis/projectcalico.org/v3"
 
@@ -31,7 +33,7 @@ class SettingsTest(unittest.TestCase):
 
     def test_no_auth_warns_and_shows_passwords_only_when_asked(self):
         with Service() as service:
-            self.assertRegex(service.log(), "level=warn event=no-auth")
+            service.wait_for_log("level=warn event=no-auth")
             who = service.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body={}).json()
             self.assertEqual(who["status"]["userInfo"]["username"], "anonymous")
 
@@ -71,6 +73,49 @@ class SettingsTest(unittest.TestCase):
             self.assertEqual(len(held), 3)
             for connection in held:
                 connection.close()
+
+    def test_header_bytes(self):
+        """At the very byte, where the line and the headers count as they are sent, and each header 64 bytes more."""
+        limit = 2048
+        with Service("--max-header-bytes", str(limit)) as service, Wire(service) as wire:
+            for headers in (2, 9):
+                head = "GET /livez HTTP/1.1\r\nHost: x\r\n" + "A: b\r\n" * (headers - 2) + "X: {}\r\n\r\n"
+                fits = limit - 64 * headers - len(head.format(""))
+                wire.send(head.format("x" * fits))
+                self.assertEqual(wire.read_answer()[0], 200)
+                with Wire(service) as other:
+                    other.send(head.format("x" * (fits + 1)))
+                    status, _, body = other.read_answer()
+                    self.assertEqual((status, b"2048" in body), (431, True))
+
+    def test_body_bytes(self):
+        with Service("--max-body-bytes", "2000") as service:
+            body = json.dumps({"metadata": {"name": "large"}, "spec": {}})
+            for size, status in ((2001, 413), (2000, 201)):
+                with Wire(service) as wire:
+                    wire.send(f"POST {GROUP}/bgpfilters?dryRun=All HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                              f"{size:x}\r\n{body.ljust(size)}\r\n0\r\n\r\n")
+                    self.assertEqual(wire.read_answer()[0], status)
+                self.assertEqual(service.request("POST", f"{GROUP}/bgpfilters?dryRun=All", body.ljust(size)).status, status)
+
+    def test_watches(self):
+        with Service("--max-watches", "2") as service, Wire(service) as first, Wire(service) as second:
+            watch = f"GET {GROUP}/nodes?watch=1 HTTP/1.1\r\nHost: x\r\n\r\n"
+            for wire in (first, second):
+                wire.send(watch)
+                self.assertIn(b" 200 ", wire.read_until(b"\r\n\r\n"))
+            answer = service.request("GET", f"{GROUP}/nodes?watch=1")
+            self.assertEqual((answer.status, answer.headers["Retry-After"]), (503, "1"))
+            # Waiting polls have a limit of their own, and a watch that ends makes room.
+            path = f"{GROUP}/nodes/n/peerings"
+            self.assertEqual(service.request("POST", f"{GROUP}/nodes", {"metadata": {"name": "n"}}).status, 201)
+            etag = service.request("GET", path).headers["ETag"]
+            self.assertEqual(service.request("GET", path + "?wait=10ms", headers={"If-None-Match": etag}).status, 304)
+            first.socket.close()
+            end = time.monotonic() + 30
+            while (answer := service.request("GET", f"{GROUP}/nodes?watch=1&timeoutSeconds=1")).status != 200 and time.monotonic() < end:
+                service.request("POST", f"{GROUP}/nodes", {"metadata": {"generateName": "n-"}})  # nobody takes this event
+            self.assertEqual(answer.status, 200)
 
     def test_connections_in_all(self):
         """One more than the limit is not refused: it is accepted when another one has gone."""
@@ -123,6 +168,16 @@ class SlowClientTest(unittest.TestCase):
             etag = service.request("GET", path).headers["ETag"]
             answer = service.request("GET", path + "?wait=5s", headers={"If-None-Match": etag})
             self.assertEqual(answer.status, 304)
+
+    def test_bodies(self):
+        with Service("--body-seconds", "2") as service:
+            start = time.monotonic()
+            with socket.create_connection(("127.0.0.1", service.port)) as connection:
+                connection.sendall(f"POST {GROUP}/nodes HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode())
+                closed = self.trickle(connection, b"{" * 200, start + 20)
+            self.assertIsNotNone(closed)
+            self.assertGreaterEqual(closed - start, 1.9)
+            service.wait_for_log("event=slow-body")
 
     def test_a_crowd(self):
         """Hundreds of slow clients at one address do not keep another one from being served, and leave nothing behind."""

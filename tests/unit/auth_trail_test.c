@@ -41,6 +41,12 @@ static void test_bucket(void **state) {
         assert_true(take(limiter, "a", 1000000, &retry));
     }
     assert_false(take(limiter, "a", 1000000, &retry));
+    /* Who has looked at the clock earlier and comes later takes nothing away from the others. */
+    retry = 0;
+    assert_false(take(limiter, "a", 900000, &retry));
+    assert_int_equal(retry, 3);
+    assert_false(take(limiter, "a", 1001999, &retry));
+    assert_true(take(limiter, "a", 1002000, &retry));
     limiter_free(limiter);
 }
 
