@@ -132,6 +132,15 @@ static void add_origin_value(struct buf *out, const struct peering_origin *origi
     buf_done(&whole);
 }
 
+/* Must the daemon restart the session for this difference? Port 179 written out is no other port. */
+static bool disrupts_session(const struct member *member, const struct peering_entry *before,
+                             const struct peering_entry *after) {
+    if (member == NULL || !member->disruptive) {
+        return false;
+    }
+    return member->offset != offsetof(struct peering_entry, port) || port_of(before) != port_of(after);
+}
+
 /* The members that differ, as array elements; returns whether one of them disrupts the session. */
 static bool add_fields(struct buf *out, const struct peering_entry *before,
                        const struct peering_entry *after) {
@@ -150,7 +159,7 @@ static bool add_fields(struct buf *out, const struct peering_entry *before,
             add_origin_value(&new_value, &after->origin);
         }
         if (!text_equal(&old_value, &new_value)) {
-            bool disrupts = member != NULL && member->disruptive;
+            bool disrupts = disrupts_session(member, before, after);
             add_field(out, member != NULL ? member->name : "origin", &old_value, &new_value, disrupts);
             disruptive = disruptive || disrupts;
         }

@@ -243,6 +243,24 @@ static void change_address(struct fleet *fleet) {
     put_peer(fleet, "tor", "\"peerIP\":\"192.0.2.7\",\"asNumber\":65001");
 }
 
+static void write_the_port(struct fleet *fleet) {
+    put_peer(fleet, "tor", "\"peerIP\":\"192.0.2.1:179\",\"asNumber\":65001");
+}
+
+/* BGP's own port, written out: something to show, but nothing to restart for. */
+static void a_port_written_out_disrupts_nothing(void **state) {
+    struct fleet *fleet = *state;
+    struct peering_diff diff;
+    put_peer(fleet, "tor", "\"peerIP\":\"192.0.2.1\",\"asNumber\":65001");
+    json_t *json = diff_after(fleet, write_the_port, &diff);
+    assert_int_equal(diff.changed, 1);
+    assert_int_equal(diff.disruptive, 0);
+    assert_true(json_is_null(at(json, "changed.0.fields.0.old")));
+    assert_int_equal(json_integer_value(at(json, "changed.0.fields.0.new")), 179);
+    assert_true(json_is_false(at(json, "changed.0.fields.0.disruptive")));
+    json_decref(json);
+}
+
 static void differences_are_told_apart(void **state) {
     struct fleet *fleet = *state;
     struct peering_diff diff;
@@ -487,6 +505,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(passwords_are_revealed_or_withheld, setup, teardown),
         cmocka_unit_test_setup_teardown(encoding_without_memory_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(differences_are_told_apart, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_port_written_out_disrupts_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_node_that_comes_or_goes_differs_in_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(sessions_are_paged_by_node, setup, teardown),
         cmocka_unit_test_setup_teardown(an_explanation_says_what_matched, setup, teardown),
