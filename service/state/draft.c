@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "model/resources.h"
 #include "state_internal.h"
 
 #define GENERATE_NAME_SUFFIX 5 /* characters, as Kubernetes */
@@ -247,13 +248,25 @@ static int apply_create(struct draft *draft, struct write *write, struct object 
     return draft_add(draft, STORE_CREATE, kind, NULL, ret->record, write->actor, err);
 }
 
-/* Did the part besides metadata change? Decides about metadata.generation. */
+/* What somebody asks for, without what is observed: a Node's status. */
+static void encode_wanted(const struct object *object, struct buf *out) {
+    struct object wanted = *object;
+    struct node node;
+
+    if (object->kind == KIND_NODE) {
+        node = *(const struct node *)object->body;
+        node.status = NULL;
+        wanted.body = &node;
+    }
+    buf_clear(out);
+    codec_encode_body(&wanted, out);
+}
+
+/* Did the part besides metadata and status change? Decides about metadata.generation. */
 static int body_differs(struct draft *draft, const struct object *a, const struct object *b, bool *ret,
                         struct err *err) {
-    buf_clear(&draft->json);
-    buf_clear(&draft->other);
-    codec_encode_body(a, &draft->json);
-    codec_encode_body(b, &draft->other);
+    encode_wanted(a, &draft->json);
+    encode_wanted(b, &draft->other);
     if (buf_failed(&draft->json) || buf_failed(&draft->other)) {
         return err_no_memory(err);
     }

@@ -11,6 +11,7 @@
 #define NODE(name, address)                                                                                  \
     "{\"metadata\":{\"name\":\"" name "\"},\"spec\":{\"bgp\":{\"ipv4Address\":\"" address "/24\"}}}"
 #define NO_MESH "{\"metadata\":{\"name\":\"default\"},\"spec\":{\"nodeToNodeMeshEnabled\":false}}"
+#define RACK_A  "{\"metadata\":{\"labels\":{\"rack\":\"a\"}}}"
 #define PEER(name, node, ip)                                                                                 \
     "{\"metadata\":{\"name\":\"" name "\"},\"spec\":{\"node\":\"" node "\",\"peerIP\":\"" ip                 \
     "\",\"asNumber\":65001}}"
@@ -55,11 +56,15 @@ static void test_create_get_replace_delete(void **ptr) {
 static void test_labels_do_not_move_generation(void **ptr) {
     struct fixture *fixture = *ptr;
     struct picture *picture;
+    uint64_t labelled, observed;
 
     assert_int_equal(put(fixture, WRITE_CREATE, KIND_NODE, NULL, NODE("n", "10.0.0.1"), NULL), ERR_NONE);
+    assert_int_equal(put(fixture, WRITE_PATCH, KIND_NODE, "n", RACK_A, &labelled), ERR_NONE);
+    /* Nor does what is observed. */
     assert_int_equal(
-        put(fixture, WRITE_PATCH, KIND_NODE, "n", "{\"metadata\":{\"labels\":{\"rack\":\"a\"}}}", NULL),
+        put(fixture, WRITE_PATCH, KIND_NODE, "n", "{\"status\":{\"podCIDRs\":[\"10.1.0.0/24\"]}}", &observed),
         ERR_NONE);
+    assert_true(observed > labelled);
     picture = state_picture(fixture->state);
     assert_int_equal(snapshot_get(picture->snapshot, KIND_NODE, "n")->object->meta.generation, 1);
     picture_unref(picture);
