@@ -30,18 +30,42 @@ static void advise_selector(const struct context *context, const char *field, co
     selector_free(selector);
 }
 
+/* It is there; can it be a password? Nobody asked when it was written, if nothing used it then. */
+static void advise_value(const struct context *context, const char *field, const struct secret_key_ref *ref,
+                         const struct secret_value *value) {
+    static const char *const findings[] = {
+        [SECRET_USABLE] = NULL,
+        [SECRET_EMPTY] = "is empty",
+        [SECRET_TOO_LONG] = "is longer than 80 bytes",
+        [SECRET_UNUSABLE] = "holds a NUL, a newline or a double quote",
+        [SECRET_UNREADABLE] = "cannot be decrypted",
+    };
+
+    if (findings[value->state] != NULL) {
+        advice_add(context->advice,
+                   "%s: the value of key \"%s\" in Secret \"%s\" %s; until it is written anew, the sessions "
+                   "are withheld",
+                   field, ref->key, ref->name, findings[value->state]);
+    }
+}
+
 static void advise_secret(const struct context *context, const char *field,
                           const struct bgp_password *password) {
     const struct secret_key_ref *ref = password == NULL ? NULL : password->secret_key_ref;
     const struct record *record;
     const struct secret *secret;
     char key[2 * 254];
+    bool optional;
 
-    if (ref == NULL || ref->name == NULL || ref->key == NULL || (ref->optional.set && ref->optional.value)) {
+    if (ref == NULL || ref->name == NULL || ref->key == NULL) {
         return;
     }
+    optional = ref->optional.set && ref->optional.value;
     snprintf(key, sizeof key, "%s/%s", context->secret_namespace, ref->name);
     record = snapshot_get(context->snapshot, KIND_SECRET, key);
+    if (record == NULL && optional) {
+        return;
+    }
     if (record == NULL) {
         advice_add(
             context->advice,
@@ -52,9 +76,15 @@ static void advise_secret(const struct context *context, const char *field,
     }
     secret = record->object->body;
     for (size_t i = 0; i < secret->values.count; i++) {
-        if (strcmp(((const struct secret_value *)secret->values.items)[i].key, ref->key) == 0) {
+        const struct secret_value *value = (const struct secret_value *)secret->values.items + i;
+
+        if (strcmp(value->key, ref->key) == 0) {
+            advise_value(context, field, ref, value);
             return;
         }
+    }
+    if (optional) {
+        return;
     }
     advice_add(context->advice,
                "%s: Secret \"%s\" has no key \"%s\"; until it has, the sessions are withheld", field,
@@ -65,7 +95,8 @@ static uint32_t default_as(const struct snapshot *snapshot) {
     const struct record *record = snapshot_get(snapshot, KIND_BGPCONFIGURATION, "default");
     const struct bgp_configuration *configuration = record == NULL ? NULL : record->object->body;
 
-    if (configuration != NULL && configuration->spec != NULL && configuration->spec->as_number.set) {
+    if (configuration != NULL && configuration->spec != NULL && configuration->spec->as_number.set &&
+        configuration->spec->as_number.value != 0) {
         return configuration->spec->as_number.value;
     }
     return PEERING_DEFAULT_AS;

@@ -29,6 +29,56 @@ static void make_fleet(struct fixture *fixture) {
     }
 }
 
+/* What is said of BGPPeer p, NULL = nothing of its password. The caller frees. */
+static char *password_advice(struct fixture *fixture) {
+    struct picture *picture = state_picture(fixture->state);
+    struct advice advice;
+    struct arena arena;
+    char *found = NULL;
+
+    arena_init(&arena, 0);
+    advice_init(&advice, &arena);
+    state_advise(fixture->state, picture, snapshot_get(picture->snapshot, KIND_BGPPEER, "p")->object, false,
+                 &advice);
+    for (size_t i = 0; i < advice.count && found == NULL; i++) {
+        found = strncmp(advice.items[i], "spec.password", 13) == 0 ? strdup(advice.items[i]) : NULL;
+    }
+    arena_done(&arena);
+    picture_unref(picture);
+    return found;
+}
+
+/* A Secret that nothing used may hold anything; who begins to use it is told. */
+static void test_an_unusable_password_is_told_to_its_first_user(void **ptr) {
+    struct fixture *fixture = *ptr;
+    static const struct {
+        const char *data, *finding;
+    } cases[] = {{"\"a\":\"\"", "is empty"},
+                 {"\"a\":\"two\\nlines\"", "a newline"},
+                 {"\"a\":\"good\"", NULL},
+                 {"\"b\":\"good\"", "has no key \"a\""}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char body[128];
+        char *advice;
+
+        snprintf(body, sizeof body, SECRET("%s"), cases[i].data);
+        assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL, body, NULL), ERR_NONE);
+        make_fleet(fixture);
+        advice = password_advice(fixture);
+        assert_true((advice == NULL) == (cases[i].finding == NULL));
+        assert_true(advice == NULL || strstr(advice, cases[i].finding) != NULL);
+        free(advice);
+        for (size_t k = 0; k < sizeof fleet / sizeof fleet[0]; k++) {
+            static const char *const names[] = {"n1", "n2", "default", "p"};
+
+            assert_int_equal(
+                put(fixture, WRITE_DELETE, kind_by_name(fleet[k][0])->kind, names[k], NULL, NULL), ERR_NONE);
+        }
+        assert_int_equal(put(fixture, WRITE_DELETE, KIND_SECRET, "default/bgp", NULL, NULL), ERR_NONE);
+    }
+}
+
 /* The node's own answer, as text that the caller frees. */
 static char *reveal(struct fixture *fixture, const char *node) {
     char etag[DIGEST_TEXT_MAX];
@@ -328,6 +378,8 @@ static void test_no_plaintext_on_disk(void **ptr) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_an_unusable_password_is_told_to_its_first_user, fixture_setup,
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(test_password_reaches_its_node_only, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_marker_keeps_a_value, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_new_value_moves_the_etag, fixture_setup, fixture_teardown),
