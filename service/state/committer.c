@@ -389,7 +389,9 @@ static void *committer_main(void *arg) {
                 probe_store(state);
             }
         }
-        due = compact(state, due);
+        if (state_writable(state, &err) == 0) { /* a store that fails has something else to tell */
+            due = compact(state, due);
+        }
     }
     return NULL;
 }

@@ -171,6 +171,42 @@ static void test_groups_count_with_all_their_writes(void **ptr) {
     assert_true(world->database.largest < STATE_BATCH_MAX + GROUP_SIZE);
 }
 
+/* While the store fails, its log is left alone; afterwards what has become due is dropped. */
+static void test_a_failing_store_is_not_compacted(void **ptr) {
+    struct world *world = *ptr;
+    struct memory_database *database = &world->database;
+
+    fixture_stop(&world->fixture);
+    fixture_start_on(&world->fixture, memory_open(database), 10);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(put(&world->fixture, WRITE_CREATE, KIND_NODE, NULL, NODE("a"), NULL), ERR_NONE);
+        for (int k = 0; k < 250; k++) {
+            static const char *const labels[] = {"{\"metadata\":{\"labels\":{\"x\":\"0\"}}}",
+                                                 "{\"metadata\":{\"labels\":{\"x\":\"1\"}}}"};
+
+            assert_int_equal(put(&world->fixture, WRITE_PATCH, KIND_NODE, "a", labels[k % 2], NULL),
+                             ERR_NONE);
+        }
+        assert_int_equal(put(&world->fixture, WRITE_DELETE, KIND_NODE, "a", NULL, NULL), ERR_NONE);
+    }
+    memory_fail(database, ERR_STORAGE_FULL);
+    for (int i = 0; i < 300; i++) {
+        assert_int_equal(put(&world->fixture, WRITE_CREATE, KIND_NODE, NULL, NODE("a"), NULL),
+                         ERR_STORAGE_FULL);
+    }
+    pthread_mutex_lock(&database->lock);
+    assert_int_equal(database->compacting, 0);
+    pthread_mutex_unlock(&database->lock);
+    memory_fail(database, ERR_NONE);
+    for (int i = 0; i < 300; i++) {
+        assert_int_equal(put(&world->fixture, WRITE_CREATE, KIND_NODE, NULL, NODE("a"), NULL), ERR_NONE);
+        assert_int_equal(put(&world->fixture, WRITE_DELETE, KIND_NODE, "a", NULL, NULL), ERR_NONE);
+    }
+    pthread_mutex_lock(&database->lock);
+    assert_true(database->change_count < 1000 && database->compacted > 0);
+    pthread_mutex_unlock(&database->lock);
+}
+
 /* A document that names the version it was made from does not bring a deleted object back. */
 static void test_upsert_keeps_preconditions(void **ptr) {
     struct world *world = *ptr;
@@ -203,6 +239,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_refused_write_leaves_the_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_failed_commit_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_groups_count_with_all_their_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_failing_store_is_not_compacted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_upsert_keeps_preconditions, setup, teardown),
     };
     return cmocka_run_group_tests_name("state: batches", tests, start, NULL);

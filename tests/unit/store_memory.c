@@ -232,6 +232,7 @@ static int memory_compact(struct store *store, uint64_t keep, uint64_t *ret_comp
     struct memory_database *database = database_of(store);
     (void)err;
     pthread_mutex_lock(&database->lock);
+    database->compacting += database->failure != ERR_NONE;
     while (database->change_count > keep) {
         database->compacted = database->changes[0].revision;
         take_out(database->changes, &database->change_count, sizeof(*database->changes), 0);

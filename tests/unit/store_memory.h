@@ -42,6 +42,7 @@ struct memory_database {
     enum err_code failure; /* what commits fail with; ERR_NONE: they do not */
     size_t largest;        /* changes in the largest commit so far */
     size_t conflicts;      /* commits that came too late */
+    size_t compacting;     /* compactions that were asked for while commits fail */
 
     pthread_mutex_t gate;       /* held by a test: commits wait */
     pthread_mutex_t watch_lock; /* handles; held while watchers are called */
