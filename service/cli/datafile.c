@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 /* `dir` NULL: the name is a path already. */
@@ -134,6 +135,12 @@ int admin_token_ensure(struct state *state, const char *dir, struct err *err) {
     if (rc != 0 || state_write_token(state, &write, err) != 0) {
         return -1;
     }
+    state_audit(state, &(struct audit_entry){.event = AUDIT_TOKEN,
+                                             .time_ms = clock_realtime_ms(),
+                                             .user = "bgppeerd",
+                                             .verb = "create",
+                                             .resource = "tokens",
+                                             .name = write.token.id});
     log_event(LOG_INFO, "admin-token", LOG_STR("id", write.token.id), LOG_STR("dir", dir),
               LOG_STR("file", DATAFILE_ADMIN_TOKEN),
               LOG_STR("text", "the first admin token was made; it is in this file"));

@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct vault_options offline_vault_options(const struct offline_options *options) {
     return (struct vault_options){.key_file = options->vault_key_file,
@@ -78,4 +80,15 @@ void offline_close(struct offline *offline) {
     vault_close(offline->vault);
     store_close(offline->store);
     *offline = (struct offline){.store = NULL};
+}
+
+const char *offline_user(char ret[OFFLINE_USER_MAX]) {
+    const struct passwd *user = getpwuid(getuid());
+
+    if (user != NULL) {
+        snprintf(ret, OFFLINE_USER_MAX, "local:%s", user->pw_name);
+    } else {
+        snprintf(ret, OFFLINE_USER_MAX, "local:%u", (unsigned)getuid());
+    }
+    return ret;
 }

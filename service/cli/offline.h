@@ -31,4 +31,8 @@ int offline_open(const struct offline_options *options, struct store *store, str
                  struct err *err) MUST_CHECK;
 void offline_close(struct offline *offline);
 
+/* Who does it, for the audit trail: "local:" and the name, or else the number, of this process's user. */
+#define OFFLINE_USER_MAX 64
+const char *offline_user(char ret[OFFLINE_USER_MAX]);
+
 #endif

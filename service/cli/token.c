@@ -111,7 +111,7 @@ static const char *time_text(int64_t time_ms, char out[CLOCK_TEXT_MAX]) {
 
 static int create_stopped(struct store *store, const struct token_settings *settings, int64_t expires_ms,
                           struct err *err) {
-    char text[TOKEN_TEXT_MAX];
+    char text[TOKEN_TEXT_MAX], user[OFFLINE_USER_MAX];
     struct token token;
     enum role role = ROLE_NONE;
     int rc;
@@ -121,7 +121,7 @@ static int create_stopped(struct store *store, const struct token_settings *sett
         err->code = ERR_USAGE;
         return -1;
     }
-    rc = state_store_token(store, &token, err);
+    rc = state_store_token(store, &token, offline_user(user), err);
     if (rc == 0) {
         rc = print_new(token.id, text, err);
     }
@@ -273,6 +273,7 @@ static int check_create(const struct token_settings *settings, struct err *err) 
 static int run_action(const char *action, const char *id, const struct token_settings *settings,
                       struct err *err) {
     bool create = strcmp(action, "create") == 0, list = strcmp(action, "list") == 0;
+    char user[OFFLINE_USER_MAX];
     struct store *store;
     int64_t expires_ms = 0;
     int rc;
@@ -289,7 +290,7 @@ static int run_action(const char *action, const char *id, const struct token_set
     }
     rc = create ? create_stopped(store, settings, expires_ms, err)
          : list ? list_stopped(store, err)
-                : state_drop_token(store, id, err);
+                : state_drop_token(store, id, offline_user(user), err);
     store_close(store);
     return rc;
 }

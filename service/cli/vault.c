@@ -363,6 +363,23 @@ static int run_running(const struct vault_settings_given *settings, enum action 
 
 /* ---- a stopped one ---- */
 
+/* As the API's trail has it. Stored when the state is closed. */
+static void audit_change(struct state *state, enum action action) {
+    static const char *const NAMES[ACTION_COUNT] = {[ROTATE] = "DataKeyRotation",
+                                                    [CHANGE_ROOT] = "RootKeyChange",
+                                                    [CANCEL_ROOT] = "RootKeyChangeCancellation"};
+    char user[OFFLINE_USER_MAX];
+
+    if (NAMES[action] != NULL) {
+        state_audit(state, &(struct audit_entry){.event = AUDIT_VAULT,
+                                                 .time_ms = clock_realtime_ms(),
+                                                 .user = offline_user(user),
+                                                 .verb = action == CANCEL_ROOT ? "delete" : "create",
+                                                 .resource = "vault",
+                                                 .name = NAMES[action]});
+    }
+}
+
 static int change_stopped(const struct vault_settings_given *settings, struct state *state,
                           enum action action, const char **ret_message, struct err *err) {
     const struct vault_new_root new_root = {.key_file = settings->new_key_file,
@@ -404,6 +421,7 @@ static int run_stopped(const struct vault_settings_given *settings, struct store
     if (offline_open(&settings->offline, store, &offline, err) != 0) {
         return -1;
     }
+    audit_change(offline.state, action);
     rc = change_stopped(settings, offline.state, action, &message, err);
     if (rc == 0) {
         rc = state_vault_report(offline.state, &report, err);

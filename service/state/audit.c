@@ -307,41 +307,82 @@ static int restore_row(void *arg, const struct store_audit *row, struct err *err
     return 0;
 }
 
+struct seeding {
+    struct audit_rows rows;
+    uint64_t sequence;
+};
+
 static int seed_change(void *arg, const struct store_change *change, struct err *err) {
     static const char *const VERBS[] = {
         [STORE_CREATE] = "create", [STORE_UPDATE] = "update", [STORE_DELETE] = "delete"};
     const struct kind_info *kind = kind_by_name(change->kind);
+    const struct audit_entry entry = {.event = AUDIT_WRITE,
+                                      .time_ms = change->time_ms,
+                                      .user = change->actor,
+                                      .verb = VERBS[change->op],
+                                      .resource = kind != NULL ? kind->plural : change->kind,
+                                      .name = change->name,
+                                      .after = change->revision};
+    struct seeding *seeding = arg;
 
-    (void)err;
-    audit_add(arg, &(struct audit_entry){.event = AUDIT_WRITE,
-                                         .time_ms = change->time_ms,
-                                         .user = change->actor,
-                                         .verb = VERBS[change->op],
-                                         .resource = kind != NULL ? kind->plural : change->kind,
-                                         .name = change->name,
-                                         .after = change->revision});
-    return 0;
+    return rows_add(&seeding->rows, ++seeding->sequence, &entry, err);
 }
 
-/* A database from before there was a table for the trail: what the change log has is how it begins. In one
- * transaction, because a trail that has begun is not seeded again. */
-static int seed(struct state *state, uint64_t keep, struct err *err) {
+/* A database from before there was a table for the trail: the newest `keep` of what the change log has are
+ * how it begins. In one transaction, because a trail that has begun is not seeded again. */
+static int seed(struct store *store, uint64_t keep, struct err *err) {
+    struct seeding seeding = {.sequence = 0};
     struct store_status status;
     uint64_t after;
-    size_t count;
+    int rc;
 
-    if (store_status(state->store, &status, err) < 0) {
+    if (store_status(store, &status, err) < 0) {
         return -1;
     }
     after = status.compacted;
     if (status.revision > keep && status.revision - keep > after) {
         after = status.revision - keep;
     }
-    if (store_read_changes(state->store, after, 0, seed_change, state->trail.audit, err) < 0) {
+    rc = store_read_changes(store, after, 0, seed_change, &seeding, err);
+    if (rc == 0) {
+        rows_finish(&seeding.rows);
+        rc = store_commit(
+            store, &(struct store_batch){.audit = seeding.rows.items, .audit_count = seeding.rows.count},
+            err);
+    }
+    rows_done(&seeding.rows);
+    return rc;
+}
+
+static int ignore_row(void *arg, const struct store_audit *row, struct err *err) {
+    (void)arg;
+    (void)row;
+    (void)err;
+    return 0;
+}
+
+int trail_append(struct store *store, const struct audit_entry *entry, struct audit_rows *ret,
+                 struct err *err) {
+    uint64_t newest;
+
+    *ret = (struct audit_rows){.count = 0};
+    if (store_read_audit(store, 0, ignore_row, NULL, &newest, err) < 0) {
         return -1;
     }
-    count = audit_waiting(state->trail.audit);
-    return count == 0 ? 0 : store_waiting(state, count, &count, err);
+    if (newest == 0 && (seed(store, STATE_KEEP_AUDIT_DEFAULT, err) < 0 ||
+                        store_read_audit(store, 0, ignore_row, NULL, &newest, err) < 0)) {
+        return -1;
+    }
+    if (rows_add(ret, newest + 1, entry, err) < 0) {
+        rows_done(ret);
+        return -1;
+    }
+    rows_finish(ret);
+    return 0;
+}
+
+void trail_appended(struct audit_rows *rows) {
+    rows_done(rows);
 }
 
 int trail_open(struct state *state, uint64_t keep, struct err *err) {
@@ -349,7 +390,9 @@ int trail_open(struct state *state, uint64_t keep, struct err *err) {
     uint64_t newest;
 
     if (audit_new((size_t)keep, &state->trail.audit, err) < 0 ||
-        store_read_audit(state->store, keep, restore_row, &restoring, &newest, err) < 0) {
+        store_read_audit(state->store, keep, restore_row, &restoring, &newest, err) < 0 ||
+        (newest == 0 && (seed(state->store, keep, err) < 0 ||
+                         store_read_audit(state->store, keep, restore_row, &restoring, &newest, err) < 0))) {
         return -1;
     }
     if (restoring.damaged > 1) {
@@ -357,7 +400,7 @@ int trail_open(struct state *state, uint64_t keep, struct err *err) {
     }
     audit_skip(state->trail.audit, newest); /* also behind those that could not be read */
     state->trail.trim_due = true;           /* the retention may have been longer */
-    return newest == 0 ? seed(state, keep, err) : 0;
+    return 0;
 }
 
 void trail_close(struct state *state) {

@@ -280,6 +280,10 @@ void trail_close(struct state *state);
 /* The entries of a batch of writes (chained by `next`) that is about to be stored. */
 int trail_stage(struct state *state, const struct write *writes, int64_t now_ms, struct audit_rows *ret,
                 struct err *err) MUST_CHECK;
+/* One more entry of a store that no state has open: the row to be stored. */
+int trail_append(struct store *store, const struct audit_entry *entry, struct audit_rows *ret,
+                 struct err *err) MUST_CHECK;
+void trail_appended(struct audit_rows *rows);
 /* It was stored, or not. `rows` is empty afterwards; accepts an empty one. */
 void trail_settle(struct state *state, struct audit_rows *rows, bool stored);
 /* ---- figures.c ---- */

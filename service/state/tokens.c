@@ -21,12 +21,52 @@ static int commit_setting(struct store *store, const char *name, const void *val
     return store_commit(store, &(struct store_batch){.settings = &setting, .setting_count = 1}, err);
 }
 
-int state_store_token(struct store *store, const struct token *token, struct err *err) {
+static void row_setting(const struct token *token, char name[TOKEN_SETTING_MAX], uint8_t row[TOKEN_ROW_MAX],
+                        struct store_setting *ret) {
+    token_setting_name(token->id, name);
+    *ret = (struct store_setting){.name = name, .value = row, .value_len = token_encode(token, row)};
+}
+
+static int store_token(struct store *store, const struct token *token, struct err *err) {
     uint8_t row[TOKEN_ROW_MAX];
     char name[TOKEN_SETTING_MAX];
+    struct store_setting setting;
 
-    token_setting_name(token->id, name);
-    return commit_setting(store, name, row, token_encode(token, row), err);
+    row_setting(token, name, row, &setting);
+    return commit_setting(store, setting.name, setting.value, setting.value_len, err);
+}
+
+/* A change while the service is stopped, with its entry in the audit trail. */
+static int commit_audited(struct store *store, const struct store_setting *setting, const char *id,
+                          const char *user, struct err *err) {
+    const struct audit_entry entry = {.event = AUDIT_TOKEN,
+                                      .time_ms = clock_realtime_ms(),
+                                      .user = user,
+                                      .verb = setting->value != NULL ? "create" : "delete",
+                                      .resource = "tokens",
+                                      .name = id};
+    struct audit_rows rows;
+    int rc;
+
+    if (trail_append(store, &entry, &rows, err) < 0) {
+        return -1;
+    }
+    rc = store_commit(
+        store,
+        &(struct store_batch){
+            .settings = setting, .setting_count = 1, .audit = rows.items, .audit_count = rows.count},
+        err);
+    trail_appended(&rows);
+    return rc;
+}
+
+int state_store_token(struct store *store, const struct token *token, const char *user, struct err *err) {
+    uint8_t row[TOKEN_ROW_MAX];
+    char name[TOKEN_SETTING_MAX];
+    struct store_setting setting;
+
+    row_setting(token, name, row, &setting);
+    return commit_audited(store, &setting, token->id, user, err);
 }
 
 struct search {
@@ -46,7 +86,7 @@ static int err_no_token(const char *id, struct err *err) {
     return err_set(err, ERR_NOT_FOUND, "tokens.bgppeerd.io \"%.64s\" not found", id);
 }
 
-int state_drop_token(struct store *store, const char *id, struct err *err) {
+int state_drop_token(struct store *store, const char *id, const char *user, struct err *err) {
     char name[TOKEN_SETTING_MAX];
     struct search search = {.name = name};
     const struct store_reader reader = {.setting = search_setting, .arg = &search};
@@ -58,7 +98,8 @@ int state_drop_token(struct store *store, const char *id, struct err *err) {
     if (store_load(store, &reader, err) < 0) {
         return -1;
     }
-    return search.found ? commit_setting(store, name, NULL, 0, err) : err_no_token(id, err);
+    return search.found ? commit_audited(store, &(struct store_setting){.name = name}, id, user, err)
+                        : err_no_token(id, err);
 }
 
 struct loading {
@@ -180,7 +221,7 @@ static int task_token(struct state *state, struct write *write, struct err *err)
         (void)token_registry_remove(registry, task->token.id);
         return 0;
     }
-    if (token_registry_reserve(registry, err) < 0 || state_store_token(state->store, &task->token, err) < 0) {
+    if (token_registry_reserve(registry, err) < 0 || store_token(state->store, &task->token, err) < 0) {
         return -1;
     }
     token_registry_put(registry, &task->token);

@@ -1,13 +1,16 @@
 """The audit trail across the service's end: the same entries, filters and pages after a stop, after kill -9, after the
 disk was full, and in a database that is older than the trail."""
+import contextlib
 import os
 import resource
 import shutil
 import socket
+import sqlite3
+import subprocess
 import time
 import unittest
 
-from service import Service
+from service import PROGRAM, Service
 from wire import GROUP
 
 OURS = "/apis/bgppeerd.io/v1"
@@ -52,6 +55,19 @@ def act(test, service):
     return bearers
 
 
+def wait_until_stored(test, service):
+    """Until everything that the trail shows is on the disk, which takes about a second."""
+    shown = trail(test, service)
+    wanted = len(shown), shown[0]["sequence"]
+    end = time.monotonic() + 30
+    while True:
+        with contextlib.closing(sqlite3.connect(f"file:{service.data}/bgppeerd.db?mode=ro", uri=True)) as database:
+            if database.execute("SELECT count(*), max(sequence) FROM audit").fetchone() == wanted:
+                return
+        test.assertLess(time.monotonic(), end, "the trail is not stored")
+        time.sleep(0.1)
+
+
 QUERIES = ("", "event=denied", "event=passwords", "event=write&resource=nodes", "event=token", "event=unauthorized", "name=n",
            "user=system:node:n", "since=2020-01-01T00:00:00Z", "until=2020-01-01T00:00:00Z")
 
@@ -65,10 +81,12 @@ class DurableTest(unittest.TestCase):
         for entry in entries:
             by_event.setdefault(entry["event"], []).append(entry)
         self.assertEqual({event: len(found) for event, found in by_event.items()},
-                         {"write": 10, "token": 2, "passwords": 1, "denied": 3, "unauthorized": 2})
-        self.assertEqual([entry["sequence"] for entry in entries], list(range(18, 0, -1)))
-        made = entries[-1]
+                         {"write": 10, "token": 3, "passwords": 1, "denied": 3, "unauthorized": 2})
+        self.assertEqual([entry["sequence"] for entry in entries], list(range(19, 0, -1)))
+        made = entries[-2]
         self.assertEqual((made["verb"], made["resource"], made["name"], made["requestID"], made["after"]), ("create", "nodes", "n", "made-n", "1"))
+        # The service itself made the first token.
+        self.assertEqual((entries[-1]["event"], entries[-1]["verb"], entries[-1]["user"]), ("token", "create", "bgppeerd"))
         self.assertRegex(made["source"], r"^127\.0\.0\.1:\d+$")
         self.assertEqual(by_event["passwords"][0]["user"], "system:node:n")
         self.assertNotIn("s" * 43, str(entries))
@@ -83,14 +101,13 @@ class DurableTest(unittest.TestCase):
                 service.start()
                 self.assertEqual(self.answers(service), before)
             service.request("DELETE", f"{GROUP}/nodes/n")
-            self.assertEqual(trail(self, service)[0]["sequence"], 19)
+            self.assertEqual(trail(self, service)[0]["sequence"], 20)
 
     def test_kill(self):
         with Service(auth=True) as service:
             act(self, service)
             before = self.answers(service)
-            # Denials and hand-outs are on the disk about a second later.
-            time.sleep(4)
+            wait_until_stored(self, service)
             service.request("POST", f"{GROUP}/nodes", {"metadata": {"name": "last"}}, {"X-Request-Id": "made-last"})
             service.kill()
             service.start()
@@ -110,6 +127,20 @@ class DurableTest(unittest.TestCase):
                 service.start()
             names = [entry["name"] for entry in trail(self, service, "event=write")]
             self.assertEqual(names, [f"n{i}" for i in range(made - 1, -1, -1)])
+
+    def test_commands_on_a_stopped_service(self):
+        with Service(auth=True) as service:
+            before = trail(self, service)
+            service.stop()
+            for arguments in (("token", "create", "--role", "viewer"), ("vault", "rotate-data-key"), ("vault", "change-root-key", "--yes"), ("vault", "status")):
+                subprocess.run([PROGRAM, *arguments, "--data-dir", service.data], check=True, capture_output=True, timeout=60)
+            service.start()
+            entries = trail(self, service)
+            self.assertEqual(entries[3:], before)
+            self.assertEqual([(entry["event"], entry["verb"]) for entry in entries[:3]], [("vault", "create"), ("vault", "create"), ("token", "create")])
+            self.assertEqual([entry["name"] for entry in entries[:2]], ["RootKeyChange", "DataKeyRotation"])
+            for entry in entries[:3]:
+                self.assertTrue(entry["user"].startswith("local:"), entry)
 
     def test_retention(self):
         with Service("--keep-audit", "5", auth=True) as service:
@@ -139,7 +170,7 @@ class DiskTest(unittest.TestCase):
     def test_what_a_full_disk_refused_is_stored_later(self):
         with Service(auth=True) as service:
             bearers = act(self, service)
-            time.sleep(2)
+            wait_until_stored(self, service)
             resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
             for _ in range(2000):
                 if service.request("POST", f"{GROUP}/bgppeers", {"metadata": {"generateName": "p-", "annotations": {"filler": "x" * 2000}},
@@ -157,7 +188,7 @@ class DiskTest(unittest.TestCase):
             while service.request("GET", "/readyz").status != 200:
                 self.assertLess(time.monotonic(), end)
                 time.sleep(0.1)
-            time.sleep(4)
+            wait_until_stored(self, service)
             service.kill()
             service.start()
             self.assertEqual(trail(self, service), before)
@@ -179,8 +210,10 @@ class UpgradeTest(unittest.TestCase):
         os.chmod(os.path.join(service.data, "bgppeerd.db"), 0o600)
         service.start()
         before = trail(self, service)
-        self.assertEqual({(entry["event"], entry["verb"]) for entry in before}, {("write", "create")})
+        self.assertEqual(before[0]["event"], "token")  # the first start with tokens
+        self.assertEqual({(entry["event"], entry["verb"]) for entry in before[1:]}, {("write", "create")})
         self.assertEqual(sorted(entry["name"] for entry in before if entry["resource"] == "bgppeers"), sorted(f"p{i}" for i in range(10)))
+        wait_until_stored(self, service)
         service.kill()
         service.start()
         self.assertEqual(trail(self, service), before)

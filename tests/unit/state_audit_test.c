@@ -248,6 +248,38 @@ static void test_seeded_once(void **ptr) {
     arena_done(&trail.arena);
 }
 
+/* What is done while the service is stopped is in it as well, behind what there was before. */
+static void test_stopped_service(void **ptr) {
+    struct fixture *fixture = *ptr;
+    struct trail_copy trail;
+    struct err err = ERR_INIT;
+    char text[TOKEN_TEXT_MAX];
+    struct token token;
+    bool more;
+
+    make_node(fixture, 1);
+    make_node(fixture, 2);
+    fixture_stop(fixture);
+    assert_int_equal(store_open(&(struct store_options){.dir = fixture->dir}, &fixture->store, &err), 0);
+    assert_int_equal(store_trim_audit(fixture->store, UINT64_MAX, &more, &err), 0); /* an old database */
+    assert_int_equal(token_new(ROLE_ADMIN, NULL, NULL, 0, &token, text, &err), 0);
+    assert_int_equal(state_store_token(fixture->store, &token, "local:me", &err), 0);
+    assert_int_equal(state_drop_token(fixture->store, token.id, "local:me", &err), 0);
+    assert_int_equal(state_drop_token(fixture->store, token.id, "local:me", &err), -1);
+    store_close(fixture->store);
+    fixture_start(fixture, 0);
+    copy_trail(fixture, &trail);
+    assert_int_equal(trail.count, 4);
+    assert_int_equal(trail.entries[0].event, AUDIT_TOKEN);
+    assert_string_equal(trail.entries[0].verb, "delete");
+    assert_string_equal(trail.entries[1].verb, "create");
+    assert_string_equal(trail.entries[1].user, "local:me");
+    assert_string_equal(trail.entries[1].name, token.id);
+    assert_string_equal(trail.entries[2].name, "n2");
+    assert_string_equal(trail.entries[3].name, "n1");
+    arena_done(&trail.arena);
+}
+
 /* Rows that cannot be read cost themselves only. */
 static void test_damaged_rows(void **ptr) {
     struct fixture *fixture = *ptr;
@@ -291,6 +323,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_on_disk_before_the_end, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_retention, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_seeded_once, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_stopped_service, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_damaged_rows, fixture_setup, fixture_teardown),
     };
 

@@ -87,7 +87,7 @@ static void test_stopped_service(void **ptr) {
     fixture_stop(fixture);
     assert_int_equal(store_open(&options, &fixture->store, &err), 0);
     assert_int_equal(token_new(ROLE_VIEWER, NULL, "offline", 0, &token, text, &err), 0);
-    assert_int_equal(state_store_token(fixture->store, &token, &err), 0);
+    assert_int_equal(state_store_token(fixture->store, &token, "local:me", &err), 0);
     /* One that is no token. */
     assert_int_equal(store_commit(fixture->store,
                                   &(struct store_batch){
@@ -111,11 +111,11 @@ static void test_stopped_service(void **ptr) {
     fixture_stop(fixture);
 
     assert_int_equal(store_open(&options, &fixture->store, &err), 0);
-    assert_int_equal(state_drop_token(fixture->store, "00000000000000aa", &err), 0);
-    assert_int_equal(state_drop_token(fixture->store, "00000000000000aa", &err), -1);
+    assert_int_equal(state_drop_token(fixture->store, "00000000000000aa", "local:me", &err), 0);
+    assert_int_equal(state_drop_token(fixture->store, "00000000000000aa", "local:me", &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
-    assert_int_equal(state_drop_token(fixture->store, "../vault", &err), -1);
-    assert_int_equal(state_drop_token(fixture->store, token.id, &err), 0);
+    assert_int_equal(state_drop_token(fixture->store, "../vault", "local:me", &err), -1);
+    assert_int_equal(state_drop_token(fixture->store, token.id, "local:me", &err), 0);
     store_close(fixture->store);
     fixture_start(fixture, 0);
     assert_true(state_has_no_tokens(fixture->state));
