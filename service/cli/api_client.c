@@ -312,9 +312,16 @@ static int split_answer(const struct buf *answer, unsigned *ret_status, const ch
 }
 
 /* The service's refusal as an error with its own words. */
-static int refused(unsigned status, const char *body, size_t len, struct err *err) {
+static int refused(const struct call *call, unsigned status, const char *body, size_t len, struct err *err) {
     struct arena arena;
     const char *message;
+
+    if (status == 401 && call->token[0] == '\0') {
+        return err_set(err, ERR_UNAUTHORIZED,
+                       "the running service wants an admin token, and there is no " DATAFILE_ADMIN_TOKEN
+                       " in its data directory: name a file with one by --token-file; when there is none any "
+                       "more, stop the service and run \"bgppeerd token create --role admin\"");
+    }
 
     arena_init(&arena, 0);
     message = codec_status_message(body, len, &arena);
@@ -346,7 +353,7 @@ static int run(struct call *call, const char *method, const char *path, const ch
             buf_add(ret, content, len);
             rc = buf_failed(ret) ? err_no_memory(err) : 0;
         } else {
-            rc = refused(status, content, len, err);
+            rc = refused(call, status, content, len, err);
         }
     }
     buf_done(&answer);
@@ -415,7 +422,7 @@ static int receive_file(struct call *call, int fd, struct err *err) {
     }
     if (rc == 0 && status != 200) {
         rc = receive_answer(call, &answer, err);
-        rc = rc == 0 ? refused(status, answer.data + body, answer.len - body, err) : -1;
+        rc = rc == 0 ? refused(call, status, answer.data + body, answer.len - body, err) : -1;
     }
     got = answer.len - body;
     if (rc == 0) {

@@ -19,6 +19,46 @@ static int no_credential(const struct http *http, struct err *err) {
                    http->tls != NULL ? " or a client certificate" : "");
 }
 
+/*
+ * Where a caller is known by where it is (--no-auth) or by a certificate that its browser sends by itself,
+ * any web page that is open there could act in its name. Browsers say so in Origin; nobody else sends that. A
+ * page may also have its own host name point here, and then asks without Origin: but by that name.
+ */
+static int refuse_page(const struct request *request, struct err *err) {
+    return request_header(request, MHD_HTTP_HEADER_ORIGIN) == NULL
+               ? 0
+               : err_set(
+                     err, ERR_FORBIDDEN,
+                     "this request comes from a web page (it has the header Origin); pages are served only "
+                     "with a token in the header \"Authorization: Bearer bpd_…\"");
+}
+
+/* An address, "localhost", or a name without a dot, which nobody outside can have. */
+static bool is_local_name(const char *host) {
+    size_t len = strcspn(host, ":");
+
+    return host[0] == '[' || memchr(host, '.', len) == NULL || strspn(host, "0123456789.") >= len ||
+           (len > strlen(".localhost") &&
+            strncasecmp(host + len - strlen(".localhost"), ".localhost", strlen(".localhost")) == 0);
+}
+
+static int by_nothing(struct request *request, struct err *err) {
+    const char *host = request_header(request, MHD_HTTP_HEADER_HOST);
+
+    if (refuse_page(request, err) != 0) {
+        return -1;
+    }
+    if (host != NULL && !is_local_name(host)) {
+        return err_set(
+            err, ERR_FORBIDDEN,
+            "with --no-auth the service answers to 127.0.0.1, [::1] and localhost, not to \"%.100s\": "
+            "a web page could have its own name point here",
+            host);
+    }
+    principal_anonymous(&request->principal);
+    return 0;
+}
+
 static int by_token(struct request *request, const char *header, struct err *err) {
     const char *token = header + strlen("Bearer");
     size_t len;
@@ -72,8 +112,7 @@ int authn_request(struct request *request, struct err *err) {
     struct peer *peer;
 
     if (http->no_auth) {
-        principal_anonymous(&request->principal);
-        return 0;
+        return by_nothing(request, err);
     }
     header = request_header(request, HEADER_AUTHORIZATION);
     if (header != NULL) {
@@ -83,5 +122,5 @@ int authn_request(struct request *request, struct err *err) {
     if (http->tls == NULL || peer == NULL || !peer->tls) {
         return no_credential(http, err);
     }
-    return by_certificate(request, peer, err);
+    return refuse_page(request, err) != 0 ? -1 : by_certificate(request, peer, err);
 }

@@ -328,6 +328,22 @@ class TokenTest(unittest.TestCase):
             self.assertIn(f"access_token={service.token[:21]}***", service.log())
             self.assertNotIn(secret, service.log())
 
+    def test_the_command_line_without_a_token(self):
+        with Service(auth=True) as service:
+            os.remove(os.path.join(service.data, "admin.token"))
+            failed = self.run_token(service, "list")
+            self.assertEqual(failed.returncode, 1)
+            self.assertIn("--token-file", failed.stderr)
+            self.assertIn("token create --role admin", failed.stderr)
+            service.stop()
+            made = self.run_token(service, "create", "--role", "admin").stdout.strip()
+            token = os.path.join(service.folder, "token")
+            with open(token, "w", encoding="ascii") as file:
+                file.write(made)
+            service.auth, service.token = False, made
+            service.start()
+            self.assertEqual(self.run_token(service, "list", "--token-file", token).returncode, 0)
+
     def test_command_line_running_and_stopped(self):
         with Service(auth=True) as service:
             made = self.run_token(service, "create", "--role", "node", "--node", "n1", "--expires", "90d", "--description", "d")
@@ -407,6 +423,33 @@ class AuditTest(unittest.TestCase):
             service.stop()
             service.start()
             self.assertEqual([entry["verb"] for entry in audit("name=audited&event=write")["items"]], ["delete", "update", "create"])
+
+
+class WebPageTest(unittest.TestCase):
+    """What a page in a browser on this machine could send (no preflight is needed for it) does nothing."""
+
+    def test_no_auth(self):
+        with Service() as service:
+            body = b'{"metadata":{"name":"evil"},"spec":{"peerIP":"192.0.2.1","asNumber":1}}'
+            for origin in ("https://example.org", "null", f"http://127.0.0.1:{service.port}"):
+                answer = service.request("POST", f"{GROUP}/bgppeers", body, {"Origin": origin})
+                self.assertEqual(answer.status, 403, answer.body)
+                self.assertIn("web page", answer.json()["message"])
+            # A name of the page's own that points here.
+            for host in ("evil.example.org", f"evil.example.org:{service.port}", "127.0.0.1.example.org", "1.2.3.4.example.org:80", "localhost.example.org"):
+                answer = service.request("GET", f"{GROUP}/nodes", None, {"Host": host})
+                self.assertEqual(answer.status, 403, host)
+                self.assertIn("--no-auth", answer.json()["message"])
+            self.assertEqual(service.request("GET", f"{GROUP}/bgppeers").json()["items"], [])
+            for host in ("127.0.0.1", f"127.0.0.1:{service.port}", "[::1]:8080", "localhost", f"LOCALHOST:{service.port}", "bgp.localhost", "rack1"):
+                self.assertEqual(service.request("GET", f"{GROUP}/nodes", None, {"Host": host}).status, 200, host)
+            denied = service.request("GET", f"{OURS}/audit?event=denied").json()["items"]
+            self.assertEqual(len(denied), 8)
+
+    def test_a_token_is_the_pages_own(self):
+        with Service(auth=True) as service:
+            headers = {"Origin": "https://example.org", "Host": "bgp.example.org"}
+            self.assertEqual(service.request("GET", f"{GROUP}/nodes", None, headers).status, 200)
 
 
 class PasswordTest(unittest.TestCase):

@@ -46,11 +46,11 @@ class PathsTest(ServiceTest):
     def test_absolute_form(self):
         with Wire(self.service) as wire:
             for target in ("http://example.org/livez", "HTTP://x:1/livez?a=b", "https://example.org/livez"):
-                wire.send(f"GET {target} HTTP/1.1\r\nHost: example.org\r\n\r\n")
+                wire.send(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 self.assertEqual(wire.read_answer()[0], 200)
-            wire.send("GET http://example.org HTTP/1.1\r\nHost: example.org\r\n\r\n")
+            wire.send("GET http://example.org HTTP/1.1\r\nHost: localhost\r\n\r\n")
             self.assertEqual(wire.read_answer()[0], 404)
-            wire.send("OPTIONS * HTTP/1.1\r\nHost: example.org\r\n\r\n")
+            wire.send("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
             self.assertEqual(wire.read_answer()[0], 404)
 
     def test_accept(self):

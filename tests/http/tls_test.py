@@ -113,6 +113,16 @@ class TlsTest(unittest.TestCase):
             self.assertEqual(answer.status, status, answer.body)
         self.assertEqual(self.get(f"{GROUP}/nodes", client=f"{self.pki}/node-rack1-host1").status, 403)
 
+    def test_a_web_page_has_no_use_of_a_certificate(self):
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=self.context(f"{self.pki}/admin"))
+        for headers, status in (({}, 200), ({"Origin": "https://example.org"}, 403),
+                                ({"Origin": "https://example.org", "Authorization": f"Bearer {self.service.token}"}, 200)):
+            connection.request("GET", f"{GROUP}/nodes", headers=headers)
+            answer = connection.getresponse()
+            answer.read()
+            self.assertEqual(answer.status, status, headers)
+        connection.close()
+
     def test_old_versions_are_refused(self):
         context = self.context()
         try:
