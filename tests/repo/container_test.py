@@ -20,6 +20,7 @@ SERVICE_KEYS = {
     "ports": LIST_OF_STRINGS,
     "volumes": LIST_OF_STRINGS,
     "environment": {"*": STRING},
+    "entrypoint": LIST_OF_STRINGS,
     "command": LIST_OF_STRINGS,
     "depends_on": {"*": {"condition": STRING}},
     "network_mode": STRING,
@@ -176,9 +177,10 @@ class ComposeTest(unittest.TestCase):
     def test_its_volumes_are_declared_and_belong_to_its_user(self):
         dockerfile = read("service/Dockerfile")
         volumes = [volume.split(":")[:2] for volume in self.service["volumes"]]
-        self.assertEqual([name for name, _ in volumes], list(self.compose["volumes"]))
+        makers = [volume.split(":")[:2] for volume in self.compose["services"]["certificates"]["volumes"]]
+        self.assertEqual({name for name, _ in volumes + makers}, set(self.compose["volumes"]))
         self.assertIn(f"VOLUME {volumes[0][1]}\n", dockerfile)
-        for _, folder in volumes:
+        for _, folder in volumes + makers:
             self.assertRegex(dockerfile, rf"install -d -o bgppeerd .* {folder}\b")
 
     def test_it_is_published_for_this_machine_only_and_confined(self):
@@ -196,11 +198,19 @@ class ComposeTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, folder, True)
 
         def here(text):
-            return text.replace("/tls", f"{folder}/tls").replace("0.0.0.0:8443", "127.0.0.1:0")
+            return re.sub(r"(?<![\w/])/(tls|ca)\b", rf"{folder}/\1", text).replace("0.0.0.0:8443", "127.0.0.1:0")
 
-        made = subprocess.run([program, *map(here, self.compose["services"]["certificates"]["command"])],
-                              capture_output=True, text=True, check=False, timeout=60)
-        self.assertEqual(made.returncode, 0, made.stderr)
+        maker = self.compose["services"]["certificates"]
+        for name in ("tls", "ca"):
+            os.mkdir(f"{folder}/{name}", 0o700)
+        commands = [here(command).replace("bgppeerd ", os.path.abspath(program) + " ", 1) for command in maker["command"]]
+        for _ in range(2):  # the second time everything is there
+            made = subprocess.run([*maker["entrypoint"], *commands], capture_output=True, text=True, check=False, timeout=60)
+            self.assertEqual(made.returncode, 0, made.stderr)
+        # Who faces the network has no key to make certificates with.
+        self.assertEqual(sorted(os.listdir(f"{folder}/tls")), ["ca.crt", "server.crt", "server.key"])
+        self.assertEqual(os.stat(f"{folder}/tls/server.key").st_mode & 0o777, 0o600)
+        self.assertFalse([volume for volume in self.service["volumes"] if volume.startswith("ca:")])
         environment = {name: here(value) for name, value in self.service["environment"].items()}
         with subprocess.Popen([program, "serve"], stderr=subprocess.PIPE, text=True,
                               env=dict(os.environ, BGPPEERD_DATA_DIR=f"{folder}/data", **environment)) as process:
