@@ -208,8 +208,9 @@ static const struct option OPTIONS[] = {
      .offset = MEMBER(max_auth_failures),
      .max = 1000000,
      .default_text = "60",
-     .help =
-         "Requests without a good credential per minute and address; more are answered 429; 0 is no limit"},
+     .help = "Requests without a good credential per minute and address (of IPv6: its /64); more are "
+             "answered 429; "
+             "0 is no limit"},
     {.name = "header-seconds",
      .value = "N",
      .type = OPTION_NUMBER,

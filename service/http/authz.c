@@ -101,7 +101,7 @@ static int authenticate(struct request *request, struct err *err) {
     snprintf(request->principal.user, sizeof request->principal.user, "system:anonymous");
     peer = request->peer;
     if (http->failures != NULL && peer != NULL &&
-        !limiter_take(http->failures, &peer->ip, sizeof peer->ip, clock_monotonic_ms(), &retry_s)) {
+        !limiter_take(http->failures, &peer->network, sizeof peer->network, clock_monotonic_ms(), &retry_s)) {
         return too_many(request, retry_s, "too many requests from this address had no good credential", err);
     }
     trail_refused(request, NULL, err);

@@ -150,6 +150,18 @@ bool listen_peer_ip(const struct sockaddr *peer, struct ip_addr *ret) {
     return false;
 }
 
+bool listen_peer_network(const struct sockaddr *peer, struct ip_addr *ret) {
+    struct ip_addr addr;
+    if (!listen_peer_ip(peer, &addr)) {
+        return false;
+    }
+    if (addr.family == IP_V6) {
+        memset(addr.bytes + 8, 0, 8);
+    }
+    *ret = addr;
+    return true;
+}
+
 bool listen_peer_text(const struct sockaddr *peer, char text[HTTP_ADDRESS_TEXT_MAX]) {
     struct ip_addr addr;
     char ip[IP_TEXT_MAX];

@@ -134,7 +134,7 @@ struct peer *peer_new(struct peers *peers, struct MHD_Connection *connection) {
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info != NULL) {
         (void)listen_peer_text(info->client_addr, peer->address);
-        (void)listen_peer_ip(info->client_addr, &peer->ip);
+        (void)listen_peer_network(info->client_addr, &peer->network);
     }
     peer->tls = tls_prepare(connection);
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);

@@ -40,7 +40,7 @@ struct request;
 
 struct peer {
     char address[HTTP_ADDRESS_TEXT_MAX]; /* "192.0.2.7:40112"; "" = not known */
-    struct ip_addr ip;
+    struct ip_addr network;              /* by which it is limited: listen_peer_network */
     bool tls;
     enum peer_certificate certificate;
     int64_t verified_ms;        /* monotonic */

@@ -89,8 +89,8 @@ void trail_refused(const struct request *request, const struct access *access, c
     unsigned ignored;
 
     /* Per address: whoever floods us with refusals must not push the writes out of the trail. */
-    if (peer != NULL &&
-        !limiter_take(request->http->refusals, &peer->ip, sizeof peer->ip, clock_monotonic_ms(), &ignored)) {
+    if (peer != NULL && !limiter_take(request->http->refusals, &peer->network, sizeof peer->network,
+                                      clock_monotonic_ms(), &ignored)) {
         return;
     }
     shown_path(request->uri, path, sizeof path);

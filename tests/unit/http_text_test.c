@@ -7,10 +7,14 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "../../service/http/etag.h"
 #include "../../service/http/labelselector.h"
+#include "../../service/http/listen.h"
 #include "../../service/http/media.h"
 #include "../../service/http/pages.h"
 #include "../../service/http/request.h"
@@ -376,12 +380,42 @@ static void test_ages(void **state) {
     assert_true(strlen(out) < TABLE_AGE_MAX);
 }
 
+static struct ip_addr network_of(int family, const char *text) {
+    struct sockaddr_storage storage = {.ss_family = (sa_family_t)family};
+    struct ip_addr network = {.family = 0};
+    void *address = family == AF_INET ? (void *)&((struct sockaddr_in *)&storage)->sin_addr
+                                      : (void *)&((struct sockaddr_in6 *)&storage)->sin6_addr;
+
+    assert_int_equal(inet_pton(family, text, address), 1);
+    assert_true(listen_peer_network((struct sockaddr *)&storage, &network));
+    return network;
+}
+
+/* Limits count an IPv6 subscriber's network as one, and IPv4 addresses each. */
+static void test_networks_of_limits(void **state) {
+    (void)state;
+    struct ip_addr one = network_of(AF_INET6, "2001:db8:0:1::1"),
+                   other = network_of(AF_INET6, "2001:db8:0:1:ffff:ffff:ffff:ffff"),
+                   next = network_of(AF_INET6, "2001:db8:0:2::1"), four = network_of(AF_INET, "192.0.2.1"),
+                   five = network_of(AF_INET, "192.0.2.2");
+    assert_memory_equal(&one, &other, sizeof one);
+    assert_memory_not_equal(&one, &next, sizeof one);
+    assert_memory_not_equal(&four, &five, sizeof four);
+    struct sockaddr_storage local = {.ss_family = AF_UNIX};
+    assert_false(listen_peer_network((struct sockaddr *)&local, &one));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_entity_tags),      cmocka_unit_test(test_documents_media),
-        cmocka_unit_test(test_accept),           cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_percent_decoding), cmocka_unit_test(test_label_selectors),
-        cmocka_unit_test(test_continue_tokens),  cmocka_unit_test(test_ages),
+        cmocka_unit_test(test_entity_tags),
+        cmocka_unit_test(test_documents_media),
+        cmocka_unit_test(test_accept),
+        cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_percent_decoding),
+        cmocka_unit_test(test_label_selectors),
+        cmocka_unit_test(test_continue_tokens),
+        cmocka_unit_test(test_ages),
+        cmocka_unit_test(test_networks_of_limits),
     };
     return cmocka_run_group_tests_name("http_text", tests, NULL, NULL);
 }
