@@ -146,15 +146,14 @@ static enum MHD_Result take_body(struct request *request, const char *bytes, siz
     }
     bool wanted =
         request->early == NULL && request->route != NULL && (request->route->flags & ROUTE_BODY) != 0;
+    struct err err = ERR_INIT;
+    int taken = wanted ? request_take_body(request, bytes, len, &err) : 0;
+    /* libmicrohttpd's own buffer, which it is done with. A Secret may have been sent anywhere, and by
+     * anybody. */
+    explicit_bzero((void *)(uintptr_t)bytes, len);
     if (!wanted) {
         request->dropped += len;
         return request->dropped <= HTTP_DISCARD_MAX ? MHD_YES : MHD_NO;
-    }
-    struct err err = ERR_INIT;
-    int taken = request_take_body(request, bytes, len, &err);
-    if (request->body.wipe) {
-        /* libmicrohttpd's own buffer, which it is done with. */
-        explicit_bzero((void *)(uintptr_t)bytes, len);
     }
     if (taken != 0) {
         request->dropped = request->http->body_bytes_max;

@@ -82,6 +82,7 @@ struct request *request_new(struct http *http, struct MHD_Connection *connection
     request->start_ns = clock_monotonic_ns();
     arena_init(&request->arena, 0);
     buf_init(&request->body);
+    request->body.wipe = true; /* whatever its path: a Secret may have been sent there */
     if (uri == NULL) {
         uri = "";
     }
@@ -210,11 +211,8 @@ int request_route(struct request *request, const char *method, struct err *err) 
                        "the method %.20s is not allowed on this path; allowed: %s", method, allow);
     }
     /* Passwords come in Secrets, and in the documents of several kinds. */
-    if (request->route->kind == KIND_SECRET ||
-        (request->route->kind == ROUTE_KIND_NONE && (request->route->flags & ROUTE_BODY) != 0)) {
-        request->arena.wipe = true;
-        request->body.wipe = true;
-    }
+    request->arena.wipe = request->route->kind == KIND_SECRET || (request->route->kind == ROUTE_KIND_NONE &&
+                                                                  (request->route->flags & ROUTE_BODY) != 0);
     return 0;
 }
 

@@ -40,7 +40,7 @@ HEADERS = ("Host: x", "Host: y", "Host:", "Host: a b", "Connection: close", "Con
            "Authorization: Basic \x01", "X\x00Y: z", "X: \x00", "No-Colon", ": empty", " folded: x", "X: a\r\n b", "Transfer-Encoding: gzip", "Transfer-Encoding: identity",
            "Impersonate-User: admin", "X-HTTP-Method-Override: DELETE") + tuple(f"X-{i}: y" for i in range(4))
 
-STATUSES = (100, 200, 201, 202, 304, 400, 404, 405, 406, 409, 410, 411, 412, 413, 414, 415, 417, 422, 431, 501, 503, 504, 505)
+STATUSES = (100, 200, 201, 202, 304, 400, 403, 404, 405, 406, 409, 410, 411, 412, 413, 414, 415, 417, 422, 431, 501, 503, 504, 505)
 
 
 class HostileTest(ServiceTest):
