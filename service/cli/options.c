@@ -122,7 +122,10 @@ static int set_list_from_text(const struct option *option, const char *text, voi
     char *rest = kept->text;
     for (char *item = strsep(&rest, ","); item != NULL; item = strsep(&rest, ",")) {
         item += strspn(item, " ");
-        item[strcspn(item, " ")] = '\0';
+        size_t len = strlen(item);
+        while (len > 0 && item[len - 1] == ' ') {
+            item[--len] = '\0';
+        }
         if (set_value(option, item, settings, source, err) != 0) {
             return -1;
         }

@@ -51,6 +51,13 @@ class SlipTest(unittest.TestCase):
             self.assertIn(f"--listen {pair[1]} names the same address as --listen {pair[0]}", words)
         self.assertFalse(os.path.exists(self.data), "nothing was touched")
 
+    def test_lists_in_variables_are_read_whole(self):
+        """What stands behind a space is not left out."""
+        words = self.refused("serve", "--no-auth", "--data-dir", self.data, environment={"BGPPEERD_LISTEN": "127.0.0.1:0 127.0.0.2:0"})
+        self.assertIn("127.0.0.1:0 127.0.0.2:0", words)
+        self.assertIn("127.0.0.1:x", self.refused("serve", "--no-auth", "--data-dir", self.data,
+                                                  environment={"BGPPEERD_LISTEN": " 127.0.0.2:0 ,  127.0.0.1:x  "}))
+
     def test_namespaces(self):
         for name in ("Default", "a b", "-a", "a" * 64, "a/b", "a.b"):
             self.assertIn("--secret-namespace", self.refused("serve", "--data-dir", self.data, "--secret-namespace", name))
