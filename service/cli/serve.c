@@ -332,15 +332,20 @@ static int check_settings(const struct serve_settings *settings, struct err *err
     return 0;
 }
 
-/* What starts all the same, and would be noticed only under load. */
+/* What starts all the same, and would be noticed too late. */
 static void warn_about(const struct serve_settings *settings) {
     struct rlimit files;
+    struct stat data;
     uint64_t wanted = settings->max_connections * settings->listen.count + FILES_BESIDE_CONNECTIONS;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < wanted) {
         log_event(LOG_WARN, "open-files-limit", LOG_INT("limit", files.rlim_cur), LOG_INT("wanted", wanted),
                   LOG_STR("text",
                           "fewer connections can be open than --max-connections says; raise the limit of "
                           "open files (LimitNOFILE, ulimit -n), or lower --max-connections"));
+    }
+    if (stat(settings->data_dir, &data) == 0 && (data.st_mode & S_IWOTH) != 0) {
+        log_event(LOG_WARN, "data-dir", LOG_STR("dir", settings->data_dir),
+                  LOG_STR("text", "every user of this machine can replace the files in it: chmod o-w"));
     }
     cli_warn_variables();
 }

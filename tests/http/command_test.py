@@ -33,10 +33,12 @@ class SlipTest(unittest.TestCase):
             self.assertNotIn("did you mean", self.refused(*arguments))
 
     def test_an_option_is_no_value(self):
-        words = self.refused("serve", "--data-dir", "--no-auth")
-        self.assertIn("--data-dir needs a value", words)
-        self.assertIn("--data-dir=--no-auth", words)
-        self.assertFalse(os.path.exists("--no-auth"))
+        done = subprocess.run([os.path.abspath(PROGRAM), "serve", "--listen", "127.0.0.1:0", "--data-dir", "--no-auth"], capture_output=True, text=True,
+                              cwd=self.folder.name, timeout=20, check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("--data-dir needs a value", done.stderr)
+        self.assertIn("--data-dir=--no-auth", done.stderr)
+        self.assertEqual(os.listdir(self.folder.name), [])
         # What only looks like one is taken.
         self.assertIn("/nowhere", self.refused("token", "create", "--role", "viewer", "--description", "--x", "--data-dir", "/nowhere", status=1))
 
@@ -188,6 +190,13 @@ class LogTest(unittest.TestCase):
 
         self.assertRegex(self.log_of(limit=limit), "level=warn event=open-files-limit limit=500 wanted=16448 ")
         self.assertNotIn("open-files-limit", self.log_of("--max-connections", "400", limit=limit))
+
+    def test_a_directory_that_everybody_can_write(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for mode, warned in ((0o777, True), (0o1777, True), (0o770, False)):
+                os.chmod(folder, mode)
+                log = self.log_of("--data-dir", folder)
+                self.assertEqual("level=warn event=data-dir " in log, warned, log)
 
     def test_a_failure_is_a_line_of_the_log_format(self):
         with tempfile.TemporaryDirectory() as folder:
