@@ -50,6 +50,9 @@ void buf_printf(struct buf *buf, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_add_json(struct buf *buf, const char *text, size_t len);
 void buf_add_json_str(struct buf *buf, const char *text);
 
+/* A valid JSON text with a line for each member, two blanks a level, and a newline at its end. */
+void buf_add_json_indented(struct buf *buf, const char *json, size_t len);
+
 /*
  * JSON members with commas placed by themselves: a comma is written unless the last byte is '{' or
  * '['. buf_key writes `"key":`; the value follows by any buf_add*.

@@ -194,6 +194,52 @@ void buf_add_json_str(struct buf *buf, const char *text) {
     buf_add_json(buf, text, strlen(text));
 }
 
+static void add_json_line(struct buf *buf, size_t depth) {
+    buf_add_char(buf, '\n');
+    while (depth-- > 0) {
+        buf_add(buf, "  ", 2);
+    }
+}
+
+/* Behind the string that opens at `at`. */
+static size_t json_string_end(const char *json, size_t len, size_t at) {
+    for (at++; at < len && json[at] != '"'; at++) {
+        at += json[at] == '\\';
+    }
+    return at < len ? at + 1 : len;
+}
+
+static bool is_json_blank(char c) {
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+void buf_add_json_indented(struct buf *buf, const char *json, size_t len) {
+    size_t depth = 0;
+    char last = '\0'; /* the last byte that is no blank */
+    for (size_t i = 0; i < len;) {
+        char c = json[i];
+        size_t end = c == '"' ? json_string_end(json, len, i) : i + 1;
+        if (is_json_blank(c)) {
+            i = end;
+            continue;
+        }
+        bool closes = c == '}' || c == ']';
+        bool empty = closes && (last == '{' || last == '[');
+        depth -= closes && depth > 0;
+        if ((closes && !empty) || (!closes && (last == '{' || last == '[' || last == ','))) {
+            add_json_line(buf, depth);
+        }
+        buf_add(buf, json + i, end - i);
+        if (c == ':') {
+            buf_add_char(buf, ' ');
+        }
+        depth += c == '{' || c == '[';
+        last = c;
+        i = end;
+    }
+    buf_add_char(buf, '\n');
+}
+
 void buf_json_comma(struct buf *buf) {
     if (buf->len == 0) {
         return;

@@ -14,6 +14,7 @@
 #include "handlers.h"
 #include "media.h"
 #include "park.h"
+#include "pretty.h"
 #include "reply.h"
 #include "server.h"
 #include "trail.h"
@@ -43,6 +44,13 @@ static void unref_list(void *list) {
 
 /* Takes over the reference, also on failure. */
 static int reply_list(struct request *request, struct node_list *list, struct err *err) {
+    char etag[ETAG_TEXT_MAX];
+    make_etag(list->etag, false, etag);
+    if (pretty_wanted(request)) {
+        int result = reply_copy(request, MHD_HTTP_OK, list->json, list->json_len, etag, err);
+        node_list_unref(list);
+        return result;
+    }
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
         list->json_len, (void *)(uintptr_t)list->json, unref_list, list);
     if (response == NULL) {
@@ -50,8 +58,6 @@ static int reply_list(struct request *request, struct node_list *list, struct er
         return err_no_memory(err);
     }
     request->reply_bytes = list->json_len;
-    char etag[ETAG_TEXT_MAX];
-    make_etag(list->etag, false, etag);
     if (reply_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, TYPE_JSON, err) != 0 ||
         reply_validators(response, etag, err) != 0) {
         MHD_destroy_response(response);

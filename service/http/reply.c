@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "peer.h"
+#include "pretty.h"
 #include "server.h"
 #include "warning.h"
 
@@ -80,6 +81,7 @@ static int add_type_and_send(struct request *request, unsigned status, const cha
 
 int reply_buffer(struct request *request, unsigned status, const char *type, struct buf *body,
                  struct err *err) {
+    pretty_body(request, type, body);
     if (buf_failed(body)) {
         return err_no_memory(err);
     }
@@ -104,6 +106,7 @@ static void wipe_body(void *cls) {
 
 int reply_wiped(struct request *request, unsigned status, const char *type, const char *cache_control,
                 const char *etag, struct buf *body, struct err *err) {
+    pretty_body(request, type, body);
     struct buf *kept = malloc(sizeof(*kept));
     if (kept == NULL || buf_failed(body)) {
         free(kept);
@@ -129,11 +132,27 @@ int reply_wiped(struct request *request, unsigned status, const char *type, cons
 
 int reply_static(struct request *request, unsigned status, const char *type, const char *bytes, size_t len,
                  struct err *err) {
+    if (strcmp(type, TYPE_JSON) == 0 && pretty_wanted(request)) {
+        struct buf copy = BUF_INIT;
+        buf_add(&copy, bytes, len);
+        int result = reply_buffer(request, status, type, &copy, err);
+        buf_done(&copy);
+        return result;
+    }
     /* libmicrohttpd only reads a persistent buffer. */
     struct MHD_Response *response =
         MHD_create_response_from_buffer(len, (void *)(uintptr_t)bytes, MHD_RESPMEM_PERSISTENT);
     request->reply_bytes = len;
     return add_type_and_send(request, status, type, response, err);
+}
+
+int reply_copy(struct request *request, unsigned status, const char *json, size_t len, const char *etag,
+               struct err *err) {
+    struct buf body = {.wipe = true};
+    buf_add(&body, json, len);
+    int result = reply_wiped(request, status, TYPE_JSON, "private, no-cache", etag, &body, err);
+    buf_done(&body);
+    return result;
 }
 
 void object_etag(const struct record *record, char out[OBJECT_ETAG_MAX]) {
@@ -154,6 +173,11 @@ int reply_validators(struct MHD_Response *response, const char *etag, struct err
 }
 
 int reply_record(struct request *request, unsigned status, const struct record *record, struct err *err) {
+    char etag[OBJECT_ETAG_MAX];
+    object_etag(record, etag);
+    if (pretty_wanted(request)) {
+        return reply_copy(request, status, record->json, record->json_len, etag, err);
+    }
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
         record->json_len, (void *)(uintptr_t)record->json, unref_record, record_ref(record));
     if (response == NULL) {
@@ -161,8 +185,6 @@ int reply_record(struct request *request, unsigned status, const struct record *
         return err_no_memory(err);
     }
     request->reply_bytes = record->json_len;
-    char etag[OBJECT_ETAG_MAX];
-    object_etag(record, etag);
     if (reply_validators(response, etag, err) != 0) {
         MHD_destroy_response(response);
         return -1;

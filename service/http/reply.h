@@ -34,6 +34,9 @@ int reply_buffer(struct request *request, unsigned status, const char *type, str
  * `etag` (with its quotes) may be NULL. */
 int reply_wiped(struct request *request, unsigned status, const char *type, const char *cache_control,
                 const char *etag, struct buf *body, struct err *err) MUST_CHECK;
+/* JSON that must be copied, because it is to be indented, with the validators of reply_validators. */
+int reply_copy(struct request *request, unsigned status, const char *json, size_t len, const char *etag,
+               struct err *err) MUST_CHECK;
 /* Bytes that outlive the server. */
 int reply_static(struct request *request, unsigned status, const char *type, const char *bytes, size_t len,
                  struct err *err) MUST_CHECK;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "pretty.h"
 #include "reply.h"
 #include "server.h"
 
@@ -140,6 +141,7 @@ static void add_message(const struct request *request, const struct err *failure
 }
 
 static int send_status(struct request *request, unsigned status, struct buf *body, struct err *err) {
+    pretty_body(request, TYPE_JSON, body);
     if (buf_failed(body)) {
         return err_no_memory(err);
     }

@@ -95,6 +95,37 @@ class PathsTest(ServiceTest):
             self.assertEqual({method.upper() for method in item if method != "parameters"}, set(allow.split(", ")) - {"HEAD"}, path)
 
 
+class PrettyTest(ServiceTest):
+    def test_every_answer_can_be_indented(self):
+        self.create_peer("pretty")
+        self.assertEqual(self.request("POST", f"{GROUP}/nodes", {"metadata": {"name": "pretty"}, "spec": {"bgp": {"ipv4Address": "10.0.0.1/24"}}}).status, 201)
+        table = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+        for path, headers in ((f"{PEERS}/pretty", {}), (PEERS, {}), (PEERS, table), (f"{PEERS}?limit=1&labelSelector=none", {}), (f"{PEERS}/nobody", {}),
+                              (f"{GROUP}/nodes/pretty/peerings", {}), (f"{GROUP}/nodes/pretty/peerings?passwords=true", {}),
+                              (f"{GROUP}/nodes/pretty/peerings?explain=10.0.0.9", {}), ("/api", {}), ("/nowhere", {}), ("/api/v1/namespaces", {})):
+            plain = self.request("GET", path, headers=headers)
+            self.assertNotIn(b"\n", plain.body)
+            joint = "&" if "?" in path else "?"
+            for wish in ("pretty=true", "pretty=1"):
+                pretty = self.request("GET", path + joint + wish, headers=headers)
+                expected = json.dumps(plain.json(), indent=2, ensure_ascii=False) + "\n"
+                if path != "/nowhere" and headers == {}:
+                    self.assertEqual(pretty.body.decode(), expected, path)
+                for name in ("ETag", "Cache-Control", "Content-Type", "Vary"):
+                    self.assertEqual(pretty.headers[name], plain.headers[name], (path, name))
+                self.assertEqual(pretty.json().keys(), plain.json().keys())
+            self.assertNotIn(b"\n", self.request("GET", f"{path}{joint}pretty=false", headers=headers).body)
+
+    def test_writes_and_watches(self):
+        answer = self.request("POST", f"{PEERS}?pretty=true", {"metadata": {"name": "pretty-write"}, "spec": {"peerIP": "192.0.2.9", "asNumber": 1}})
+        self.assertEqual(answer.status, 201)
+        self.assertEqual(answer.body.decode(), json.dumps(answer.json(), indent=2) + "\n")
+        answer = self.request("POST", f"{PEERS}?pretty=true", {"metadata": {"name": "pretty-write"}, "spec": {"peerIP": "nowhere"}})
+        self.assertEqual((answer.status, answer.body[:12]), (422, b'{\n  "kind": '))
+        for line in self.request("GET", f"{PEERS}?watch=1&timeoutSeconds=1&pretty=true").body.splitlines():
+            self.assertEqual(json.loads(line)["type"], "ADDED")
+
+
 class MessagesTest(ServiceTest):
     def test_head(self):
         self.create_peer("head")

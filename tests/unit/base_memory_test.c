@@ -404,6 +404,47 @@ static void countdown_fails_exactly_one_allocation(void **state) {
     }
 }
 
+static void buf_indents_json(void **state) {
+    static const struct {
+        const char *text, *indented;
+    } cases[] = {
+        {"{}", "{}\n"},
+        {"[]", "[]\n"},
+        {"7", "7\n"},
+        {"\"a{[:,]}\"", "\"a{[:,]}\"\n"},
+        {"{\"a\":1,\"b\":[],\"c\":{}}", "{\n  \"a\": 1,\n  \"b\": [],\n  \"c\": {}\n}\n"},
+        {"[1,[true,null],{\"x\":\"y\"}]",
+         "[\n  1,\n  [\n    true,\n    null\n  ],\n  {\n    \"x\": \"y\"\n  }\n]\n"},
+        {"{\"a\\\"}\":\"\\\\\"}", "{\n  \"a\\\"}\": \"\\\\\"\n}\n"},
+    };
+    static const char *const broken[] = {"", "\"", "\"\\", "]}", "{\"a", "[[[", ":,"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf once = BUF_INIT, twice = BUF_INIT;
+
+        buf_add_json_indented(&once, cases[i].text, strlen(cases[i].text));
+        assert_string_equal(once.data, cases[i].indented);
+        buf_add_json_indented(&twice, once.data, once.len);
+        assert_string_equal(twice.data, once.data);
+        buf_done(&once);
+        buf_done(&twice);
+    }
+    /* What is not JSON is not read beyond its end. */
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        size_t len = strlen(broken[i]);
+        char *exact = malloc(len ? len : 1);
+        struct buf out = BUF_INIT;
+
+        assert_non_null(exact);
+        memcpy(exact, broken[i], len);
+        buf_add_json_indented(&out, exact, len);
+        assert_false(buf_failed(&out));
+        buf_done(&out);
+        free(exact);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(arena_memory_is_aligned_zeroed_and_disjoint, no_failure_pending),
@@ -421,6 +462,7 @@ int main(void) {
         cmocka_unit_test_setup(buf_failure_sticks_and_keeps_what_was_there, no_failure_pending),
         cmocka_unit_test_setup(buf_escapes_json_text, no_failure_pending),
         cmocka_unit_test_setup(buf_places_json_commas, no_failure_pending),
+        cmocka_unit_test_setup(buf_indents_json, no_failure_pending),
         cmocka_unit_test_setup(causes_are_kept_up_to_the_limit, no_failure_pending),
         cmocka_unit_test_setup(causes_count_even_without_memory, no_failure_pending),
         cmocka_unit_test_setup(advice_is_given_once, no_failure_pending),
