@@ -67,9 +67,9 @@ static bool is_label_key(const char *text, size_t len) {
     return is_label_name(slash + 1, len - prefix_len - 1);
 }
 
-/* A run of characters that are not the language's own. */
+/* A run of characters that are not the language's own; '<' and '>' are Kubernetes', but not ours. */
 static size_t word_len(const char *at) {
-    return strcspn(at, " \t\r\n,()=!");
+    return strcspn(at, " \t\r\n,()=!<>");
 }
 
 static int parse_key(struct parser *p, const char **ret) {

@@ -55,6 +55,9 @@ class ListsTest(ServiceTest):
                          "a" * 64, "a=" + "b" * 64, "ä", "a=b c", "a in (b c)", "a in (" + ",".join("b" * 300) + ")"):
             status = self.assert_status(self.request("GET", f"{NODES}?labelSelector={quote(selector)}"), 400, "BadRequest")
             self.assertIn("abelSelector", status["message"])
+        for selector, at in (("rack>1", 4), ("rack <1", 5), ("rack=a>b", 6), ("a in (b>c)", 7)):
+            status = self.assert_status(self.request("GET", f"{NODES}?labelSelector={quote(selector)}"), 400, "BadRequest")
+            self.assertRegex(status["message"], rf"expected '.* at byte {at}$", selector)
 
     def test_field_selectors(self):
         for selector, expected in (("metadata.name=n07", ["n07"]), ("metadata.name==n07", ["n07"]), ("metadata.name=none", []), ("", [f"n{i:02}" for i in range(30)]),
