@@ -185,6 +185,12 @@ static int no_such_path(struct request *request, const char *path, size_t len, s
                    (int)(len > 200 ? 200 : len), path, len > 200 ? "…" : "");
 }
 
+/* People who know Kubernetes begin by making one. */
+static bool is_of_namespaces(const struct router_node *node) {
+    const struct route *get = router_route(node, METHOD_GET);
+    return get != NULL && get->resource != NULL && strcmp(get->resource, "namespaces") == 0;
+}
+
 int request_route(struct request *request, const char *method, struct err *err) {
     request->method = method_parse(method);
     const char *given_id = request_header(request, HEADER_REQUEST_ID);
@@ -208,7 +214,11 @@ int request_route(struct request *request, const char *method, struct err *err) 
         router_allow(node, allow);
         request->allow = arena_strdup(&request->arena, allow);
         return err_set(err, ERR_METHOD_NOT_ALLOWED,
-                       "the method %.20s is not allowed on this path; allowed: %s", method, allow);
+                       "the method %.20s is not allowed on this path; allowed: %s%s", method, allow,
+                       is_of_namespaces(node)
+                           ? ". A namespace is there while it has Secrets: nobody makes or "
+                             "deletes one"
+                           : "");
     }
     /* Passwords come in Secrets, and in the documents of several kinds. */
     request->arena.wipe = request->route->kind == KIND_SECRET || (request->route->kind == ROUTE_KIND_NONE &&

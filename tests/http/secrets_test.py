@@ -154,6 +154,12 @@ class SecretsTest(ServiceTest):
             self.refused(405, "MethodNotAllowed", self.request(method, "/api/v1/namespaces", {}))
         self.refused(405, "MethodNotAllowed", self.request("GET", "/api/v1/namespaces?watch=1"))
 
+    def test_namespaces_are_not_made(self):
+        for method, path in (("POST", "/api/v1/namespaces"), ("DELETE", "/api/v1/namespaces/default"), ("PATCH", "/api/v1/namespaces/default")):
+            status = self.assert_status(self.request(method, path, {}), 405, "MethodNotAllowed")
+            self.assertIn("A namespace is there while it has Secrets", status["message"])
+        self.assertNotIn("namespace", self.assert_status(self.request("POST", "/api/v1/secrets", {}), 405)["message"])
+
     def test_lists_are_of_a_namespace(self):
         self.make("a")
         self.request("POST", "/api/v1/namespaces/other/secrets", {"metadata": {"name": "a"}})
