@@ -115,6 +115,12 @@ int handle_get(struct request *request, struct err *err) {
         request_parse_query(request, err) != 0 || resource_version_param(request, &not_older, err) != 0) {
         return -1;
     }
+    if (request_query_flag(request, "watch")) {
+        return err_set(err, ERR_BAD_REQUEST,
+                       "one object is watched by its list: GET the path without its name, and with "
+                       "watch=1&fieldSelector=metadata.name=%.253s",
+                       resource_name(request));
+    }
     const char *key = resource_key(request, &request->arena);
     if (key == NULL) {
         return err_no_memory(err);

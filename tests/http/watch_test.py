@@ -81,6 +81,14 @@ class WatchTest(ServiceTest):
         self.create_peer("z")
         self.assertEqual(watch.seen(1), [("ADDED", "z")])
 
+    def test_one_object_is_watched_by_its_list(self):
+        self.create_peer("one")
+        status = self.assert_status(self.request("GET", f"{PEERS}/one?watch=1&timeoutSeconds=1"), 400, "BadRequest")
+        self.assertIn("watch=1&fieldSelector=metadata.name=one", status["message"])
+        self.assertEqual(self.request("GET", f"{PEERS}/one?watch=false").status, 200)
+        watch = self.watch(query="&fieldSelector=metadata.name=one&timeoutSeconds=1")
+        self.assertEqual(watch.seen(1), [("ADDED", "one")])
+
     def test_every_spelling_of_watch(self):
         for value, watched in (("1", True), ("true", True), ("True", True), ("yes", True), ("0", False), ("false", False), ("", False)):
             with Wire(self.service) as wire:
