@@ -25,7 +25,7 @@ static int no_credential(const struct http *http, struct err *err) {
  * page may also have its own host name point here, and then asks without Origin: but by that name.
  */
 static int refuse_page(const struct request *request, struct err *err) {
-    return request_header(request, MHD_HTTP_HEADER_ORIGIN) == NULL
+    return request_header(request, HEADER_ORIGIN) == NULL
                ? 0
                : err_set(
                      err, ERR_FORBIDDEN,
@@ -43,7 +43,7 @@ static bool is_local_name(const char *host) {
 }
 
 static int by_nothing(struct request *request, struct err *err) {
-    const char *host = request_header(request, MHD_HTTP_HEADER_HOST);
+    const char *host = request_header(request, HEADER_HOST);
 
     if (refuse_page(request, err) != 0) {
         return -1;

@@ -14,6 +14,7 @@ static const struct {
 #define NAME(text)                                                                                           \
     { text, sizeof(text) - 1 }
     [HEADER_HOST] = NAME("Host"),
+    [HEADER_ORIGIN] = NAME("Origin"),
     [HEADER_ACCEPT] = NAME("Accept"),
     [HEADER_EXPECT] = NAME("Expect"),
     [HEADER_IF_MATCH] = NAME("If-Match"),

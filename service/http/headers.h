@@ -11,6 +11,7 @@
 
 enum header {
     HEADER_HOST,
+    HEADER_ORIGIN,
     HEADER_ACCEPT,
     HEADER_EXPECT,
     HEADER_IF_MATCH,
