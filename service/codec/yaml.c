@@ -380,6 +380,9 @@ static int read_documents(const char *bytes, size_t len, size_t max, struct deco
     json_auto_t *documents = NULL;
     int failed;
 
+    if (bytes == NULL) {
+        bytes = ""; /* no body at all: libyaml would end the process */
+    }
     if (text_check_utf8(bytes, len, err) < 0) {
         return -1;
     }

@@ -77,6 +77,19 @@ class BodiesTest(ServiceTest):
             self.assert_status(self.request("POST", PEERS, body, JSON), 400, "BadRequest")
         self.assertEqual(self.count(), before)
 
+    def test_no_body_at_all(self):
+        """Of whatever type it would be, and whether its length is said or not."""
+        ours = "/apis/bgppeerd.io/v1"
+        places = [("POST", PEERS), ("PUT", f"{PEERS}/none"), ("PATCH", f"{PEERS}/none"), ("POST", "/api/v1/namespaces/default/secrets"),
+                  ("PUT", "/api/v1/namespaces/default/secrets/none"), ("POST", f"{ours}/previews"), ("POST", f"{ours}/applies"), ("POST", f"{ours}/tokens"),
+                  ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"), ("DELETE", f"{PEERS}/none")]
+        for kind in ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf", "application/merge-patch+json", "application/json-patch+json"):
+            for length in ("", "Content-Length: 0\r\n", "Transfer-Encoding: chunked\r\n"):
+                for method, path in places:
+                    with self.subTest(kind=kind, length=length, path=path), Wire(self.service) as wire:
+                        wire.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n{length}\r\n" + ("0\r\n\r\n" if "chunked" in length else ""))
+                        self.assertIn(wire.read_answer()[0], (400, 404, 415))
+
     def test_wrong_kind_or_version(self):
         for change in ({"kind": "BGPFilter"}, {"kind": "bgppeer"}, {"apiVersion": "v1"}, {"apiVersion": "crd.projectcalico.org/v1"},
                        {"kind": 7}):

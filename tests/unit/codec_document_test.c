@@ -97,6 +97,28 @@ static int split(struct fixture *f, enum codec_syntax syntax, const char *text, 
     return codec_split(syntax, text, strlen(text), max, &f->arena, ret, ret_count, &f->err);
 }
 
+/* A request without a body has no bytes to point to. */
+static void no_bytes_at_all_are_no_document(void **state) {
+    struct fixture *f = *state;
+    struct codec_document *documents = NULL;
+    size_t count = 0;
+
+    for (enum codec_syntax syntax = CODEC_JSON; syntax <= CODEC_PROTOBUF; syntax++) {
+        struct codec_options options = {.syntax = syntax, .kind = KIND_SECRET, .name_space = "default"};
+        struct object *object = NULL;
+
+        fixture_clear(f);
+        assert_int_equal(codec_decode(&options, NULL, 0, &f->arena, &object, &f->causes, &f->advice, &f->err),
+                         -1);
+        assert_int_equal(f->err.code, ERR_BAD_REQUEST);
+        if (syntax != CODEC_PROTOBUF) {
+            fixture_clear(f);
+            assert_int_equal(codec_split(syntax, NULL, 0, 10, &f->arena, &documents, &count, &f->err), -1);
+            assert_int_equal(f->err.code, ERR_BAD_REQUEST);
+        }
+    }
+}
+
 static void splits_documents(void **state) {
     static const struct {
         enum codec_syntax syntax;
@@ -351,6 +373,7 @@ int main(void) {
         cmocka_unit_test(header_must_fit_the_path),
         cmocka_unit_test(name_must_fit_the_path),
         cmocka_unit_test(reads_metadata),
+        cmocka_unit_test(no_bytes_at_all_are_no_document),
         cmocka_unit_test(splits_documents),
         cmocka_unit_test(refuses_to_split),
         cmocka_unit_test(reads_delete_options),
