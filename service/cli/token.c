@@ -270,6 +270,19 @@ static int check_create(const struct token_settings *settings, struct err *err) 
     return 0;
 }
 
+/* What would do nothing is hardly meant so: nobody should take a whole list for that of one role. */
+static int check_other(const char *action, const struct token_settings *settings, struct err *err) {
+    const char *option = settings->role != NULL          ? "--role"
+                         : settings->node != NULL        ? "--node"
+                         : settings->expires != NULL     ? "--expires"
+                         : settings->description != NULL ? "--description"
+                                                         : NULL;
+
+    return option == NULL
+               ? 0
+               : err_set(err, ERR_USAGE, "%s belongs to token create, not to token %s", option, action);
+}
+
 static int run_action(const char *action, const char *id, const struct token_settings *settings,
                       struct err *err) {
     bool create = strcmp(action, "create") == 0, list = strcmp(action, "list") == 0;
@@ -280,6 +293,7 @@ static int run_action(const char *action, const char *id, const struct token_set
 
     if ((create &&
          (check_create(settings, err) != 0 || parse_expiry(settings->expires, &expires_ms, err) != 0)) ||
+        (!create && check_other(action, settings, err) != 0) ||
         offline_open_store(settings->data_dir, &store, err) != 0) {
         return -1;
     }

@@ -65,6 +65,11 @@ class SlipTest(unittest.TestCase):
             self.assertIn("--secret-namespace", self.refused("serve", "--data-dir", self.data, "--secret-namespace", name))
         self.assertFalse(os.path.exists(self.data), "nothing was touched")
 
+    def test_options_of_another_action(self):
+        for arguments in (("list", "--role", "viewer"), ("revoke", "0123456789abcdef", "--node", "n"), ("list", "--expires", "1d"),
+                          ("list", "--description=x")):
+            self.assertIn("belongs to token create", self.refused("token", *arguments))
+
     def test_a_mistyped_directory_stays_missing(self):
         """… whatever is to be done with it: a token made there would open nothing."""
         for arguments in (("token", "list"), ("token", "create", "--role", "admin"), ("token", "revoke", "0123456789abcdef"), ("vault", "status"),
