@@ -337,6 +337,25 @@ class Session:
         raw = self.run("create", "--raw", f"{GROUP}/bgppeers", "-f", "-", stdin=json.dumps(yaml.safe_load(PEER % ("raw", "10.0.4.9"))))
         self.says("create --raw, without a Content-Type", raw, '"name":"raw"')
 
+    def sets(self):
+        """A folder with a kustomization, and a set of files from which one is taken away."""
+        folder = os.path.join(self.folder, "set")
+        os.makedirs(folder)
+        for name, number in (("one", 1), ("two", 2)):
+            self.write(f"set/{name}.yaml", (PEER % (f"set-{name}", f"10.0.6.{number}")).replace("tier: extra", "tier: set"))
+        self.write("set/kustomization.yaml", "resources: [one.yaml, two.yaml]\nnamePrefix: k-\ncommonAnnotations: {made-by: kustomize}\n")
+        self.says("apply -k", self.run("apply", "-k", folder), "k-set-one created", "k-set-two created")
+        self.says("diff -k", self.run("diff", "-k", folder))
+        self.equal("what kustomize added", self.field("bgppeer k-set-one", ".metadata.annotations.made-by"), "kustomize")
+        self.says("delete -k", self.run("delete", "-k", folder), '"k-set-one" deleted', '"k-set-two" deleted')
+        os.remove(os.path.join(folder, "kustomization.yaml"))
+        self.says("apply a folder", self.run("apply", "-f", folder), "set-one created", "set-two created")
+        os.remove(os.path.join(folder, "two.yaml"))
+        only = "--prune-allowlist" if self.version >= (1, 26) else "--prune-whitelist"
+        self.says("apply --prune", self.run("apply", "-f", folder, "--prune", "-l", "tier=set", f"{only}=projectcalico.org/v3/BGPPeer"),
+                  "set-one unchanged", "set-two pruned")
+        self.says("apply --prune leaves the rest", self.run("get", "bgppeers", "set-one", "extra-a"), "set-one", "extra-a")
+
     def refusals(self):
         bad = self.run("create", "-f", "-", stdin=(PEER % ("bad", "10.0.3.7")).replace("spec: {", "spec: {nodeSelector: all(), "))
         self.says("a rule is broken", bad, r'The BGPPeer "bad" is invalid: ', "spec", code=1)
@@ -360,7 +379,9 @@ class Session:
         self.says("advice is a warning", warned, "warned created", r'Warning: spec\.node: there is no Node "rack9-z" yet')
         self.says("--warnings-as-errors", self.run("create", "--warnings-as-errors", "-f", "-",
                                                    stdin=(PEER % ("warned2", "10.0.3.4")).replace("rack1-a", "rack9-z")), "Warning", code=1)
-        self.says("a namespace cannot be made", self.run("create", "ns", "x"), "", code=1)
+        self.says("a namespace cannot be made", self.run("create", "ns", "x"), "while it has Secrets", code=1)
+        self.says("nothing to scale", self.run("scale", "bgppeer", "rack1-tor", "--replicas=2"), r"\(NotFound\)", code=1)
+        self.says("no status of its own", self.run("get", "--raw", f"{GROUP}/bgppeers/rack1-tor/status"), r"\(NotFound\)", code=1)
 
     def secrets(self):
         create = lambda name, *more: self.run("create", "secret", "generic", name, *more)
@@ -461,6 +482,8 @@ class Session:
             self.run("patch", "bgppeer", "extra-a", "--type=merge", "-p", '{"spec":{"asNumber":64777}}')
             out, err = waiter.communicate(timeout=SECONDS)
             self.check("wait --for=jsonpath", waiter.returncode == 0, out + err)
+            if self.version >= (1, 31):
+                self.says("wait --for=create", self.run("wait", "--for=create", "bgppeer/extra-a", "--timeout=20s"), "condition met")
             late = self.run("wait", "--for=jsonpath={.spec.asNumber}=1", "bgppeer/extra-a", "--timeout=1s")
             self.says("wait in vain", late, "timed out", code=1)
 
@@ -478,7 +501,7 @@ class Session:
 
     def whole(self):
         for part in (self.discovery, self.explaining, self.applying, self.dry_runs, self.outputs, self.selecting, self.changing,
-                     self.replacing, self.creating, self.refusals, self.secrets, self.watches, self.waiting, self.deleting):
+                     self.replacing, self.creating, self.sets, self.refusals, self.secrets, self.watches, self.waiting, self.deleting):
             before = self.failed
             try:
                 part()
