@@ -162,6 +162,23 @@ class OpenAPITest(ServiceTest):
                 self.assertIn("labels", described[f"org.projectcalico.v3.{kind}"]["properties"]["metadata"]["description"])
         self.assertEqual(definitions["io.k8s.api.core.v1.SecretList"]["required"], ["items"])
 
+    def test_every_field_is_described(self):
+        """What kubectl explain shows of a kind, at any depth."""
+        def undescribed(schema, where):
+            for name, field in schema.get("properties", {}).items():
+                if not field.get("description"):
+                    yield f"{where}.{name}"
+                yield from undescribed(field, f"{where}.{name}")
+                yield from undescribed(field.get("items", {}), f"{where}.{name}[]")
+
+        documents = (self.request("GET", "/openapi/v2").json()["definitions"], self.request("GET", "/openapi/v3/api/v1").json()["components"]["schemas"],
+                     self.request("GET", "/openapi/v3/apis/projectcalico.org/v3").json()["components"]["schemas"])
+        for schemas in documents:
+            explained = {name: schema for name, schema in schemas.items()
+                         if ("x-kubernetes-group-version-kind" in schema and not name.endswith("List")) or name.endswith(".ObjectMeta")}
+            self.assertGreaterEqual(len(explained), 3)
+            self.assertEqual([where for name, schema in explained.items() for where in undescribed(schema, name)], [])
+
     def test_v2_as_protobuf(self):
         answer = self.check_revalidation("/openapi/v2", {"Accept": PROTOBUF})
         self.assertEqual(answer.headers["Content-Type"], PROTOBUF.replace("@", "."))
