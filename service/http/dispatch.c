@@ -114,19 +114,11 @@ static enum MHD_Result begin(struct request *request, const char *method, const 
         request->cut_short = true;
         return answer_failure(request, &unclear);
     }
-    uint64_t length = announced_length(request);
-    bool expects = request_header(request, HEADER_EXPECT) != NULL;
-    if (expects && length == 0 && request_header(request, HEADER_TRANSFER_ENCODING) == NULL) {
-        /* Only now: libmicrohttpd says to go on, and then takes no answer any more. RFC 9110, 10.1.1. */
-        if (routed == 0) {
-            err_set(&err, ERR_BAD_REQUEST, "there is an Expect header, but no body that could be waited for");
-        }
-        return answer_failure(request, &err);
-    }
     bool bodiless = request->method == METHOD_GET || request->method == METHOD_HEAD;
     if (routed == 0 && bodiless) {
         return MHD_YES;
     }
+    uint64_t length = announced_length(request);
     size_t length_max = request->http->body_bytes_max;
     if (length > length_max && routed == 0) {
         routed =
@@ -136,6 +128,7 @@ static enum MHD_Result begin(struct request *request, const char *method, const 
     if (routed == 0) {
         return MHD_YES;
     }
+    bool expects = request_header(request, HEADER_EXPECT) != NULL;
     if (length > length_max || (expects && length > 0)) {
         request->cut_short = true;
         return answer_failure(request, &err);

@@ -131,15 +131,6 @@ class BodiesTest(ServiceTest):
                 wire.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n")
                 self.assertEqual(wire.read_answer()[0], code, "without asking for the body first")
 
-    def test_expect_without_a_body(self):
-        """No client may send that (RFC 9110, 10.1.1), and one that does gets an answer."""
-        for method, path, code in (("GET", "/version", 400), ("GET", PEERS, 400), ("GET", "/nowhere", 404), ("HEAD", "/version", 400),
-                                   ("DELETE", f"{PEERS}/none", 400), ("POST", PEERS, 400)):
-            for length in ("", "Content-Length: 0\r\n"):
-                with self.subTest(method=method, path=path, length=length), Wire(self.service) as wire:
-                    wire.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{length}\r\n")
-                    self.assertEqual(wire.read_answer(head=method == "HEAD")[0], code)
-
     def chunked(self, wire, body, size=65536):
         for start in range(0, len(body), size):
             piece = body[start:start + size]
