@@ -5,6 +5,7 @@
  */
 #include "warning.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,20 +45,41 @@ static size_t format_code_point(uint32_t c, char out[16]) {
     return (size_t)snprintf(out, 16, c < 0x10000 ? "\\\\u%04x" : "\\\\U%08x", (unsigned)c);
 }
 
+/* How many bytes stand in a header as they are: all of nearly every text. */
+static size_t plain_span(const unsigned char *text) {
+    size_t len = 0;
+    while (text[len] >= 0x20 && text[len] < 0x7f && text[len] != '"' && text[len] != '\\') {
+        len++;
+    }
+    return len;
+}
+
 size_t warning_format(const char *text, char out[WARNING_VALUE_MAX]) {
     /* What must still fit behind the text: "..." and the closing quote with its NUL. */
-    const size_t tail = 5;
+    const size_t end = WARNING_VALUE_MAX - 5;
     size_t n = (size_t)snprintf(out, WARNING_VALUE_MAX, "299 - \"");
     const unsigned char *at = (const unsigned char *)text;
-    while (*at != '\0') {
-        char piece[16];
-        size_t len = format_code_point(next_code_point(&at), piece);
-        if (n + len + tail > WARNING_VALUE_MAX) {
-            n += (size_t)snprintf(out + n, WARNING_VALUE_MAX - n, "...");
-            break;
+    bool cut = false;
+    while (*at != '\0' && !cut) {
+        size_t plain = plain_span(at);
+        size_t fits = plain < end - n ? plain : end - n;
+        memcpy(out + n, at, fits);
+        n += fits;
+        at += plain;
+        cut = fits < plain;
+        if (*at != '\0' && !cut) {
+            char piece[16];
+            size_t len = format_code_point(next_code_point(&at), piece);
+            cut = len > end - n;
+            if (!cut) {
+                memcpy(out + n, piece, len);
+                n += len;
+            }
         }
-        memcpy(out + n, piece, len);
-        n += len;
+    }
+    if (cut) {
+        memcpy(out + n, "...", 3);
+        n += 3;
     }
     out[n++] = '"';
     out[n] = '\0';

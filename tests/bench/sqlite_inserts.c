@@ -1,6 +1,7 @@
 /*
  * The other measuring stick for writes: SQLite alone, with the service's schema and settings, writing what
- * the service writes for a created object (the row, its entry in the change log, the newest revision) in
+ * the service writes for a created object (the row, its entries in the change log and in the audit trail, the
+ * newest revision) in
  * transactions of a given number of objects, each on disk before the next one begins.
  *
  *     sqlite_inserts DIRECTORY SCHEMA-FILE BODY-FILE BATCH SECONDS
@@ -54,8 +55,10 @@ static int64_t now_ns(void) {
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-static void insert(sqlite3_stmt *object, sqlite3_stmt *change, int64_t revision, const char *body) {
+static void insert(sqlite3_stmt *object, sqlite3_stmt *change, sqlite3_stmt *audit, int64_t revision,
+                   const char *body) {
     char name[32];
+    char entry[256];
     snprintf(name, sizeof(name), "peer-%06lld", (long long)revision);
     check(sqlite3_bind_text(object, 1, "BGPPeer", -1, SQLITE_STATIC));
     check(sqlite3_bind_text(object, 2, name, -1, SQLITE_STATIC));
@@ -67,6 +70,15 @@ static void insert(sqlite3_stmt *object, sqlite3_stmt *change, int64_t revision,
     check(sqlite3_bind_int64(change, 3, (int64_t)time(NULL) * 1000));
     check(sqlite3_bind_text(change, 4, body, -1, SQLITE_STATIC));
     run(change);
+    snprintf(entry, sizeof(entry),
+             "{\"event\":\"write\",\"user\":\"token:0123456789abcdef\",\"source\":\"127.0.0.1:40000\","
+             "\"verb\":\"create\",\"resource\":\"bgppeers\",\"name\":\"%s\",\"after\":\"%lld\","
+             "\"requestID\":\"0123456789abcdef\"}",
+             name, (long long)revision);
+    check(sqlite3_bind_int64(audit, 1, revision));
+    check(sqlite3_bind_int64(audit, 2, (int64_t)time(NULL) * 1000));
+    check(sqlite3_bind_text(audit, 3, entry, -1, SQLITE_STATIC));
+    run(audit);
 }
 
 static int compare(const void *a, const void *b) {
@@ -96,6 +108,7 @@ int main(int argc, char **argv) {
     sqlite3_stmt *object = prepare("INSERT INTO object (kind, name, revision, body) VALUES (?1, ?2, ?3, ?4)");
     sqlite3_stmt *change = prepare("INSERT INTO change (revision, op, kind, name, time_ms, actor, body)"
                                    " VALUES (?1, 1, 'BGPPeer', ?2, ?3, 'bench', ?4)");
+    sqlite3_stmt *audit = prepare("INSERT INTO audit (sequence, time_ms, entry) VALUES (?1, ?2, ?3)");
     sqlite3_stmt *meta =
         prepare("UPDATE meta SET revision = ?1, change_rows = change_rows + ?2 WHERE id = 1");
     int64_t start = now_ns();
@@ -106,7 +119,7 @@ int main(int argc, char **argv) {
     while (before < end && count < SAMPLES_MAX) {
         run(begin);
         for (long i = 0; i < batch; i++) {
-            insert(object, change, ++revision, body);
+            insert(object, change, audit, ++revision, body);
         }
         check(sqlite3_bind_int64(meta, 1, revision));
         check(sqlite3_bind_int64(meta, 2, batch));

@@ -341,7 +341,7 @@ static void a_failing_first_start_can_be_repeated(void **state) {
             }
             store = must_open(dir);
         }
-        assert_dump(store, "revision 0 compacted 0 schema 2\n");
+        assert_dump(store, "revision 0 compacted 0 schema " SCHEMA "\n");
         store_close(store);
         remove_tree(dir);
         if (failures == 0) {
@@ -470,7 +470,7 @@ static void no_memory_at_start_is_an_error(void **state) {
                 assert_int_equal(err.code, ERR_NO_MEMORY);
                 refused++;
             } else {
-                assert_dump(store, "revision 0 compacted 0 schema 2\n");
+                assert_dump(store, "revision 0 compacted 0 schema " SCHEMA "\n");
             }
             store_close(store);
             if (n % 2 == 0) {

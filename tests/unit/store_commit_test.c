@@ -62,7 +62,7 @@ static void everything_survives_reopening(void **state) {
                                              .settings = settings,
                                              .setting_count = 2});
     static const char expected[] =
-        "revision 9223372036854775807 compacted 0 schema 2\n"
+        "revision 9223372036854775807 compacted 0 schema " SCHEMA "\n"
         "setting empty \"\"\n"
         "setting vault/key/3 \"\\u0000k\"\n"
         "sealed default/bgp password 1 9223372036854775807 \"\"\"\\u0000\\u0001\\u0002\xff\"\n"
@@ -88,9 +88,9 @@ static void everything_survives_reopening(void **state) {
 
 static void a_new_store_is_empty(void **state) {
     struct store *store = must_open(*state);
-    assert_dump(store, "revision 0 compacted 0 schema 2\n");
+    assert_dump(store, "revision 0 compacted 0 schema " SCHEMA "\n");
     must_commit(store, &(struct store_batch){.change_count = 0});
-    assert_dump(store, "revision 0 compacted 0 schema 2\n");
+    assert_dump(store, "revision 0 compacted 0 schema " SCHEMA "\n");
     store_close(store);
     store_close(NULL);
 }
@@ -272,7 +272,7 @@ static void settings_are_replaced_and_deleted(void **state) {
         {.name = "a", .value = "11", .value_len = 2}, {.name = "b"}, {.name = "c"}};
     must_commit(store, &(struct store_batch){.settings = first, .setting_count = 2});
     must_commit(store, &(struct store_batch){.settings = second, .setting_count = 3});
-    assert_dump(store, "revision 0 compacted 0 schema 2\nsetting a \"11\"\n");
+    assert_dump(store, "revision 0 compacted 0 schema " SCHEMA "\nsetting a \"11\"\n");
     store_close(store);
 }
 
@@ -314,7 +314,7 @@ static void the_audit_trail_is_written_read_and_trimmed(void **state) {
     assert_int_equal(err.code, ERR_INTERNAL);
     assert_dump(
         store,
-        "revision 1 compacted 0 schema 2\nobject Node n 1 \"{}\"\n"
+        "revision 1 compacted 0 schema " SCHEMA "\nobject Node n 1 \"{}\"\n"
         "change 1 1 Node n 1700000000001 tester \"{}\"\naudit 1 7 \"{}\"\naudit 2 7 \"{\\\"b\\\":1}\"\n");
     store_close(store);
 
@@ -454,7 +454,7 @@ static void compaction_is_bounded_and_remembered(void **state) {
     store_close(store);
 
     store = must_open(*state); /* no object, no log, but the newest revision is known */
-    assert_dump(store, "revision 6000 compacted 6000 schema 2\n");
+    assert_dump(store, "revision 6000 compacted 6000 schema " SCHEMA "\n");
     err_clear(&err);
     assert_int_equal(try_change(store, STORE_CREATE, "Node", "n", 6000, "{}", &err), -1);
     assert_int_equal(err.code, ERR_INTERNAL);

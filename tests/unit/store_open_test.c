@@ -82,13 +82,16 @@ static void make_foreign(const char *dir) {
     run_sql(dir, "PRAGMA application_id = 1", false);
 }
 static void make_newer(const char *dir) {
-    run_sql(dir, "PRAGMA user_version = 3", false);
+    run_sql(dir, "PRAGMA user_version = " SCHEMA_NEWER, false);
 }
 static void make_newer_in_log(const char *dir) {
-    run_sql(dir, "INSERT INTO migration VALUES (3, 'x', 'y', 0); PRAGMA user_version = 3", true);
+    run_sql(dir,
+            "INSERT INTO migration VALUES (" SCHEMA_NEWER
+            ", 'x', 'y', 0); PRAGMA user_version = " SCHEMA_NEWER,
+            true);
 }
 static void make_newer_record(const char *dir) {
-    run_sql(dir, "INSERT INTO migration VALUES (3, 'x', 'y', 0)", false);
+    run_sql(dir, "INSERT INTO migration VALUES (" SCHEMA_NEWER ", 'x', 'y', 0)", false);
 }
 static void change_checksum(const char *dir) {
     run_sql(dir, "UPDATE migration SET checksum = 'feed' || substr(checksum, 5)", false);
@@ -120,16 +123,21 @@ static void drop_column(const char *dir) {
 static void drop_meta(const char *dir) {
     run_sql(dir, "DELETE FROM meta", false);
 }
+/* One that is in use: it has bodies. */
 static void damage_pages(const char *dir) {
     char junk[4096];
-    memset(junk, 0xa5, sizeof(junk));
     char path[PATH_TEXT_MAX];
-    struct stat status;
-    assert_int_equal(stat(path_in(path, dir, "bgppeerd.db"), &status), 0);
-    write_at(dir, status.st_size / 4096 / 2 * 4096, junk, sizeof(junk));
+    size_t len = 0;
+    memset(junk, 0xa5, sizeof(junk));
+    char *bytes = read_file(path_in(path, dir, "bgppeerd.db"), &len);
+    const char *body = memmem(bytes, len, "padding", 7);
+    assert_non_null(body);
+    write_at(dir, (body - bytes) / 4096 * 4096, junk, sizeof(junk));
+    free(bytes);
 }
 static void damage_schema(const char *dir) {
-    write_at(dir, 3000, "\xff\xff\xff\xff\xff\xff\xff\xff", 8);
+    /* The head of the first page's tree, right behind the file's own header. */
+    write_at(dir, 100, "\xff\xff\xff\xff\xff\xff\xff\xff", 8);
 }
 static void lose_database(const char *dir) {
     char path[PATH_TEXT_MAX];
@@ -254,7 +262,7 @@ static void the_database_says_what_it_is(void **state) {
     char *bytes = read_file(path_in(path, *state, "bgppeerd.db"), &len);
     assert_memory_equal(bytes, "SQLite format 3", 16);
     assert_memory_equal(bytes + 68, "BGPP", 4);
-    assert_memory_equal(bytes + 60, "\0\0\0\2", 4);
+    assert_memory_equal(bytes + 60, SCHEMA_BYTES, 4);
     assert_memory_equal(bytes + 18, "\2\2", 2); /* write-ahead log */
     free(bytes);
 }
@@ -311,7 +319,7 @@ static void a_first_start_cut_short_is_begun_again(void **state) {
     write_file(path_in(path, *state, "bgppeerd.db.new"), "half", 4);
     write_file(path_in(path, *state, "bgppeerd.db.new-journal"), "half", 4);
     struct store *store = must_open(*state);
-    assert_dump(store, "revision 0 compacted 0 schema 2\n");
+    assert_dump(store, "revision 0 compacted 0 schema " SCHEMA "\n");
     store_close(store);
     char *files = dir_digest(*state);
     assert_non_null(strstr(files, "\n1 files\n"));
