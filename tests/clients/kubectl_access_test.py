@@ -1,6 +1,6 @@
 """kubectl over TLS, with a token and with a client certificate: who it is, what it may do, what it is refused.
 
-tests/run: timeout 300
+tests/run: timeout 600
 """
 import json
 import os

@@ -1,6 +1,6 @@
 """What the README tells users of kubectl, Python and JavaScript to type, run as it is written there.
 
-tests/run: timeout 300
+tests/run: timeout 600
 
 Each block of the section "Use it with kubectl" runs in a folder of its own, which has what the repository's top
 directory has for a reader: api/, and data/ and tls/ of a service. Only addresses and the program's path are replaced.
