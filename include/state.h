@@ -95,6 +95,14 @@ struct write {
     /* A last check that needs both objects as they are then: -1 with `err` refuses the write. `before` is
      * NULL for a creation, `after` for a deletion. NULL = none. Runs on the committer's thread. */
     int (*guard)(const struct object *before, const struct object *after, struct err *err);
+    /*
+     * A last look at what a group is about to change, on the committer's thread, which does nothing else
+     * meanwhile: -1 with `err` refuses the group. The pictures are those without and with it, `affected` the
+     * nodes whose lists may differ; nothing to change: the same picture twice, and NULL. First of a group
+     * only, which gets a transaction of its own. NULL = none; not for dry runs.
+     */
+    int (*verify)(struct write *write, const struct picture *before, const struct picture *after,
+                  const struct node_set *affected, struct err *err);
     /* PATCH: applied to the object as it is then, so it cannot race. */
     enum patch_type patch_type;
     enum codec_syntax syntax;

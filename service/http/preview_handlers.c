@@ -22,7 +22,7 @@
 #include "write.h"
 
 #define DOCUMENTS_MAX 1000
-#define APPLY_TRIES   5
+#define APPLY_TRIES   2 /* to apply what was compared before the fleet moves on again */
 
 struct one {
     struct write write;
@@ -232,6 +232,17 @@ static int group_new(struct request *request, struct group **ret, struct err *er
 
 /* ---- preview ---- */
 
+static int encode_changes(struct group *group, const struct picture *before, const struct picture *after,
+                          const struct node_set *affected, struct err *err) {
+    buf_clear(&group->changes);
+    buf_clear(&group->warnings);
+    if (preview_encode(before, after, affected, &group->changes, &group->warnings, err) != 0) {
+        return -1;
+    }
+    digest_hex(group->changes.data, group->changes.len, group->result);
+    return 0;
+}
+
 /* `advised`: the answer is about this preview, and has its advice. */
 static int make_preview(struct request *request, struct group *group, bool advised, struct err *err) {
     struct picture *before, *after;
@@ -239,13 +250,10 @@ static int make_preview(struct request *request, struct group *group, bool advis
     if (state_preview(request->http->state, &group->ones[0].write, &before, &after, &affected, err) != 0) {
         return -1;
     }
-    buf_clear(&group->changes);
-    buf_clear(&group->warnings);
     group->revision = snapshot_revision(before->snapshot);
-    int result = preview_encode(before, after, affected, &group->changes, &group->warnings, err);
-    if (result == 0) {
-        digest_hex(group->changes.data, group->changes.len, group->result);
-        result = advised ? advise(request, group, after, err) : 0;
+    int result = encode_changes(group, before, after, affected, err);
+    if (result == 0 && advised) {
+        result = advise(request, group, after, err);
     }
     node_set_free(affected);
     picture_unref(before);
@@ -352,26 +360,41 @@ static int apply_submit(struct request *request, struct group *group, struct err
     return 0;
 }
 
+/* Is the group's newest preview the one that was shown for If-Match? */
+static int compare(const struct request *request, const struct group *group, struct err *err) {
+    char shown[DIGEST_TEXT_MAX];
+    if (!shown_previews_find(&request->http->previews, group->if_fleet, group->body, shown)) {
+        return err_set(
+            err, ERR_CONFLICT,
+            "If-Match: no preview of these documents at resourceVersion %llu is known any more, and "
+            "the fleet has changed since; preview again",
+            (unsigned long long)group->if_fleet);
+    }
+    return strcmp(shown, group->result) == 0
+               ? 0
+               : err_set(
+                     err, ERR_CONFLICT,
+                     "If-Match: the fleet has changed since resourceVersion %llu in a way that alters what "
+                     "this apply would do; preview again",
+                     (unsigned long long)group->if_fleet);
+}
+
 /* The fleet has moved on since the preview: does the apply still do what it showed? */
 static void compare_job(struct request *request) {
     struct group *group = request->work;
-    char shown[DIGEST_TEXT_MAX];
     struct err err = ERR_INIT;
-    if (!shown_previews_find(&request->http->previews, group->if_fleet, group->body, shown)) {
-        err_set(&group->err, ERR_CONFLICT,
-                "If-Match: no preview of these documents at resourceVersion %llu is known any more, and the "
-                "fleet has "
-                "changed since; preview again",
-                (unsigned long long)group->if_fleet);
-    } else if (make_preview(request, group, false, &err) != 0) {
+    if (make_preview(request, group, false, &err) != 0 || compare(request, group, &err) != 0) {
         group->err = err;
-    } else if (strcmp(shown, group->result) != 0) {
-        err_set(
-            &group->err, ERR_CONFLICT,
-            "If-Match: the fleet has changed since resourceVersion %llu in a way that alters what this apply "
-            "would do; preview again",
-            (unsigned long long)group->if_fleet);
     }
+}
+
+/* The same on the committer's thread, when others write so much that a comparison beside them is always too
+ * late: they wait for it. */
+static int compare_at_last(struct write *write, const struct picture *before, const struct picture *after,
+                           const struct node_set *affected, struct err *err) {
+    struct request *request = write->arg;
+    struct group *group = request->work;
+    return encode_changes(group, before, after, affected, err) != 0 ? -1 : compare(request, group, err);
 }
 
 static int apply_after_compare(struct request *request, struct err *err) {
@@ -404,14 +427,18 @@ static int apply_reply(struct request *request, const struct group *group, struc
 
 static int apply_answer(struct request *request, struct err *err) {
     struct group *group = request->work;
-    const struct write *first = &group->ones[0].write;
-    if (first->err.code == ERR_CONFLICT && first->if_fleet != 0 && group->tries++ < APPLY_TRIES) {
+    struct write *first = &group->ones[0].write;
+    if (first->err.code == ERR_CONFLICT && group->if_fleet != 0 && group->tries <= APPLY_TRIES) {
         struct err decoding = ERR_INIT;
         if (decode_all(request, group, &decoding) != 0) {
             *err = decoding;
             return -1;
         }
-        return worker_run(request->http->worker, request, compare_job, apply_after_compare, err);
+        if (group->tries++ < APPLY_TRIES) {
+            return worker_run(request->http->worker, request, compare_job, apply_after_compare, err);
+        }
+        first->verify = group->dry_run ? NULL : compare_at_last;
+        return apply_submit(request, group, err);
     }
     if (first->err.code != ERR_NONE) {
         group->err = first->err;

@@ -102,6 +102,11 @@ static size_t group_size(const struct write *write) {
     return size;
 }
 
+/* Shares its transaction with no other. */
+static bool stands_alone(const struct write *write) {
+    return write->op == WRITE_TASK || write->verify != NULL;
+}
+
 /* Wait for writes; NULL when stopping and nothing is left, or (with `probe`) when none came in time. */
 static struct write *queue_take(struct queue *queue, bool probe, bool *ret_stop) {
     struct write *head, *last;
@@ -122,8 +127,7 @@ static struct write *queue_take(struct queue *queue, bool probe, bool *ret_stop)
     for (size_t n = 0; last != NULL;) {
         queue->count--;
         n += group_size(last);
-        if (n >= STATE_BATCH_MAX || last->next == NULL || last->op == WRITE_TASK ||
-            last->next->op == WRITE_TASK) {
+        if (n >= STATE_BATCH_MAX || last->next == NULL || stands_alone(last) || stands_alone(last->next)) {
             queue->head = last->next;
             last->next = NULL;
             break;
@@ -230,17 +234,32 @@ static void batch_lost(struct state *state, struct batch *batch) {
     batch_fail(batch, &err);
 }
 
+/* What the submitter of a group that stands alone has to say now. */
+static int batch_verify(const struct batch *batch, struct err *err) {
+    struct write *write = batch->writes;
+    const struct picture *after = batch->picture != NULL ? batch->picture : batch->base;
+
+    return write->verify == NULL || write->err.code != ERR_NONE
+               ? 0
+               : write->verify(write, batch->base, after, batch->affected, err);
+}
+
 static void batch_commit(struct state *state, struct batch *batch) {
     struct store_batch transaction;
     struct err err = ERR_INIT;
 
-    if (batch->draft.count == 0) {
-        return;
-    }
-    if (batch_prepare(state, batch, &err) < 0) {
+    if (batch->draft.count > 0 && batch_prepare(state, batch, &err) < 0) {
         log_event(LOG_ERROR, "write-failed", LOG_STR("error", err.text));
         trail_settle(state, &batch->audit, false);
         batch_fail(batch, &err);
+        return;
+    }
+    if (batch_verify(batch, &err) < 0) {
+        trail_settle(state, &batch->audit, false);
+        batch_fail(batch, &err);
+        return;
+    }
+    if (batch->draft.count == 0) {
         return;
     }
     transaction = (struct store_batch){

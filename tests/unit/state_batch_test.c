@@ -56,6 +56,63 @@ static size_t count_nodes(struct world *world) {
     return count;
 }
 
+struct look {
+    struct call call; /* first: what the write's `arg` points to */
+    int calls;
+    size_t before;
+    size_t after;
+    size_t affected;
+    bool refuse;
+};
+
+static int look_at(struct write *write, const struct picture *before, const struct picture *after,
+                   const struct node_set *affected, struct err *err) {
+    struct look *look = write->arg;
+
+    look->calls++;
+    look->before = snapshot_count(before->snapshot, KIND_NODE);
+    look->after = snapshot_count(after->snapshot, KIND_NODE);
+    look->affected = node_set_count(affected);
+    return look->refuse ? err_set(err, ERR_CONFLICT, "not like this") : 0;
+}
+
+/* Who verifies sees the fleet as it is just before and just after its own group, whatever is waiting beside
+ * it, and what it refuses leaves nothing. */
+static void test_a_group_is_verified_alone(void **ptr) {
+    static const char *const bodies[] = {NODE("a"), NODE("b"), NODE("c"), NODE("d"), NODE("e"), NODE("c")};
+    struct world *world = *ptr;
+    struct look looks[6] = {[3] = {.refuse = true}};
+
+    pthread_mutex_lock(&world->database.gate);
+    for (size_t i = 0; i < 6; i++) {
+        struct call *call = &looks[i].call;
+
+        call_init(call, i < 5 ? WRITE_CREATE : WRITE_REPLACE, KIND_NODE, i < 5 ? NULL : "c");
+        call_body(call, bodies[i]);
+        call->write.verify = i >= 2 && i != 4 ? look_at : NULL;
+        submit(world, call);
+    }
+    pthread_mutex_unlock(&world->database.gate);
+    for (size_t i = 0; i < 6; i++) {
+        call_wait(&looks[i].call);
+        assert_int_equal(looks[i].call.write.err.code, i == 3 ? ERR_CONFLICT : ERR_NONE);
+        call_end(&looks[i].call);
+    }
+    assert_int_equal(looks[2].before, 2);
+    assert_int_equal(looks[2].after, 3);
+    assert_true(looks[2].affected > 0);
+    assert_int_equal(looks[3].calls, 1);
+    assert_int_equal(looks[3].before, 3);
+    assert_int_equal(looks[3].after, 4);
+    /* It would change nothing. */
+    assert_true(looks[5].call.write.unchanged);
+    assert_int_equal(looks[5].calls, 1);
+    assert_int_equal(looks[5].before, 4);
+    assert_int_equal(looks[5].after, 4);
+    assert_int_equal(looks[5].affected, 0);
+    assert_int_equal(count_nodes(world), 4);
+}
+
 /* One of several writes in a batch that is refused takes nothing from the others, and its failed group leaves
  * nothing behind. */
 static void test_a_refused_write_leaves_the_others(void **ptr) {
@@ -237,6 +294,7 @@ static int start(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_refused_write_leaves_the_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_group_is_verified_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_failed_commit_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_groups_count_with_all_their_writes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_failing_store_is_not_compacted, setup, teardown),
