@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -89,6 +90,7 @@ static int start_daemon(struct http *http, const struct http_options *options, s
         dispatch_completed, http, MHD_OPTION_NOTIFY_CONNECTION, dispatch_connection, http, MHD_OPTION_ARRAY,
         more, MHD_OPTION_END);
     if (listener->daemon == NULL) {
+        listener->fd = -1; /* most of what can go wrong there closes it, and nobody says so */
         return err_set(err, ERR_UNAVAILABLE,
                        "cannot serve on %s: libmicrohttpd did not start (%u threads, %u "
                        "connections); is the limit of open files or threads too low?",
@@ -307,16 +309,15 @@ unsigned http_active_requests(const struct http *http) {
     return sum;
 }
 
+/*
+ * The kernel refuses who comes from now on. MHD_quiesce_daemon is for this, but with a pool of threads it may
+ * end the process (libmicrohttpd 0.9.75): it takes the socket out of each thread's epoll set and so does the
+ * thread, and neither stands it to be second. With the socket shut down the threads find nothing to accept,
+ * as often as they look until they are stopped.
+ */
 static void stop_accepting(struct http *http) {
     for (size_t i = 0; i < http->listener_count; i++) {
-        struct http_listener *listener = &http->listeners[i];
-        if (listener->daemon != NULL) {
-            MHD_quiesce_daemon(listener->daemon);
-        }
-        if (listener->fd >= 0) {
-            close(listener->fd);
-            listener->fd = -1;
-        }
+        (void)shutdown(http->listeners[i].fd, SHUT_RDWR);
     }
 }
 
@@ -359,7 +360,9 @@ void http_stop(struct http *http) {
     }
     for (size_t i = 0; i < http->listener_count; i++) {
         if (http->listeners[i].daemon != NULL) {
-            MHD_stop_daemon(http->listeners[i].daemon);
+            MHD_stop_daemon(http->listeners[i].daemon); /* closes the socket */
+        } else if (http->listeners[i].fd >= 0) {
+            close(http->listeners[i].fd);
         }
     }
     park_free(http->park);

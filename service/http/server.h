@@ -65,7 +65,7 @@ struct metrics;
 struct http_listener {
     struct MHD_Daemon *daemon;
     bool tls;
-    int fd; /* ours again once the daemon is quiesced; -1 = none */
+    int fd; /* the daemon's, which closes it; ours while there is none; -1 = none */
     char text[HTTP_ADDRESS_TEXT_MAX];
 };
 
