@@ -36,7 +36,8 @@ static inline struct log_field log_field_text(const char *key, const char *text)
 void log_start(int fd, enum log_level level, enum log_format format);
 /* Write out what is collected and end the writer. */
 void log_stop(void);
-/* How many lines were lost, since the process started, because they were not taken fast enough. */
+/* How many lines were lost, since the process started, because they were not taken fast enough or could not
+ * be written. */
 uint64_t log_dropped(void);
 /* Would a line of this level be printed? */
 bool log_enabled(enum log_level level);

@@ -264,13 +264,14 @@ static bool stopping(void) {
  * A descriptor that is not a regular file is waited for with poll and written in pieces that a pipe with
  * room takes without blocking, so that log_stop is not kept waiting for longer than STOP_MS.
  */
-static void write_patiently(int fd, bool is_file, const char *bytes, size_t len) {
+/* Returns how many bytes could not be written. */
+static size_t write_patiently(int fd, bool is_file, const char *bytes, size_t len) {
     while (len != 0) {
         if (!is_file) {
             struct pollfd ready = {.fd = fd, .events = POLLOUT};
             if (poll(&ready, 1, FLUSH_MS) <= 0) {
                 if (clock_monotonic_ms() >= atomic_load(&out.give_up_ms)) {
-                    return;
+                    return len;
                 }
                 continue;
             }
@@ -280,11 +281,22 @@ static void write_patiently(int fd, bool is_file, const char *bytes, size_t len)
             if (errno == EINTR || errno == EAGAIN) {
                 continue;
             }
-            return;
+            return len;
         }
         bytes += done;
         len -= (size_t)done;
     }
+    return 0;
+}
+
+/* Also the line that was cut. */
+static uint64_t count_lines(const char *bytes, size_t len) {
+    uint64_t lines = 0;
+    for (const char *end = bytes + len; (bytes = memchr(bytes, '\n', (size_t)(end - bytes))) != NULL;
+         bytes++) {
+        lines++;
+    }
+    return lines;
 }
 
 static bool is_regular_file(int fd) {
@@ -292,13 +304,15 @@ static bool is_regular_file(int fd) {
     return fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
 }
 
-static void write_dropped(int fd, bool is_file, uint64_t dropped) {
+/* false: this could not be written either. */
+static bool write_dropped(int fd, bool is_file, uint64_t dropped) {
     struct line line;
-    line_build(&line, LOG_WARN, "log-lines-dropped",
-               (const struct log_field[]){LOG_INT("lines", dropped),
-                                          LOG_STR("reason", "the reader of the log is too slow"),
-                                          {.key = NULL}});
-    write_patiently(fd, is_file, line.bytes, (size_t)(line.at - line.bytes));
+    line_build(
+        &line, LOG_WARN, "log-lines-dropped",
+        (const struct log_field[]){LOG_INT("lines", dropped),
+                                   LOG_STR("reason", "the log was read too slowly, or could not be written"),
+                                   {.key = NULL}});
+    return write_patiently(fd, is_file, line.bytes, (size_t)(line.at - line.bytes)) == 0;
 }
 
 static struct timespec deadline_in_ms(int64_t ms) {
@@ -328,6 +342,7 @@ static void *writer_main(void *spare_buffer) {
     pthread_mutex_lock(&out.lock);
     int fd = out.fd;
     bool is_file = is_regular_file(fd);
+    bool torn = false; /* the last line was not written to its end */
     for (;;) {
         wait_for_lines();
         size_t len = out.len;
@@ -343,11 +358,16 @@ static void *writer_main(void *spare_buffer) {
         out.urgent = false;
         pthread_mutex_unlock(&out.lock);
 
-        write_patiently(fd, is_file, full, len);
-        if (dropped != 0) {
-            write_dropped(fd, is_file, dropped);
+        torn = torn && write_patiently(fd, is_file, "\n", 1) != 0;
+        size_t left = write_patiently(fd, is_file, full, len);
+        uint64_t lost = count_lines(full + len - left, left);
+        torn = torn || (left != 0 && left != len && full[len - left - 1] != '\n');
+        if (dropped != 0 && left == 0 && write_dropped(fd, is_file, dropped)) {
+            dropped = 0;
         }
         pthread_mutex_lock(&out.lock);
+        out.dropped += dropped + lost;
+        out.dropped_ever += lost;
     }
     pthread_mutex_unlock(&out.lock);
     free(spare);

@@ -13,6 +13,11 @@
 #define SESSIONS_LIMIT_MAX     5000
 
 int handle_explain(struct request *request, const char *remote, struct err *err) {
+    if (remote[0] == '\0') {
+        return err_set(err, ERR_BAD_REQUEST,
+                       "explain= names no remote; write an address or a node's name, for example "
+                       "explain=192.0.2.1");
+    }
     struct picture *picture = state_picture(request->http->state);
     struct buf out = BUF_INIT;
     int result = peering_explain(picture->index, request->params[0], remote, &out, err);

@@ -332,6 +332,11 @@ class ExplainTest(PreviewCase):
     def explain(self, name, remote):
         return self.service.request("GET", f"{RESOURCES}nodes/{name}/peerings?explain={remote}")
 
+    def test_a_remote_must_be_named(self):
+        answer = self.explain("rack1-host1", "")
+        self.assertEqual((answer.status, answer.json()["reason"]), (400, "BadRequest"))
+        self.assertIn("explain=192.0.2.1", answer.json()["message"])
+
     def test_by_address_and_by_name(self):
         by_address = self.explain("rack1-host1", "192.168.2.11").json()
         by_name = self.explain("rack1-host1", "rack2-host1").json()
@@ -348,7 +353,7 @@ class ExplainTest(PreviewCase):
         self.assertEqual((plain["verdict"], plain["remote"]["addresses"]), ("NoSession", ["2001:db8::9"]))
         for written in ("2001:DB8:0::9", "[2001:db8::9]:1790", "2001:db8::9%2F64"):
             self.assertEqual(self.explain("rack1-host1", written).json(), plain, written)
-        for written in ("192.168.2.11:99999", "192.168.2.11%2F33", "[2001:db8::9", "fe80::1%25eth0", ""):
+        for written in ("192.168.2.11:99999", "192.168.2.11%2F33", "[2001:db8::9", "fe80::1%25eth0"):
             self.assertEqual(self.explain("rack1-host1", written).status, 404, written)
 
     def test_a_selector_shows_its_parts_and_labels(self):

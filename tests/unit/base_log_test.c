@@ -312,6 +312,35 @@ static void slow_reader_costs_lines_but_blocks_nobody(void **state) {
     assert_int_equal(drained.lines + drained.dropped, MANY);
 }
 
+/* A full disk costs lines; they are counted, and told as soon as there is room again. */
+static void lines_that_cannot_be_written_are_counted(void **state) {
+    (void)state;
+    uint64_t before = log_dropped();
+    int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    log_start(fd, LOG_INFO, LOG_KEY_VALUE);
+    for (int i = 0; i < 10; i++) {
+        log_event(LOG_WARN, "lost");
+    }
+    int64_t end = clock_monotonic_ms() + 20000;
+    while (log_dropped() - before < 10 && clock_monotonic_ms() < end) {
+        poll(NULL, 0, 1);
+    }
+    assert_int_equal(log_dropped() - before, 10);
+    int file = memfd_create("log", 0);
+    assert_true(file >= 0 && dup2(file, fd) == fd);
+    log_event(LOG_WARN, "kept");
+    log_stop();
+    char text[512] = "";
+    ssize_t len = pread(file, text, sizeof(text) - 1, 0);
+    assert_true(len > 0);
+    assert_non_null(strstr(text, "event=kept\n"));
+    assert_non_null(strstr(text, "event=log-lines-dropped lines=10 "));
+    assert_int_equal(log_dropped() - before, 10);
+    close(file);
+    close(fd);
+}
+
 static void stop_does_not_wait_forever_for_a_reader(void **state) {
     (void)state;
     int ends[2];
@@ -340,6 +369,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(threads_do_not_mix_their_lines, open_file, close_file),
         cmocka_unit_test(lines_come_by_themselves),
         cmocka_unit_test(slow_reader_costs_lines_but_blocks_nobody),
+        cmocka_unit_test(lines_that_cannot_be_written_are_counted),
         cmocka_unit_test(stop_does_not_wait_forever_for_a_reader),
     };
     return cmocka_run_group_tests_name("base: log", tests, NULL, NULL);
