@@ -86,6 +86,14 @@ class Service:
                 raise AssertionError(f"the log does not have {text!r}:\n{self.log()}")
             time.sleep(0.02)
 
+    def wait_until_waiting(self, polls, seconds=60):
+        """Wait until so many polls wait for a change."""
+        end = time.monotonic() + seconds
+        while f"\nbgppeerd_polls_waiting {polls}\n".encode() not in self.request("GET", "/metrics").body:
+            if time.monotonic() > end:
+                raise AssertionError(f"there are not {polls} polls that wait")
+            time.sleep(0.02)
+
     def start(self, scheme="", port=None):
         """Start and wait until it is ready. Somebody else may take the free port first: then try another.
 
