@@ -80,7 +80,7 @@ struct request *request_new(struct http *http, struct MHD_Connection *connection
     request->peer = peer_of(connection);
     request->method = METHOD_OTHER;
     request->start_ns = clock_monotonic_ns();
-    arena_init(&request->arena, 0);
+    arena_init(&request->arena, REQUEST_ARENA_FIRST);
     buf_init(&request->body);
     request->body.wipe = true; /* whatever its path: a Secret may have been sent there */
     if (uri == NULL) {

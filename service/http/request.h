@@ -26,6 +26,8 @@
 /* A short, plain path parameter is kept in the request itself: most polls then need no arena at all. */
 #define REQUEST_PARAM_KEEP 64
 #define QUERY_MAX          64 /* parameters of one request */
+/* Bytes of a request's first chunk: what a waiting poll needs, of which there may be thousands. */
+#define REQUEST_ARENA_FIRST 512
 
 struct http;
 struct peer;
