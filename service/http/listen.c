@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,13 @@
 #include "base/number.h"
 
 #define LISTEN_BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
+/*
+ * Bytes of an answer that a connection's socket takes ahead of what its reader has room for. The kernel's own
+ * buffer may grow to megabytes and says that it can take more only when a third of it is free: libmicrohttpd
+ * would see nothing happen for longer than its idle time-out, and cut a reader that is merely slow. It also
+ * bounds what slow readers hold.
+ */
+#define LISTEN_AHEAD (128 * 1024)
 
 static int bad_address(const char *text, struct err *err) {
     return err_set(
@@ -102,6 +110,9 @@ static int bound_text(int fd, const struct http_listen_address *address, char te
 
 static int set_options(int fd, bool v6) {
     const int on = 1;
+    const int ahead = LISTEN_AHEAD;
+    /* Connections inherit it; without it they are only slower to be seen as read. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &ahead, sizeof(ahead));
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) {
         return -1;
     }

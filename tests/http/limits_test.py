@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -216,11 +217,30 @@ class SlowClientTest(unittest.TestCase):
                 time.sleep(0.05)
             self.assertLessEqual(open_files(), before)
 
+    def make_much_to_read(self, service):
+        for index in range(50):
+            document = {"metadata": {"name": f"f{index}", "annotations": {"a": "x" * 200_000}}, "spec": {}}
+            self.assertEqual(service.request("POST", f"{GROUP}/bgpfilters", body=document).status, 201)
+
+    def test_a_slow_but_steady_reader_gets_everything(self):
+        """Longer than the 30 s after which a connection is cut on which nothing moves."""
+        with Service() as service:
+            self.make_much_to_read(service)
+            with Wire(service, seconds=60) as wire:
+                wire.send(f"GET {GROUP}/bgpfilters HTTP/1.1\r\nHost: x\r\n\r\n")
+                head = wire.read_until(b"\r\n\r\n")
+                length = int(re.search(rb"\r\nContent-Length: (\d+)", head).group(1))
+                end, taken = time.monotonic() + 33, len(wire.pending)
+                while time.monotonic() < end:
+                    taken += len(wire.socket.recv(8192))
+                    time.sleep(0.2)
+                self.assertLess(taken, length / 2)
+                wire.pending = b""
+                wire.read_exactly(length - taken)
+
     def test_answers(self):
         with Service("--answer-seconds", "2") as service:
-            for index in range(50):
-                document = {"metadata": {"name": f"f{index}", "annotations": {"a": "x" * 200_000}}, "spec": {}}
-                self.assertEqual(service.request("POST", f"{GROUP}/bgpfilters", body=document).status, 201)
+            self.make_much_to_read(service)
             with socket.socket() as connection:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 connection.settimeout(60)
