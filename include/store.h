@@ -176,10 +176,11 @@ int store_inspect(const char *path, const struct store_reader *reader, struct st
                   struct err *err) MUST_CHECK;
 /*
  * Put a copy of the database file `path` (with what a log beside it holds) in place of the one in `dir`, in
- * one step: a crash leaves either of them. The old one is kept beside it, and so is its log when it cannot be
- * read any more; `ret_kept` is its name, "" when there was none. The directory is made when it is missing.
- * ERR_CONFLICT: a store has the directory open; ERR_UNAVAILABLE, ERR_STORAGE_FULL: I/O; ERR_CORRUPT: `path`
- * is no database that could be read; nothing was changed.
+ * one step: a crash leaves either of them. Its revisions go on behind those of both, and its change log is
+ * empty. The old one is kept beside it, and so is its log when it cannot be read any more; `ret_kept` is its
+ * name, "" when there was none. The directory is made when it is missing. ERR_CONFLICT: a store has the
+ * directory open; ERR_UNAVAILABLE, ERR_STORAGE_FULL: I/O; ERR_CORRUPT: `path` is no database that could be
+ * read; nothing was changed.
  */
 #define STORE_KEPT_MAX 64
 int store_restore(const char *dir, const char *path, char ret_kept[STORE_KEPT_MAX],

@@ -7,10 +7,15 @@
  * would play it into the new one. So it is first emptied into the old database, or, when that is too damaged,
  * taken away with it.
  *
+ * The restored history is another one than that which clients have seen: its next revisions must not be
+ * numbers that they know already, or a watch would go on as if nothing had happened. So it continues behind
+ * both, with an empty change log: whoever asks for what came after a number of before is told to list again.
+ *
  * Under the data directory's lock; no other state.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +146,36 @@ static int copy_database(const char *path, char *temporary, struct err *err) {
     return sqlite_check_file(temporary, &applied, err);
 }
 
+/* 0 when there is none, or none that can be read. */
+static int64_t newest_revision(const char *database) {
+    struct connection probe;
+    struct err unreadable = ERR_INIT;
+    int64_t revision = 0;
+    if (connection_open(&probe, database, CONNECTION_PROBE, &unreadable) == 0) {
+        (void)!connection_number(&probe, "SELECT revision FROM meta WHERE id = 1", &revision, &unreadable);
+    }
+    connection_close(&probe);
+    return revision;
+}
+
+static int begin_behind(const char *database, int64_t revision, struct err *err) {
+    char sql[160];
+    struct connection writer;
+    (void)snprintf(sql, sizeof(sql),
+                   "UPDATE meta SET revision = max(revision, %" PRId64 ") + 1,"
+                   " compacted = max(revision, %" PRId64 ") + 1 WHERE id = 1",
+                   revision, revision);
+    if (connection_open(&writer, database, CONNECTION_WRITER, err) < 0) {
+        return -1;
+    }
+    int failed = connection_exec(&writer, sql, "begin a new history in the restored database", err);
+    if (failed == 0) {
+        failed = checkpoint_final(&writer, err);
+    }
+    connection_close(&writer); /* the last connection removes the empty log */
+    return failed;
+}
+
 /* An untouched template names no file. */
 static void remove_copy(const char *temporary) {
     static const char *const suffixes[] = {"", "-wal", "-shm"};
@@ -263,6 +298,9 @@ int sqlite_store_restore(const char *dir, const char *path, char ret_kept[STORE_
     int failed = database == NULL || temporary == NULL || directory_lock(dir, &lock, err) < 0 ? -1 : 0;
     if (failed == 0) {
         failed = copy_database(path, temporary, err);
+        if (failed == 0) {
+            failed = begin_behind(temporary, newest_revision(database), err);
+        }
         if (failed == 0) {
             failed = exchange(dir, database, temporary, ret_kept, err);
         }

@@ -10,6 +10,7 @@ import unittest
 
 from service import PROGRAM
 from vault_fleet import SECRETS, Fleet, read_bytes, run, write_private
+from wire import GROUP
 
 
 class CommandCase(unittest.TestCase):
@@ -244,6 +245,7 @@ class BackupTest(CommandCase):
                 self.fleet.start()
             self.assertIn("in use by process", self.fails("restore", self.path(backup)))
             self.fleet.must("PUT", f"{SECRETS}/s0", {"metadata": {"name": "s0"}, "stringData": {"a": "later"}})
+            seen = self.fleet.request("GET", f"{GROUP}/bgppeers?limit=1").json()["metadata"]["resourceVersion"]
             self.fleet.kill()  # with a log that must not get into what is restored
             self.assertGreater(os.path.getsize(self.fleet.database() + "-wal"), 0)
             text = self.done("restore", self.path(backup))
@@ -252,6 +254,8 @@ class BackupTest(CommandCase):
             self.assertRegex(kept, r"/bgppeerd\.db\.before-restore-\d{8}T\d{6}Z(-\d)?$")
             self.fleet.start()
             self.check_passwords()
+            # Whoever was watching is told to begin anew.
+            self.assertEqual(self.fleet.request("GET", f"{GROUP}/bgppeers?watch=1&resourceVersion={seen}").status, 410)
             # And back: what was put aside is whole, its log included.
             self.assertEqual(self.fleet.stop(), 0)
             self.done("restore", kept)
