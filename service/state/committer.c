@@ -271,6 +271,7 @@ static void batch_commit(struct state *state, struct batch *batch) {
         .audit_count = batch->audit.count,
     };
     if (store_commit(state->store, &transaction, &err) < 0) {
+        trail_settle(state, &batch->audit, false);
         if (err.code == ERR_CONFLICT) {
             batch_lost(state, batch);
             return;
@@ -278,7 +279,6 @@ static void batch_commit(struct state *state, struct batch *batch) {
         log_event(LOG_ERROR, "commit-failed", LOG_INT("changes", batch->draft.count),
                   LOG_STR("error", err.text));
         state_set_failure(state, &err);
-        trail_settle(state, &batch->audit, false);
         batch_fail(batch, &err);
         return;
     }
