@@ -213,12 +213,13 @@ static void batch_publish(struct state *state, struct batch *batch) {
     for (size_t i = 0; i < batch->draft.count; i++) {
         kinds |= 1u << batch->events[i].kind;
     }
+    lists_mark(&state->lists, batch->affected, revision);
     state_publish(state, batch->picture);
     batch->picture = NULL;
     forget_lists(state, batch);
     meter_batch(&state->meter, batch->events, batch->draft.count);
     history_add(&state->history, batch->events, batch->draft.count, revision);
-    lists_mark(&state->lists, batch->affected, revision);
+    lists_wake(&state->lists, batch->affected);
     history_wake(&state->history, kinds);
 }
 

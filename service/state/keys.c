@@ -95,8 +95,9 @@ static int step_reseal(struct state *state, struct write *write, struct err *err
         rc = store_commit(state->store, &batch, err);
     }
     if (rc == 0 && draft.count > 0) {
-        state_publish(state, picture);
         lists_mark(&state->lists, affected, draft.revision);
+        state_publish(state, picture);
+        lists_wake(&state->lists, affected);
         picture = NULL;
     }
     picture_unref(picture);

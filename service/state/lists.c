@@ -355,12 +355,6 @@ bool state_unpark(struct state *state, struct parked *parked) {
 
 /* ---- waking ---- */
 
-struct marking {
-    struct lists *lists;
-    uint64_t revision;
-    bool waiting;
-};
-
 /* There is room: a slot is queued once at most, and wake_cap counts all slots. */
 static void wake_push(struct lists *lists, uint32_t slot) {
     pthread_mutex_lock(&lists->wake_lock);
@@ -374,23 +368,41 @@ static void wake_push(struct lists *lists, uint32_t slot) {
     pthread_mutex_unlock(&lists->wake_lock);
 }
 
-static void mark_slot(void *arg, uint32_t slot) {
-    struct marking *marking = arg;
-    struct lists *lists = marking->lists;
-    struct cell *cell = lists_cell(lists, slot);
+struct marking {
+    struct lists *lists;
+    uint64_t revision;
+};
 
-    atomic_store(&cell->mark, marking->revision);
-    if (atomic_load(&cell->parked_count) > 0 && !atomic_exchange(&cell->queued, true)) {
-        wake_push(lists, slot);
-        marking->waiting = true;
-    }
+static void mark_slot(void *arg, uint32_t slot) {
+    const struct marking *marking = arg;
+
+    atomic_store(&lists_cell(marking->lists, slot)->mark, marking->revision);
 }
 
 void lists_mark(struct lists *lists, const struct node_set *affected, uint64_t revision) {
-    struct marking marking = {.lists = lists, .revision = revision};
+    node_set_each(affected, mark_slot, &(struct marking){.lists = lists, .revision = revision});
+}
 
-    node_set_each(affected, mark_slot, &marking);
-    if (marking.waiting) {
+struct waking {
+    struct lists *lists;
+    bool waiting;
+};
+
+static void queue_slot(void *arg, uint32_t slot) {
+    struct waking *waking = arg;
+    struct cell *cell = lists_cell(waking->lists, slot);
+
+    if (atomic_load(&cell->parked_count) > 0 && !atomic_exchange(&cell->queued, true)) {
+        wake_push(waking->lists, slot);
+        waking->waiting = true;
+    }
+}
+
+void lists_wake(struct lists *lists, const struct node_set *affected) {
+    struct waking waking = {.lists = lists};
+
+    node_set_each(affected, queue_slot, &waking);
+    if (waking.waiting) {
         pthread_mutex_lock(&lists->wake_lock);
         pthread_cond_signal(&lists->wake_cond);
         pthread_mutex_unlock(&lists->wake_lock);

@@ -174,8 +174,13 @@ void lists_stop(struct state *state);
 void lists_done(struct lists *lists);
 /* Cells for slots < count exist afterwards. Committer only. */
 int lists_grow(struct lists *lists, uint32_t count, struct err *err) MUST_CHECK;
-/* Mark every affected list and have its parked polls looked at. Cannot fail. Committer only. */
+/*
+ * Of a picture that is about to be published: mark every affected list, so that none of before is taken for
+ * current once somebody has seen the new picture. Then, when it is published: have the polls looked at that
+ * are parked on these lists. Neither can fail. Committer only.
+ */
 void lists_mark(struct lists *lists, const struct node_set *affected, uint64_t revision);
+void lists_wake(struct lists *lists, const struct node_set *affected);
 /* The slot's node was deleted by that revision: give its list up. */
 void lists_forget(struct lists *lists, uint32_t slot, uint64_t revision);
 
