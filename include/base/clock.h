@@ -2,6 +2,7 @@
 #ifndef BGPPEERD_BASE_CLOCK_H
 #define BGPPEERD_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,10 @@ int64_t clock_coarse_ms(void);
 int64_t clock_monotonic_ns(void);
 /* Milliseconds since 1970-01-01T00:00:00Z. For timestamps. */
 int64_t clock_realtime_ms(void);
+
+/* A condition whose timed waits are on the clock of clock_monotonic_ms: setting the system's time neither
+ * ends nor prolongs them. 0, or an errno: then there is no condition. */
+int clock_cond_init(pthread_cond_t *ret);
 
 /* RFC 3339 in UTC with whole seconds, "2026-11-23T19:00:00Z", as Kubernetes prints it. Returns length. */
 size_t clock_format_seconds(int64_t realtime_ms, char out[CLOCK_TEXT_MAX]);

@@ -28,6 +28,17 @@ int64_t clock_realtime_ms(void) {
     return read_clock_ns(CLOCK_REALTIME) / 1000000;
 }
 
+int clock_cond_init(pthread_cond_t *ret) {
+    pthread_condattr_t attributes;
+    int failure = pthread_condattr_init(&attributes);
+    if (failure == 0) {
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+        failure = pthread_cond_init(ret, &attributes);
+        pthread_condattr_destroy(&attributes);
+    }
+    return failure;
+}
+
 /*
  * Days since 1970-01-01 of a date in the Gregorian calendar. Years are counted from March, so that the
  * leap day is the last day of a year; 146097 days make one 400-year cycle.

@@ -262,9 +262,9 @@ static bool stopping(void) {
 
 /*
  * A descriptor that is not a regular file is waited for with poll and written in pieces that a pipe with
- * room takes without blocking, so that log_stop is not kept waiting for longer than STOP_MS.
+ * room takes without blocking, so that log_stop is not kept waiting for longer than STOP_MS. Returns how many
+ * bytes could not be written.
  */
-/* Returns how many bytes could not be written. */
 static size_t write_patiently(int fd, bool is_file, const char *bytes, size_t len) {
     while (len != 0) {
         if (!is_file) {
@@ -431,16 +431,13 @@ void log_start(int fd, enum log_level level, enum log_format format) {
     atomic_store(&out.format, (int)format);
     char *pending = malloc(PENDING_MAX);
     char *spare = malloc(PENDING_MAX);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 
     pthread_mutex_lock(&out.lock);
     out.fd = fd;
     atomic_store(&out.give_up_ms, RUN_ON);
     /* Without memory or thread the service still logs, only slower: lines are written directly. */
     if (pending != NULL && spare != NULL) {
-        pthread_cond_init(&out.wake, &attributes);
+        (void)clock_cond_init(&out.wake);
         out.pending = pending;
         out.len = 0;
         out.dropped = 0;
@@ -452,7 +449,6 @@ void log_start(int fd, enum log_level level, enum log_format format) {
         out.pending = NULL;
     }
     pthread_mutex_unlock(&out.lock);
-    pthread_condattr_destroy(&attributes);
     if (!running) {
         free(pending);
         free(spare);

@@ -173,15 +173,7 @@ static void *run(void *arg) {
 /* ---- life ---- */
 
 static int init_locks(struct park *park) {
-    /* Deadlines are of the monotonic clock: setting the system's time must not end or prolong a wait. */
-    pthread_condattr_t attributes;
-    int failure = pthread_condattr_init(&attributes);
-    if (failure != 0) {
-        return failure;
-    }
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    failure = pthread_cond_init(&park->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    int failure = clock_cond_init(&park->changed);
     if (failure == 0) {
         pthread_mutex_init(&park->lock, NULL);
     }

@@ -417,16 +417,8 @@ static void *committer_main(void *arg) {
 }
 
 int committer_init(struct state *state, struct err *err) {
-    pthread_condattr_t attributes;
-
     pthread_mutex_init(&state->queue.lock, NULL);
-    if (pthread_condattr_init(&attributes) != 0) {
-        return err_no_memory(err);
-    }
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&state->queue.cond, &attributes);
-    pthread_condattr_destroy(&attributes);
-    return 0;
+    return clock_cond_init(&state->queue.cond) == 0 ? 0 : err_no_memory(err);
 }
 
 int committer_start(struct state *state, struct err *err) {

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "model/resources.h"
 #include "state_internal.h"
@@ -428,16 +429,8 @@ int state_resume_rotation(struct state *state, struct err *err) {
 }
 
 int keys_init(struct keys *keys, struct err *err) {
-    pthread_condattr_t attributes;
-
     pthread_mutex_init(&keys->lock, NULL);
-    if (pthread_condattr_init(&attributes) != 0) {
-        return err_no_memory(err);
-    }
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&keys->cond, &attributes);
-    pthread_condattr_destroy(&attributes);
-    return 0;
+    return clock_cond_init(&keys->cond) == 0 ? 0 : err_no_memory(err);
 }
 
 void keys_stop(struct keys *keys) {
