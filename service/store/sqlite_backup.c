@@ -141,7 +141,7 @@ static int publish(const char *temporary, const char *path, struct err *err) {
     return 0;
 }
 
-static void remove_temporary(const char *temporary) {
+void sqlite_remove_temporary(const char *temporary) {
     static const char *const suffixes[] = {"", "-journal", "-wal", "-shm"};
     for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
         struct err ignored = ERR_INIT;
@@ -177,7 +177,7 @@ int sqlite_store_backup(struct store *base, const char *path, struct err *err) {
             failed = publish(temporary, path, err);
         }
         if (failed < 0) {
-            remove_temporary(temporary);
+            sqlite_remove_temporary(temporary);
         }
     }
     free(temporary);
@@ -216,7 +216,7 @@ int sqlite_store_backup_open(struct store *base, bool (*go_on)(void *arg), void 
         failed = err_wrap(err, "backup");
     }
     if (fd >= 0) {
-        remove_temporary(temporary);
+        sqlite_remove_temporary(temporary);
     }
     if (failed == 0) {
         *ret_fd = fd;

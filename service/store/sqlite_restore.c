@@ -176,19 +176,6 @@ static int begin_behind(const char *database, int64_t revision, struct err *err)
     return failed;
 }
 
-/* An untouched template names no file. */
-static void remove_copy(const char *temporary) {
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-        struct err ignored = ERR_INIT;
-        char *name = path_join(temporary, suffixes[i], &ignored);
-        if (name != NULL) {
-            (void)unlink(name);
-        }
-        free(name);
-    }
-}
-
 /* ---- the exchange ---- */
 
 /* Take <database><suffix> aside as <kept><suffix>; it may be missing. */
@@ -305,7 +292,7 @@ int sqlite_store_restore(const char *dir, const char *path, char ret_kept[STORE_
             failed = exchange(dir, database, temporary, ret_kept, err);
         }
         if (failed < 0) {
-            remove_copy(temporary);
+            sqlite_remove_temporary(temporary); /* an untouched template names no file */
         }
     }
     if (lock >= 0) {

@@ -80,6 +80,8 @@ int sqlite_load_vault(struct connection *connection, const struct store_reader *
 int sqlite_store_backup(struct store *store, const char *path, struct err *err) MUST_CHECK;
 int sqlite_store_backup_open(struct store *store, bool (*go_on)(void *arg), void *arg, int *ret_fd,
                              struct err *err) MUST_CHECK;
+/* Remove such a file, and what SQLite has put beside it. It may be missing. */
+void sqlite_remove_temporary(const char *temporary);
 /* Remove what backups and restores left in the data directory that were cut short. Under its lock. */
 void sqlite_backup_sweep(const char *dir);
 
