@@ -272,6 +272,8 @@ struct audit *state_audit_trail(struct state *state);
 void state_audit(struct state *state, const struct audit_entry *entry);
 /* To be called about once a second, from any thread: has the entries stored that are not yet. */
 void state_flush_audit(struct state *state);
+/* The entry's members as JSON, as they are stored and answered, without its sequence and time. */
+void audit_entry_members(const struct audit_entry *entry, struct buf *out);
 /* What an entry says a write did: "create", "update", "patch", "delete". Static. */
 const char *write_verb(const struct write *write);
 /* Has the write, when it is done, changed what is stored? */

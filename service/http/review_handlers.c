@@ -225,19 +225,7 @@ static void add_entry(struct buf *out, const struct audit_entry *entry) {
     buf_add_char(out, '{');
     buf_json_member_u64(out, "sequence", entry->sequence);
     buf_json_member_str(out, "time", time);
-    buf_json_member_str(out, "event", audit_event_name(entry->event));
-    buf_json_member_str(out, "user", entry->user);
-    buf_json_member_str(out, "source", entry->source);
-    buf_json_member_str(out, "verb", entry->verb);
-    buf_json_member_str(out, "resource", entry->resource);
-    buf_json_member_str(out, "name", entry->name);
-    if (entry->before != 0) {
-        buf_printf(out, ",\"before\":\"%llu\"", (unsigned long long)entry->before);
-    }
-    if (entry->after != 0) {
-        buf_printf(out, ",\"after\":\"%llu\"", (unsigned long long)entry->after);
-    }
-    buf_json_member_str(out, "requestID", entry->request);
+    audit_entry_members(entry, out);
     buf_add_char(out, '}');
 }
 

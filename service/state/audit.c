@@ -11,13 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "state_internal.h"
 
 #define STORE_BATCH 1024 /* entries stored by one transaction: a few milliseconds */
 
-/* ---- as the store has it ---- */
+/* ---- as JSON, which the store has and people see ---- */
 
 static void add_revision(struct buf *out, const char *key, uint64_t revision) {
     if (revision != 0) {
@@ -28,8 +29,7 @@ static void add_revision(struct buf *out, const char *key, uint64_t revision) {
     }
 }
 
-static void encode(const struct audit_entry *entry, struct buf *out) {
-    buf_add_char(out, '{');
+void audit_entry_members(const struct audit_entry *entry, struct buf *out) {
     buf_json_member_str(out, "event", audit_event_name(entry->event));
     buf_json_member_str(out, "user", entry->user);
     buf_json_member_str(out, "source", entry->source);
@@ -39,7 +39,6 @@ static void encode(const struct audit_entry *entry, struct buf *out) {
     add_revision(out, "before", entry->before);
     add_revision(out, "after", entry->after);
     buf_json_member_str(out, "requestID", entry->request);
-    buf_add_char(out, '}');
 }
 
 static int read_revision(const char *text, uint64_t *ret, struct err *err) {
@@ -75,19 +74,16 @@ static int decode(const struct store_audit *row, struct arena *arena, struct aud
 /* Rows for a transaction; their texts are in `json`, one after the other. */
 static int rows_add(struct audit_rows *rows, uint64_t sequence, const struct audit_entry *entry,
                     struct err *err) {
+    struct store_audit *items = base_grow(rows->items, rows->count, &rows->cap, 16, sizeof *items);
     size_t start = rows->json.len;
 
-    if (rows->count == rows->cap) {
-        size_t cap = rows->cap == 0 ? 16 : rows->cap * 2;
-        struct store_audit *items = realloc(rows->items, cap * sizeof *items);
-
-        if (items == NULL) {
-            return err_no_memory(err);
-        }
-        rows->items = items;
-        rows->cap = cap;
+    if (items == NULL) {
+        return err_no_memory(err);
     }
-    encode(entry, &rows->json);
+    rows->items = items;
+    buf_add_char(&rows->json, '{');
+    audit_entry_members(entry, &rows->json);
+    buf_add_char(&rows->json, '}');
     if (buf_failed(&rows->json)) {
         return err_no_memory(err);
     }
@@ -354,6 +350,19 @@ static int seed(struct store *store, uint64_t keep, struct err *err) {
     return rc;
 }
 
+/* The entries of the newest `keep` sequences. A trail that has not begun is seeded with `seed_keep` first. */
+static int read_trail(struct store *store, uint64_t keep, uint64_t seed_keep,
+                      int (*row)(void *arg, const struct store_audit *audit, struct err *err), void *arg,
+                      uint64_t *ret_newest, struct err *err) {
+    if (store_read_audit(store, keep, row, arg, ret_newest, err) < 0) {
+        return -1;
+    }
+    if (*ret_newest > 0) {
+        return 0;
+    }
+    return seed(store, seed_keep, err) < 0 ? -1 : store_read_audit(store, keep, row, arg, ret_newest, err);
+}
+
 static int ignore_row(void *arg, const struct store_audit *row, struct err *err) {
     (void)arg;
     (void)row;
@@ -366,11 +375,7 @@ int trail_append(struct store *store, const struct audit_entry *entry, struct au
     uint64_t newest;
 
     *ret = (struct audit_rows){.count = 0};
-    if (store_read_audit(store, 0, ignore_row, NULL, &newest, err) < 0) {
-        return -1;
-    }
-    if (newest == 0 && (seed(store, STATE_KEEP_AUDIT_DEFAULT, err) < 0 ||
-                        store_read_audit(store, 0, ignore_row, NULL, &newest, err) < 0)) {
+    if (read_trail(store, 0, STATE_KEEP_AUDIT_DEFAULT, ignore_row, NULL, &newest, err) < 0) {
         return -1;
     }
     if (rows_add(ret, newest + 1, entry, err) < 0) {
@@ -390,9 +395,7 @@ int trail_open(struct state *state, uint64_t keep, struct err *err) {
     uint64_t newest;
 
     if (audit_new((size_t)keep, &state->trail.audit, err) < 0 ||
-        store_read_audit(state->store, keep, restore_row, &restoring, &newest, err) < 0 ||
-        (newest == 0 && (seed(state->store, keep, err) < 0 ||
-                         store_read_audit(state->store, keep, restore_row, &restoring, &newest, err) < 0))) {
+        read_trail(state->store, keep, keep, restore_row, &restoring, &newest, err) < 0) {
         return -1;
     }
     if (restoring.damaged > 1) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "state_internal.h"
 
@@ -24,18 +25,13 @@ struct foreign {
 
 static int keep_change(void *arg, const struct store_change *change, struct err *err) {
     struct foreign *foreign = arg;
+    struct store_change *items = base_grow(foreign->items, foreign->count, &foreign->cap, 64, sizeof *items);
     struct store_change *copy;
 
-    if (foreign->count == foreign->cap) {
-        size_t cap = foreign->cap == 0 ? 64 : foreign->cap * 2;
-        struct store_change *items = realloc(foreign->items, cap * sizeof *items);
-
-        if (items == NULL) {
-            return err_no_memory(err);
-        }
-        foreign->items = items;
-        foreign->cap = cap;
+    if (items == NULL) {
+        return err_no_memory(err);
     }
+    foreign->items = items;
     copy = &foreign->items[foreign->count];
     *copy = *change;
     copy->kind = arena_strdup(&foreign->arena, change->kind);

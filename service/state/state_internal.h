@@ -291,6 +291,7 @@ int trail_append(struct store *store, const struct audit_entry *entry, struct au
 void trail_appended(struct audit_rows *rows);
 /* It was stored, or not. `rows` is empty afterwards; accepts an empty one. */
 void trail_settle(struct state *state, struct audit_rows *rows, bool stored);
+
 /* ---- figures.c ---- */
 
 /* What the committer counts. */
