@@ -209,8 +209,7 @@ static const struct option OPTIONS[] = {
      .max = 1000000,
      .default_text = "60",
      .help = "Requests without a good credential per minute and address (of IPv6: its /64); more are "
-             "answered 429; "
-             "0 is no limit"},
+             "answered 429; 0 is no limit"},
     {.name = "header-seconds",
      .value = "N",
      .type = OPTION_NUMBER,

@@ -380,14 +380,11 @@ static int read_documents(const char *bytes, size_t len, size_t max, struct deco
     json_auto_t *documents = NULL;
     int failed;
 
-    if (bytes == NULL) {
-        bytes = ""; /* no body at all: libyaml would end the process */
+    if (len == 0) {
+        bytes = ""; /* libyaml ends the process when there is no address */
     }
     if (text_check_utf8(bytes, len, err) < 0) {
         return -1;
-    }
-    if (len == 0) {
-        bytes = ""; /* libyaml asserts that there is an address */
     }
     if (len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) {
         bytes += 3;

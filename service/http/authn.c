@@ -1,8 +1,8 @@
 /*
  * Authentication. A bearer token is looked up in memory, unless its connection has just sent the same one; a
- * client certificate is verified
- * when a connection's first request needs it, and again every PEER_VERIFY_MS, so that one that has expired or
- * whose CA was taken away ends. Runs on the connection's thread; keeps nothing but the connection's peer.
+ * client certificate is verified when a connection's first request needs it, and again every PEER_VERIFY_MS,
+ * so that one that has expired or whose CA was taken away ends. Runs on the connection's thread; keeps
+ * nothing but the connection's peer.
  */
 #include "authn.h"
 

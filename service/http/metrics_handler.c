@@ -173,8 +173,7 @@ static const struct family FAMILIES[] = {
     {"bgppeerd_build_info", "gauge", "Always 1; the labels say what is running.", .add = add_build},
     {"bgppeerd_http_requests_total", "counter",
      "Requests answered, by route and hundred of the status; HEAD counts as GET, and no route matched where "
-     "it "
-     "is empty. Watches count when they end.",
+     "it is empty. Watches count when they end.",
      .add = add_requests},
     {"bgppeerd_http_errors_total", "counter", "Of the requests answered, those with an error, by status.",
      .add = add_errors},
@@ -185,8 +184,7 @@ static const struct family FAMILIES[] = {
      "Requests under way, with the polls and watches that wait.", AT(active)},
     {"bgppeerd_http_request_duration_seconds", "histogram",
      "Time from a request's first line to the end of its answer. Polls that waited, watches and backups are "
-     "not "
-     "in it.",
+     "not in it.",
      .add = add_durations},
     {"bgppeerd_http_response_body_bytes_total", "counter", "Bytes of the answers' bodies.",
      AT(totals.body_bytes)},

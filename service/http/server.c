@@ -147,8 +147,7 @@ static int start_rooms(struct http *http, const struct http_options *options, st
     http->header_bytes_max =
         options->header_bytes_max > 0 ? options->header_bytes_max : HTTP_HEADER_BYTES_DEFAULT;
     http->body_bytes_max = options->body_bytes_max > 0 ? options->body_bytes_max : HTTP_BODY_BYTES_DEFAULT;
-    http->body_ms =
-        1000 * (int64_t)(options->body_seconds > 0 ? options->body_seconds : HTTP_BODY_SECONDS_DEFAULT);
+    http->body_ms = milliseconds(options->body_seconds, HTTP_BODY_SECONDS_DEFAULT);
     shown_previews_init(&http->previews);
     vault_operations_init(&http->vault_operations);
     if (router_init(&http->router, routes, count, err) != 0 || metrics_new(count, &http->metrics, err) != 0 ||

@@ -1,8 +1,8 @@
 /*
  * History: the newest changes in memory, as many as the change log keeps (fewer when they are large), for
- * watches. Watches pull
- * from it with a revision as their place, so a watch costs no memory here and a slow one holds nothing
- * back. One lock for the ring and the armed watchers; a watcher's `wake` is called without it.
+ * watches. Watches pull from it with a revision as their place, so a watch costs no memory here and a slow
+ * one holds nothing back. One lock for the ring and the armed watchers; a watcher's `wake` is called without
+ * it.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -14,11 +14,8 @@
 
 /* ---- on a store ---- */
 
-static int commit_setting(struct store *store, const char *name, const void *value, size_t len,
-                          struct err *err) {
-    const struct store_setting setting = {.name = name, .value = value, .value_len = len};
-
-    return store_commit(store, &(struct store_batch){.settings = &setting, .setting_count = 1}, err);
+static int commit_setting(struct store *store, const struct store_setting *setting, struct err *err) {
+    return store_commit(store, &(struct store_batch){.settings = setting, .setting_count = 1}, err);
 }
 
 static void row_setting(const struct token *token, char name[TOKEN_SETTING_MAX], uint8_t row[TOKEN_ROW_MAX],
@@ -33,7 +30,7 @@ static int store_token(struct store *store, const struct token *token, struct er
     struct store_setting setting;
 
     row_setting(token, name, row, &setting);
-    return commit_setting(store, setting.name, setting.value, setting.value_len, err);
+    return commit_setting(store, &setting, err);
 }
 
 /* A change while the service is stopped, with its entry in the audit trail. */
@@ -215,7 +212,7 @@ static int task_token(struct state *state, struct write *write, struct err *err)
             return err_no_token(task->token.id, err);
         }
         token_setting_name(task->token.id, name);
-        if (commit_setting(state->store, name, NULL, 0, err) < 0) {
+        if (commit_setting(state->store, &(struct store_setting){.name = name}, err) < 0) {
             return -1;
         }
         (void)token_registry_remove(registry, task->token.id);
