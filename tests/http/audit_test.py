@@ -3,15 +3,15 @@ disk was full, and in a database that is older than the trail."""
 import contextlib
 import os
 import resource
-import shutil
-import socket
 import sqlite3
 import subprocess
+import tempfile
 import time
 import unittest
 
 from service import PROGRAM, Service
-from wire import GROUP
+from vault_fleet import read_bytes, write_private
+from wire import GROUP, Wire
 
 OURS = "/apis/bgppeerd.io/v1"
 SECRETS = "/api/v1/namespaces/default/secrets"
@@ -155,10 +155,9 @@ class DurableTest(unittest.TestCase):
         """What a client may put into a request line comes back as JSON, also from the disk."""
         with Service(auth=True) as service:
             for path in (b"/a\xff\xc3b", b"/" + b"x" * 122 + b"\xc3\xa9\xc3\xa9", b'/"\\'):
-                with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
-                    connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                    while connection.recv(65536):
-                        pass
+                with Wire(service) as wire:
+                    wire.send(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    wire.read_answer()
             before = trail(self, service)
             self.assertEqual(service.stop(), 0)
             service.start()
@@ -184,10 +183,7 @@ class DiskTest(unittest.TestCase):
             self.assertEqual([entry["event"] for entry in before[:20]], ["passwords"] * 20)
             time.sleep(2)
             resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-            end = time.monotonic() + 20
-            while service.request("GET", "/readyz").status != 200:
-                self.assertLess(time.monotonic(), end)
-                time.sleep(0.1)
+            self.assertTrue(service.wait_until_ready())
             wait_until_stored(self, service)
             service.kill()
             service.start()
@@ -197,17 +193,13 @@ class DiskTest(unittest.TestCase):
 class UpgradeTest(unittest.TestCase):
     def test_a_database_without_a_trail(self):
         """What its change log has is how the trail begins."""
-        with open("tests/fixtures/v1/vault-key/vault.key", "rb") as file:
-            key = file.read()
-        service = Service("--vault-key-file", "", auth=True)
+        fixture = "tests/fixtures/v1/vault-key"
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        service = Service("--vault-key-file", write_private(f"{folder.name}/vault.key", read_bytes(f"{fixture}/vault.key")), auth=True)
         self.addCleanup(service.close)
-        path = os.path.join(service.folder, "vault.key")
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
-            file.write(key)
-        service.arguments[1] = path
         os.mkdir(service.data, 0o700)
-        shutil.copy("tests/fixtures/v1/vault-key/bgppeerd.db", service.data)
-        os.chmod(os.path.join(service.data, "bgppeerd.db"), 0o600)
+        write_private(os.path.join(service.data, "bgppeerd.db"), read_bytes(f"{fixture}/bgppeerd.db"))
         service.start()
         before = trail(self, service)
         self.assertEqual(before[0]["event"], "token")  # the first start with tokens

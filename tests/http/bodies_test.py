@@ -79,16 +79,24 @@ class BodiesTest(ServiceTest):
 
     def test_no_body_at_all(self):
         """Of whatever type it would be, and whether its length is said or not."""
-        ours = "/apis/bgppeerd.io/v1"
-        places = [("POST", PEERS), ("PUT", f"{PEERS}/none"), ("PATCH", f"{PEERS}/none"), ("POST", "/api/v1/namespaces/default/secrets"),
-                  ("PUT", "/api/v1/namespaces/default/secrets/none"), ("POST", f"{ours}/previews"), ("POST", f"{ours}/applies"), ("POST", f"{ours}/tokens"),
-                  ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"), ("DELETE", f"{PEERS}/none")]
-        for kind in ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf", "application/merge-patch+json", "application/json-patch+json"):
+        ours, secrets = "/apis/bgppeerd.io/v1", "/api/v1/namespaces/default/secrets"
+        self.create_peer("no-body")
+        refused = [("POST", PEERS), ("PUT", f"{PEERS}/none"), ("PATCH", f"{PEERS}/none"), ("PUT", f"{PEERS}/no-body"), ("PATCH", f"{PEERS}/no-body"),
+                   ("DELETE", f"{PEERS}/none"), ("POST", secrets), ("PUT", f"{secrets}/none"), ("POST", f"{ours}/previews"), ("POST", f"{ours}/applies"),
+                   ("POST", f"{ours}/tokens"), ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")]
+        vault = [("POST", f"{ours}/vault/rotations"), ("POST", f"{ours}/vault/rootkeychanges")]
+        for kind in (None, "application/json", "application/yaml", "application/vnd.kubernetes.protobuf", "application/merge-patch+json",
+                     "application/json-patch+json"):
+            said = f"Content-Type: {kind}\r\n" if kind else ""
             for length in ("", "Content-Length: 0\r\n", "Transfer-Encoding: chunked\r\n"):
-                for method, path in places:
-                    with self.subTest(kind=kind, length=length, path=path), Wire(self.service) as wire:
-                        wire.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n{length}\r\n" + ("0\r\n\r\n" if "chunked" in length else ""))
-                        self.assertIn(wire.read_answer()[0], (400, 404, 415))
+                for method, path in refused + vault:
+                    with self.subTest(kind=kind, length=length, method=method, path=path), Wire(self.service) as wire:
+                        wire.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{said}{length}\r\n" + ("0\r\n\r\n" if "chunked" in length else ""))
+                        status = wire.read_answer()[0]
+                        if (method, path) in vault:
+                            self.assertLess(status, 500)
+                        else:
+                            self.assertIn(status, (400, 404, 415))
 
     def test_wrong_kind_or_version(self):
         for change in ({"kind": "BGPFilter"}, {"kind": "bgppeer"}, {"apiVersion": "v1"}, {"apiVersion": "crd.projectcalico.org/v1"},
@@ -159,20 +167,6 @@ class BodiesTest(ServiceTest):
                 wire.socket.shutdown(socket.SHUT_WR)
                 self.assertNotIn(b" 201 ", wire.read_all(1))
         self.assertEqual(self.count(), before)
-
-    def test_no_body_at_all(self):
-        ours = "/apis/bgppeerd.io/v1/"
-        self.create_peer("no-body")
-        paths = [("POST", PEERS), ("PUT", f"{PEERS}/no-body"), ("PATCH", f"{PEERS}/no-body"), ("DELETE", f"{PEERS}/none"),
-                 ("POST", "/api/v1/namespaces/default/secrets"), ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")]
-        paths += [("POST", ours + name) for name in ("previews", "applies", "tokens")]
-        for method, path in paths:
-            for content_type in (None, "application/json", "application/yaml", "application/merge-patch+json", "application/json-patch+json",
-                                 "application/vnd.kubernetes.protobuf"):
-                answer = self.request(method, path, None, {"Content-Type": content_type})
-                self.assertIn(answer.status, (400, 404, 415), (method, path, content_type, answer.body))
-                for name in ("vault/rotations", "vault/rootkeychanges"):
-                    self.assertLess(self.request("POST", ours + name, None, {"Content-Type": content_type}).status, 500)
 
     def test_a_body_where_none_belongs(self):
         for method, path, code in (("GET", "/version", 200), ("GET", PEERS, 200), ("POST", "/version", 405), ("POST", "/nowhere", 404)):

@@ -142,7 +142,8 @@ class OutputTest(unittest.TestCase):
                 os.chmod(starter, 0o700)
                 service = Service("--log-level", "debug", "--threads", "1")
                 self.addCleanup(service.close)
-                self.start(service, starter)
+                service.program = starter
+                service.start()
                 for _ in range(5):
                     answer = service.request("GET", "/livez")
                     self.assertEqual((answer.status, answer.body), (200, b"ok\n"))
@@ -154,14 +155,6 @@ class OutputTest(unittest.TestCase):
                     self.assertNotIn(b"event=", content, name)
                     if name == "lock":
                         self.assertEqual(content.strip(), str(pid).encode())
-
-    def start(self, service, program):
-        import service as module  # what Service starts is the module's
-        before, module.PROGRAM = module.PROGRAM, program
-        try:
-            service.start()
-        finally:
-            module.PROGRAM = before
 
 
 class LogTest(unittest.TestCase):

@@ -128,8 +128,7 @@ def open_files(service):
 
 def memory(service):
     """Bytes in memory."""
-    with open(f"/proc/{service.process.pid}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmRSS:"))
+    return service.resident_kib() << 10
 
 
 class FloodTest(unittest.TestCase):

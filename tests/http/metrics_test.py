@@ -270,7 +270,6 @@ class CountingTest(unittest.TestCase):
 
         everything(0)
         first = self.scraper.families()
-        first = self.scraper.families()
         for i in range(1, 50):
             everything(i)
         last = self.scraper.families()

@@ -1,4 +1,5 @@
 """Previews show what a change would do and change nothing; applies are all or nothing; explanations answer why."""
+import concurrent.futures
 import http.client
 import threading
 import unittest
@@ -180,34 +181,32 @@ class GroupTest(PreviewCase):
 
     def test_if_match_beside_others_who_write_all_the_time(self):
         """What they write does not matter to the apply, so it is never refused; what matters refuses it all the same."""
-        stop, written = threading.Event(), [0]
+        stop, statuses = threading.Event(), []
 
         def write():
             connection = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=60)
             while not stop.is_set():
-                body = {"metadata": {"labels": {"turn": str(written[0])}}}
-                self.assertEqual(self.service.request("PATCH", RESOURCES + "bgpfilters/only-pods", body, MERGE, connection).status, 200)
-                written[0] += 1
+                body = {"metadata": {"labels": {"turn": str(len(statuses))}}}
+                statuses.append(self.service.request("PATCH", RESOURCES + "bgpfilters/only-pods", body, MERGE, connection).status)
             connection.close()
 
-        writers = [threading.Thread(target=write) for _ in range(3)]
-        for writer in writers:
-            writer.start()
-        try:
-            for turn in range(20):
-                self.documents[1]["spec"]["asNumber"] = 64000 + turn
-                revision = self.post(PREVIEWS, self.documents).json()["metadata"]["resourceVersion"]
-                applied = self.post(APPLIES, self.documents, revision)
-                self.assertEqual(applied.status, 200, applied.body)
-                self.documents[1]["spec"]["asNumber"] = 65000 + turn
-                revision = self.post(PREVIEWS, self.documents).json()["metadata"]["resourceVersion"]
-                self.patch(RESOURCES + "bgppeers/rack3-tor", {"keepaliveTime": f"{turn + 1}s"})
-                self.assertEqual(self.post(APPLIES, self.documents, revision).status, 409)
-        finally:
-            stop.set()
+        with concurrent.futures.ThreadPoolExecutor(3) as threads:
+            writers = [threads.submit(write) for _ in range(3)]
+            try:
+                for turn in range(20):
+                    self.documents[1]["spec"]["asNumber"] = 64000 + turn
+                    revision = self.post(PREVIEWS, self.documents).json()["metadata"]["resourceVersion"]
+                    applied = self.post(APPLIES, self.documents, revision)
+                    self.assertEqual(applied.status, 200, applied.body)
+                    self.documents[1]["spec"]["asNumber"] = 65000 + turn
+                    revision = self.post(PREVIEWS, self.documents).json()["metadata"]["resourceVersion"]
+                    self.patch(RESOURCES + "bgppeers/rack3-tor", {"keepaliveTime": f"{turn + 1}s"})
+                    self.assertEqual(self.post(APPLIES, self.documents, revision).status, 409)
+            finally:
+                stop.set()
             for writer in writers:
-                writer.join()
-        self.assertGreater(written[0], 0)
+                writer.result()
+        self.assertEqual(set(statuses), {200})
 
     def test_if_match_without_a_known_preview(self):
         revision = self.get(RESOURCES + "nodes")["metadata"]["resourceVersion"]

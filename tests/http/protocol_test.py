@@ -122,7 +122,9 @@ class PrettyTest(ServiceTest):
         self.assertEqual(answer.body.decode(), json.dumps(answer.json(), indent=2) + "\n")
         answer = self.request("POST", f"{PEERS}?pretty=true", {"metadata": {"name": "pretty-write"}, "spec": {"peerIP": "nowhere"}})
         self.assertEqual((answer.status, answer.body[:12]), (422, b'{\n  "kind": '))
-        for line in self.request("GET", f"{PEERS}?watch=1&timeoutSeconds=1&pretty=true").body.splitlines():
+        lines = self.request("GET", f"{PEERS}?watch=1&timeoutSeconds=1&pretty=true").body.splitlines()
+        self.assertTrue(lines)
+        for line in lines:
             self.assertEqual(json.loads(line)["type"], "ADDED")
 
 

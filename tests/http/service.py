@@ -55,6 +55,7 @@ class Service:
         self.folder = tempfile.mkdtemp(prefix="bgppeerd-test-")
         self.data = data or os.path.join(self.folder, "data")
         self.log_path = os.path.join(self.folder, "log")
+        self.program = PROGRAM
         self.process = None
         self.port = None
 
@@ -102,7 +103,7 @@ class Service:
             self.port = port or free_port()
             with open(self.log_path, "ab") as log:
                 self.process = subprocess.Popen(
-                    [PROGRAM, "serve", "--listen", f"{scheme}127.0.0.1:{self.port}", "--data-dir", self.data, *self.arguments],
+                    [self.program, "serve", "--listen", f"{scheme}127.0.0.1:{self.port}", "--data-dir", self.data, *self.arguments],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             if self.wait_until_ready():
                 if self.auth:
@@ -111,7 +112,7 @@ class Service:
                 return
             if "in use" not in self.log():
                 break
-        raise RuntimeError(f"{PROGRAM} did not become ready:\n{self.log()}")
+        raise RuntimeError(f"{self.program} did not become ready:\n{self.log()}")
 
     def wait_until_ready(self):
         end = time.monotonic() + START_SECONDS

@@ -232,12 +232,11 @@ class Soak:
         return threads
 
 
-def footprint(pid):
+def footprint(service):
     """(open files, resident KiB); files: None where that may not be read."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+    resident = service.resident_kib()
     try:
-        return len(os.listdir(f"/proc/{pid}/fd")), resident
+        return len(os.listdir(f"/proc/{service.process.pid}/fd")), resident
     except PermissionError:
         return None, resident
 
@@ -252,7 +251,7 @@ class SoakTest(unittest.TestCase):
     def wait_until_quiet(self, service, files, seconds=60):
         """Its footprint, once no more files are open than that, or after so many seconds."""
         end = time.monotonic() + seconds
-        while (now := footprint(service.process.pid))[0] is not None and now[0] > files and time.monotonic() < end:
+        while (now := footprint(service))[0] is not None and now[0] > files and time.monotonic() < end:
             # A thread of libmicrohttpd without anything to do closes what it has given up a while later only.
             for _ in range(20):
                 service.request("GET", "/livez")

@@ -212,6 +212,7 @@ class TlsTest(unittest.TestCase):
                 self.assertEqual(der[68:74].hex(), "a14403420004")
                 # OpenSSL and the service take it as the certificate's.
                 ssl.create_default_context().load_cert_chain(f"{folder}/{name}.crt", f"{folder}/{name}.key")
+
     def test_init_overwrites_no_key(self):
         """Also not the CA's whose certificate was moved away: everything signed by it would be lost."""
         folder = self.make_pki("keys")
@@ -231,8 +232,7 @@ class TlsTest(unittest.TestCase):
                           "--client-ca", f"{folder}/ca.crt", auth=True)
         self.addCleanup(service.close)
         service.start(scheme="http://")
-        context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
-        context.load_cert_chain(f"{folder}/admin.crt", f"{folder}/admin.key")
+        context = self.context(f"{folder}/admin", ca=folder)
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
         self.addCleanup(connection.close)
         connection.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", "{}")
@@ -244,8 +244,7 @@ class TlsTest(unittest.TestCase):
         self.assertIn("node-broken.key", done.stderr)
 
     def test_certificates_end_with_their_ca(self):
-        folder = os.path.join(self.folder.name, "old")
-        subprocess.run([PROGRAM, "tls", "init", "--dir", folder, "--days", "3650"], check=True, capture_output=True, timeout=60)
+        folder = self.make_pki("old", "--days", "3650")
 
         def end_of(name):
             return ssl.cert_time_to_seconds(ssl._ssl._test_decode_cert(f"{folder}/{name}.crt")["notAfter"])
@@ -254,7 +253,7 @@ class TlsTest(unittest.TestCase):
         # Ten years less a second later the CA would be outlived by whatever is made now.
         time.sleep(1.1)
         os.remove(f"{folder}/server.crt")
-        subprocess.run([PROGRAM, "tls", "init", "--dir", folder, "--days", "3650"], check=True, capture_output=True, timeout=60)
+        self.make_pki("old", "--days", "3650")
         self.assertEqual(end_of("server"), end_of("ca"))
 
     def test_files_that_do_not_fit(self):
