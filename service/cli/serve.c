@@ -121,7 +121,8 @@ static const struct option OPTIONS[] = {
      .min = 1000,
      .max = 1000000000,
      .default_text = "10000",
-     .help = "How many changes the change log keeps, for watches that continue and for looking back"},
+     .help = "How many changes the change log keeps, for watches that continue and for looking back; fewer "
+             "when their documents exceed 4 KiB on average"},
     {.name = "threads",
      .value = "N",
      .type = OPTION_NUMBER,
