@@ -251,7 +251,7 @@ int main(void) {
         cmocka_unit_test(data_key_rotation_survives),
         cmocka_unit_test(root_key_change_survives),
     };
-    if (fixture_libraries() < 0) {
+    if (fixture_libraries(NULL) < 0) {
         return 1;
     }
     return cmocka_run_group_tests_name("vault_crash", tests, NULL, NULL);

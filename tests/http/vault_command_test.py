@@ -32,6 +32,22 @@ class CommandCase(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         return result.stdout
 
+    def on_terminal(self, *arguments, answer=b""):
+        """(status, what is shown) on a terminal, where a question is answered so."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen([PROGRAM, *arguments, "--data-dir", self.fleet.data], stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        shown = b""
+        try:
+            while piece := os.read(ours, 4096):
+                shown += piece
+                if shown.endswith(b"[y/N] "):
+                    os.write(ours, answer)
+        except OSError:
+            pass  # the other end is closed
+        os.close(ours)
+        return process.wait(60), shown.decode()
+
     def fails(self, *arguments, status=1):
         """Its one sentence."""
         result = self.fleet.command(*arguments)
@@ -114,26 +130,13 @@ class VaultCommandTest(CommandCase):
 class ProgressTest(CommandCase):
     count = 400
 
-    def on_terminal(self):
-        """What rotating shows on a terminal."""
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen([PROGRAM, "vault", "rotate-data-key", "--data-dir", self.fleet.data], stdout=theirs,
-                                   stderr=theirs)
-        os.close(theirs)
-        shown = b""
-        try:
-            while piece := os.read(ours, 4096):
-                shown += piece
-        except OSError:
-            pass  # the other end is closed
-        os.close(ours)
-        self.assertEqual(process.wait(60), 0)
-        return shown.decode()
-
     def test_progress(self):
-        self.assertIn("holds 400 values", self.on_terminal())
+        status, shown = self.on_terminal("vault", "rotate-data-key")
+        self.assertEqual(status, 0)
+        self.assertIn("holds 400 values", shown)
         self.assertEqual(self.fleet.stop(), 0)
-        shown = self.on_terminal()
+        status, shown = self.on_terminal("vault", "rotate-data-key")
+        self.assertEqual(status, 0)
         self.assertRegex(shown, r"\rsealing again: \d+ of 400 Secrets \(\d+ %\)\r")
         self.assertIn("400 of 400 Secrets (100 %)\r\n", shown)
         self.assertNotIn("\r", self.done("vault", "rotate-data-key"))
@@ -144,20 +147,7 @@ class ConfirmationTest(CommandCase):
 
     def ask(self, answer, *more):
         """(status, what is shown) when the question is answered so."""
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen([PROGRAM, "vault", "change-root-key", "--data-dir", self.fleet.data, *more],
-                                   stdin=theirs, stdout=theirs, stderr=theirs)
-        os.close(theirs)
-        shown = b""
-        try:
-            while piece := os.read(ours, 4096):
-                shown += piece
-                if shown.endswith(b"[y/N] "):
-                    os.write(ours, answer)
-        except OSError:
-            pass  # the other end is closed
-        os.close(ours)
-        return process.wait(60), shown.decode()
+        return self.on_terminal("vault", "change-root-key", *more, answer=answer)
 
     def check(self):
         key_file = os.path.join(self.fleet.data, "vault.key")

@@ -6,8 +6,6 @@
 
 #include <cmocka.h>
 
-#include <string.h>
-
 #include "../../service/http/metrics_text.h"
 
 static void assert_text(struct buf *out, const char *expected) {

@@ -18,8 +18,6 @@
 #include <inttypes.h>
 #include <jansson.h>
 
-#include "base/random.h"
-
 #define FLEETS      4
 #define FLEET_STEPS 60
 #define CHECK_EVERY 12
@@ -59,10 +57,6 @@ static bool is_remote(const struct asked *asked, const struct ip_addr *addr) {
         }
     }
     return false;
-}
-
-static bool same_text(const char *a, const char *b) {
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
 static const char *text_at(const json_t *json, const char *key) {
@@ -465,15 +459,9 @@ static void explanations_are_true(void **state) {
     assert_true(questions > 1000);
 }
 
-static int start(void **state) {
-    (void)state;
-    struct err err = ERR_INIT;
-    return random_start(&err);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(explanations_are_true),
     };
-    return cmocka_run_group_tests_name("peering: explanations", tests, start, NULL);
+    return cmocka_run_group_tests_name("peering: explanations", tests, start_random, NULL);
 }

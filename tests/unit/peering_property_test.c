@@ -20,8 +20,6 @@
 
 #include <inttypes.h>
 
-#include "base/random.h"
-
 #define FLEETS      60
 #define FLEET_STEPS 80
 #define NODE_NAME   16
@@ -123,10 +121,6 @@ static bool shares_address(const struct peering_list *list) {
         }
     }
     return false;
-}
-
-static bool same_text(const char *a, const char *b) {
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
 /* B's session, or suppressed session, of the same BGPPeer with A. */
@@ -309,15 +303,9 @@ static void properties_hold(void **state) {
     assert_true(tally.mirrored > 1000 && tally.passive > 1000);
 }
 
-static int start(void **state) {
-    (void)state;
-    struct err err = ERR_INIT;
-    return random_start(&err);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(properties_hold),
     };
-    return cmocka_run_group_tests_name("peering: properties", tests, start, NULL);
+    return cmocka_run_group_tests_name("peering: properties", tests, start_random, NULL);
 }

@@ -4,11 +4,24 @@
 #ifndef BGPPEERD_TESTS_UNIT_PEERING_RANDOM_H
 #define BGPPEERD_TESTS_UNIT_PEERING_RANDOM_H
 
+#include "base/random.h"
 #include "peering_fixture.h"
 
 #define FLEET_NODES     10
 #define FLEET_PEERS     14
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Group set-up. */
+static inline int start_random(void **state) {
+    struct err err = ERR_INIT;
+    (void)state;
+    return random_start(&err);
+}
+
+/* Also when both are NULL. */
+static inline bool same_text(const char *a, const char *b) {
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
 
 struct dice {
     uint64_t state;

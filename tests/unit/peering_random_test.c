@@ -10,8 +10,6 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "base/random.h"
-
 #define STEPS_DEFAULT 10000
 
 struct watch {
@@ -96,15 +94,9 @@ static void advanced_equals_anew(void **state) {
     run_seed(random_u64(), steps - share * COUNT_OF(seeds));
 }
 
-static int start(void **state) {
-    (void)state;
-    struct err err = ERR_INIT;
-    return random_start(&err);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(advanced_equals_anew),
     };
-    return cmocka_run_group_tests_name("peering: random changes", tests, start, NULL);
+    return cmocka_run_group_tests_name("peering: random changes", tests, start_random, NULL);
 }

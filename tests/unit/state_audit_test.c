@@ -5,7 +5,6 @@
 #include "state_fixture.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -54,11 +53,6 @@ static void assert_same_trail(const struct trail_copy *a, const struct trail_cop
         assert_int_equal(x->before, y->before);
         assert_int_equal(x->after, y->after);
     }
-}
-
-static void restart(struct fixture *fixture) {
-    fixture_stop(fixture);
-    fixture_start(fixture, 0);
 }
 
 static void make_node(struct fixture *fixture, int i) {
@@ -145,11 +139,11 @@ static void test_same_after_restart(void **ptr) {
     assert_int_equal(before.entries[2].after, revision);
     assert_int_equal(before.entries[2].before, before.entries[4].after);
     assert_int_equal(before.entries[0].sequence, 5);
-    restart(fixture);
+    fixture_restart(fixture, 0);
     copy_trail(fixture, &after);
     assert_same_trail(&before, &after);
     arena_done(&after.arena);
-    restart(fixture); /* nothing is added by starting */
+    fixture_restart(fixture, 0); /* nothing is added by starting */
     make_node(fixture, 3);
     copy_trail(fixture, &after);
     assert_int_equal(after.count, 6);
@@ -184,7 +178,7 @@ static void test_retention(void **ptr) {
         make_node(fixture, i);
     }
     fixture->keep_audit = 5;
-    restart(fixture);
+    fixture_restart(fixture, 0);
     copy_trail(fixture, &trail);
     assert_int_equal(trail.count, 5);
     assert_string_equal(trail.entries[0].name, "n19");
@@ -209,7 +203,7 @@ static void test_retention(void **ptr) {
     }
     flush(fixture);
     assert_in_range(count_stored(fixture->store).count, 5, 1100);
-    restart(fixture);
+    fixture_restart(fixture, 0);
     copy_trail(fixture, &trail);
     assert_int_equal(trail.count, 5);
     assert_int_equal(trail.entries[0].sequence, 5021);
@@ -235,7 +229,7 @@ static void test_seeded_once(void **ptr) {
     fixture_start(fixture, 0);
     assert_int_equal(count_stored(fixture->store).count, 3);
     make_node(fixture, 5);
-    restart(fixture);
+    fixture_restart(fixture, 0);
     copy_trail(fixture, &trail);
     assert_int_equal(trail.count, 3);
     assert_string_equal(trail.entries[0].name, "n5");
@@ -312,11 +306,6 @@ static void test_damaged_rows(void **ptr) {
     arena_done(&trail.arena);
 }
 
-static int libraries(void **ptr) {
-    (void)ptr;
-    return fixture_libraries();
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_same_after_restart, fixture_setup, fixture_teardown),
@@ -327,5 +316,5 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_damaged_rows, fixture_setup, fixture_teardown),
     };
 
-    return cmocka_run_group_tests_name("state audit", tests, libraries, NULL);
+    return cmocka_run_group_tests_name("state audit", tests, fixture_libraries, NULL);
 }

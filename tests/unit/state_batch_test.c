@@ -22,8 +22,7 @@ static int setup(void **ptr) {
     struct world *world = calloc(1, sizeof *world);
 
     assert_non_null(world);
-    strcpy(world->fixture.dir, "/tmp/bgppeerd-batch-XXXXXX");
-    assert_non_null(mkdtemp(world->fixture.dir));
+    fixture_make_dir(world->fixture.dir);
     memory_init(&world->database);
     fixture_start_on(&world->fixture, memory_open(&world->database), 0);
     *ptr = world;
@@ -32,12 +31,10 @@ static int setup(void **ptr) {
 
 static int teardown(void **ptr) {
     struct world *world = *ptr;
-    char command[128];
 
     fixture_stop(&world->fixture);
     memory_done(&world->database);
-    snprintf(command, sizeof command, "rm -rf %s", world->fixture.dir);
-    assert_int_equal(system(command), 0);
+    fixture_remove_dir(world->fixture.dir);
     free(world);
     return 0;
 }
@@ -286,11 +283,6 @@ static void test_upsert_keeps_preconditions(void **ptr) {
     }
 }
 
-static int start(void **state) {
-    (void)state;
-    return fixture_libraries();
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_refused_write_leaves_the_others, setup, teardown),
@@ -300,5 +292,5 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_failing_store_is_not_compacted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_upsert_keeps_preconditions, setup, teardown),
     };
-    return cmocka_run_group_tests_name("state: batches", tests, start, NULL);
+    return cmocka_run_group_tests_name("state: batches", tests, fixture_libraries, NULL);
 }

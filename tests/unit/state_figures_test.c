@@ -2,7 +2,6 @@
  * State's figures: each write counts once, under what became of it; the sums over the nodes' lists follow the
  * lists, also when nodes go and their slots are used again.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "state_fixture.h"
@@ -157,5 +156,5 @@ int main(void) {
                                         fixture_teardown),
     };
 
-    return fixture_libraries() < 0 ? 1 : cmocka_run_group_tests_name("state: figures", tests, NULL, NULL);
+    return fixture_libraries(NULL) < 0 ? 1 : cmocka_run_group_tests_name("state: figures", tests, NULL, NULL);
 }

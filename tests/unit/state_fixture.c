@@ -41,12 +41,28 @@ void fixture_stop(struct fixture *fixture) {
     store_close(fixture->store);
 }
 
+void fixture_restart(struct fixture *fixture, uint64_t keep_changes) {
+    fixture_stop(fixture);
+    fixture_start(fixture, keep_changes);
+}
+
+void fixture_make_dir(char dir[FIXTURE_DIR_MAX]) {
+    strcpy(dir, "/tmp/bgppeerd-state-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+}
+
+void fixture_remove_dir(const char *dir) {
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
 int fixture_setup(void **ptr) {
     struct fixture *fixture = calloc(1, sizeof *fixture);
 
     assert_non_null(fixture);
-    strcpy(fixture->dir, "/tmp/bgppeerd-state-XXXXXX");
-    assert_non_null(mkdtemp(fixture->dir));
+    fixture_make_dir(fixture->dir);
     fixture_start(fixture, 0);
     *ptr = fixture;
     return 0;
@@ -54,11 +70,9 @@ int fixture_setup(void **ptr) {
 
 int fixture_teardown(void **ptr) {
     struct fixture *fixture = *ptr;
-    char command[128];
 
     fixture_stop(fixture);
-    snprintf(command, sizeof command, "rm -rf %s", fixture->dir);
-    assert_int_equal(system(command), 0);
+    fixture_remove_dir(fixture->dir);
     free(fixture);
     return 0;
 }
@@ -160,8 +174,9 @@ struct node_list *get_list(struct fixture *fixture, const char *node) {
     return list;
 }
 
-int fixture_libraries(void) {
+int fixture_libraries(void **state) {
     struct err err = ERR_INIT;
 
+    (void)state;
     return random_start(&err) < 0 || codec_start(&err) < 0 ? -1 : 0;
 }

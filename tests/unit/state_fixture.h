@@ -16,8 +16,10 @@
 
 #include "state.h"
 
+#define FIXTURE_DIR_MAX 64
+
 struct fixture {
-    char dir[64];
+    char dir[FIXTURE_DIR_MAX];
     struct store *store;
     struct vault *vault;
     struct state *state;
@@ -39,6 +41,10 @@ void fixture_start_on(struct fixture *fixture, struct store *store, uint64_t kee
 /* Open everything in fixture->dir; fixture_stop closes it and leaves the directory. */
 void fixture_start(struct fixture *fixture, uint64_t keep_changes);
 void fixture_stop(struct fixture *fixture);
+void fixture_restart(struct fixture *fixture, uint64_t keep_changes);
+/* A fresh directory, and its end with all that is in it. */
+void fixture_make_dir(char dir[FIXTURE_DIR_MAX]);
+void fixture_remove_dir(const char *dir);
 /* For cmocka: a fresh fixture in *ptr, and its end. */
 int fixture_setup(void **ptr);
 int fixture_teardown(void **ptr);
@@ -58,7 +64,7 @@ enum err_code put(struct fixture *fixture, enum write_op op, enum kind kind, con
 
 struct node_list *get_list(struct fixture *fixture, const char *node);
 
-/* Starts libsodium and codec; for main. */
-int fixture_libraries(void);
+/* Starts libsodium and codec. For cmocka's groups, or main with NULL. */
+int fixture_libraries(void **state);
 
 #endif

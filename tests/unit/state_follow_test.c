@@ -18,7 +18,7 @@
 struct pair {
     struct memory_database database;
     struct fixture *ends[2];
-    char dir[64]; /* the vault's root key, which both have */
+    char dir[FIXTURE_DIR_MAX]; /* the vault's root key, which both have */
 };
 
 static void open_end(struct pair *pair, size_t i) {
@@ -31,8 +31,7 @@ static void open_end(struct pair *pair, size_t i) {
 static int setup(void **state) {
     struct pair *pair = calloc(1, sizeof(*pair));
     assert_non_null(pair);
-    snprintf(pair->dir, sizeof(pair->dir), "/tmp/bgppeerd-follow-XXXXXX");
-    assert_non_null(mkdtemp(pair->dir));
+    fixture_make_dir(pair->dir);
     memory_init(&pair->database);
     open_end(pair, 0);
     open_end(pair, 1);
@@ -42,14 +41,12 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     struct pair *pair = *state;
-    char command[128];
     for (size_t i = 0; i < 2; i++) {
         fixture_stop(pair->ends[i]);
         free(pair->ends[i]);
     }
     memory_done(&pair->database);
-    snprintf(command, sizeof(command), "rm -rf %s", pair->dir);
-    assert_int_equal(system(command), 0);
+    fixture_remove_dir(pair->dir);
     free(pair);
     return 0;
 }
@@ -254,16 +251,11 @@ static void polls_and_watches_see_the_other_instance(void **state) {
     pthread_mutex_destroy(&waiting.lock);
 }
 
-static int start(void **state) {
-    (void)state;
-    return fixture_libraries();
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(instances_agree, setup, teardown),
         cmocka_unit_test_setup_teardown(instances_that_write_at_once_lose_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(polls_and_watches_see_the_other_instance, setup, teardown),
     };
-    return cmocka_run_group_tests_name("state: other writers", tests, start, NULL);
+    return cmocka_run_group_tests_name("state: other writers", tests, fixture_libraries, NULL);
 }

@@ -56,8 +56,7 @@ static void change_often(struct fixture *fixture, size_t count) {
 static void test_the_log_does_not_outgrow_the_setting(void **ptr) {
     struct fixture *fixture = *ptr;
 
-    fixture_stop(fixture);
-    fixture_start(fixture, 1000);
+    fixture_restart(fixture, 1000);
     assert_int_equal(put(fixture, WRITE_CREATE, KIND_NODE, NULL, NODE, NULL), ERR_NONE);
     for (int i = 0; i < 6; i++) {
         change_often(fixture, 1700);
@@ -66,8 +65,7 @@ static void test_the_log_does_not_outgrow_the_setting(void **ptr) {
                  1); /* the committer compacts after it answers: this one waits for the last of them */
     assert_true(log_rows(fixture) < 1000 + 1000 + 1700);
     /* A smaller setting takes effect on what is there. */
-    fixture_stop(fixture);
-    fixture_start(fixture, 10);
+    fixture_restart(fixture, 10);
     change_often(fixture, 1);
     change_often(fixture, 1);
     assert_true(log_rows(fixture) < 10 + 1000);
@@ -82,8 +80,7 @@ static void test_large_changes_do_not_fill_the_memory(void **ptr) {
     size_t count = 0, len;
     uint64_t upto, last = 0;
 
-    fixture_stop(fixture);
-    fixture_start(fixture, 1000);
+    fixture_restart(fixture, 1000);
     for (int i = 0; i < 60; i++) {
         len = (size_t)snprintf(body, sizeof body,
                                "{\"metadata\":{\"name\":\"n\",\"annotations\":{\"note\":\"%d", i);
@@ -107,11 +104,6 @@ static void test_large_changes_do_not_fill_the_memory(void **ptr) {
     assert_true(log_rows(fixture) < 60);
 }
 
-static int start(void **state) {
-    (void)state;
-    return fixture_libraries();
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_log_does_not_outgrow_the_setting, fixture_setup,
@@ -119,5 +111,5 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_large_changes_do_not_fill_the_memory, fixture_setup,
                                         fixture_teardown),
     };
-    return cmocka_run_group_tests_name("state: history", tests, start, NULL);
+    return cmocka_run_group_tests_name("state: history", tests, fixture_libraries, NULL);
 }

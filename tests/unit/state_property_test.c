@@ -347,8 +347,7 @@ static void check_unchanged(struct world *world, const char *what) {
 }
 
 static void restart(struct world *world) {
-    fixture_stop(world->fixture);
-    fixture_start(world->fixture, 0);
+    fixture_restart(world->fixture, 0);
     memset(world->versions, 0, sizeof(world->versions));
     check_unchanged(world, "a restart has changed the list");
 }
@@ -485,14 +484,9 @@ static void properties_hold(void **state) {
     run_seed(random_u64());
 }
 
-static int start(void **state) {
-    (void)state;
-    return fixture_libraries();
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(properties_hold),
     };
-    return cmocka_run_group_tests_name("state: properties", tests, start, NULL);
+    return cmocka_run_group_tests_name("state: properties", tests, fixture_libraries, NULL);
 }

@@ -252,8 +252,7 @@ static void test_restart_and_rotations(void **ptr) {
     }
     assert_false(restart);
     assert_password(fixture, "keep-me");
-    fixture_stop(fixture);
-    fixture_start(fixture, 0);
+    fixture_restart(fixture, 0);
     assert_password(fixture, "keep-me");
     after = get_list(fixture, "n1");
     assert_string_equal(before->etag, after->etag);
@@ -294,8 +293,7 @@ static void test_unfinished_rotation(void **ptr) {
     }
     for (int asked = 0; asked < 2; asked++) {
         assert_int_equal(state_rotate_data_key(fixture->state, &progress, &err), -1);
-        fixture_stop(fixture);
-        fixture_start(fixture, 0);
+        fixture_restart(fixture, 0);
         assert_int_equal(key_count(fixture), 2); /* nothing happens without having been told to */
         assert_int_equal(state_resume_rotation(fixture->state, &err), 0);
         if (asked && state_rotate_data_key(fixture->state, NULL, &err) < 0) {
@@ -308,11 +306,9 @@ static void test_unfinished_rotation(void **ptr) {
     }
     /* Stopping does not wait for it. */
     assert_int_equal(state_rotate_data_key(fixture->state, &progress, &err), -1);
-    fixture_stop(fixture);
-    fixture_start(fixture, 0);
+    fixture_restart(fixture, 0);
     assert_int_equal(state_resume_rotation(fixture->state, &err), 0);
-    fixture_stop(fixture);
-    fixture_start(fixture, 0);
+    fixture_restart(fixture, 0);
     assert_true(key_count(fixture) <= 2);
 }
 
@@ -390,7 +386,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_no_plaintext_on_disk, fixture_setup, fixture_teardown),
     };
 
-    if (fixture_libraries() < 0) {
+    if (fixture_libraries(NULL) < 0) {
         return 1;
     }
     return cmocka_run_group_tests_name("state_secrets", tests, NULL, NULL);

@@ -593,7 +593,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_racing_writers, fixture_setup, fixture_teardown),
     };
 
-    if (fixture_libraries() < 0) {
+    if (fixture_libraries(NULL) < 0) {
         return 1;
     }
     return cmocka_run_group_tests_name("state", tests, NULL, NULL);

@@ -28,11 +28,6 @@ static bool accepted(struct fixture *fixture, const char *text) {
                                        &principal, &err) == 0;
 }
 
-static void restart(struct fixture *fixture) {
-    fixture_stop(fixture);
-    fixture_start(fixture, 0);
-}
-
 static void test_create_and_revoke(void **ptr) {
     struct fixture *fixture = *ptr;
     char admin[TOKEN_TEXT_MAX], node[TOKEN_TEXT_MAX];
@@ -44,7 +39,7 @@ static void test_create_and_revoke(void **ptr) {
     write = created(fixture, ROLE_NODE, node);
     assert_false(state_has_no_tokens(fixture->state));
     assert_true(accepted(fixture, admin));
-    restart(fixture);
+    fixture_restart(fixture, 0);
     assert_true(accepted(fixture, admin));
     assert_true(accepted(fixture, node));
 
@@ -54,7 +49,7 @@ static void test_create_and_revoke(void **ptr) {
     assert_false(accepted(fixture, node));
     assert_int_equal(state_write_token(fixture->state, &revoke, &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
-    restart(fixture);
+    fixture_restart(fixture, 0);
     assert_false(accepted(fixture, node));
     assert_true(accepted(fixture, admin));
 }
@@ -69,7 +64,7 @@ static void test_last_use_is_kept(void **ptr) {
     assert_true(token_registry_get(state_tokens(fixture->state), write.token.id, &token));
     assert_int_equal(token.last_used_ms, 0);
     assert_true(accepted(fixture, text));
-    restart(fixture);
+    fixture_restart(fixture, 0);
     assert_true(token_registry_get(state_tokens(fixture->state), write.token.id, &token));
     assert_true(token.last_used_ms >= write.token.created_ms);
     assert_true(token.last_used_ms <= clock_realtime_ms());
@@ -174,11 +169,6 @@ static void test_guard(void **ptr) {
     call_end(&call);
 }
 
-static int libraries(void **ptr) {
-    (void)ptr;
-    return fixture_libraries();
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_create_and_revoke, fixture_setup, fixture_teardown),
@@ -187,5 +177,5 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_guard, fixture_setup, fixture_teardown),
     };
 
-    return cmocka_run_group_tests_name("state tokens", tests, libraries, NULL);
+    return cmocka_run_group_tests_name("state tokens", tests, fixture_libraries, NULL);
 }
