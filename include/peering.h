@@ -19,6 +19,8 @@
 #include "base/ip.h"
 #include "snapshot.h"
 
+struct bgp_filter_spec;
+
 #define PEERING_DEFAULT_AS 64512u
 #define PEERING_BGP_PORT   179
 
@@ -78,6 +80,21 @@ struct peering_problem {
     const char *message;
 };
 
+/* A BGPFilter that an entry names, with all its rules. */
+struct peering_filter {
+    const char *name;
+    const struct bgp_filter_spec *spec; /* borrowed from the snapshot; NULL: it has no rules */
+};
+
+/* A prefix that the node announces. */
+struct peering_advertisement {
+    struct ip_cidr prefix;       /* host bits are zero */
+    char cidr[IP_CIDR_TEXT_MAX]; /* canonical */
+    size_t community_count;
+    const char *const *communities; /* resolved: "65000:100", "65000:1:2"; sorted as text, without doubles */
+    const char *source; /* which field says so: "BGPConfiguration.serviceClusterIPs", "Node" … */
+};
+
 /* A node's list. Lives in the caller's arena; borrows from the snapshot, which must outlive it. */
 struct peering_list {
     const char *node;
@@ -87,9 +104,19 @@ struct peering_list {
         const char *ipv6_address;
         uint16_t listen_port; /* 0 = absent */
         const char *route_reflector_cluster_id;
+        const char *router_id;    /* BGP identifier (RFC 4271) as a dotted quad; always there */
+        const char *log_severity; /* BGPConfiguration logSeverityScreen; NULL = absent */
+        const char *bind_mode;    /* BGPConfiguration bindMode, "NodeIP"; NULL = the daemon's default */
+        size_t ignored_interface_count;
+        const char *const
+            *ignored_interfaces; /* BGPConfiguration ignoredInterfaces: names, `*` at either end */
     } local;
     size_t entry_count;
     struct peering_entry *entries; /* by family, address, port */
+    size_t filter_count;
+    const struct peering_filter *filters; /* those that entries name, in byte order of their names */
+    size_t advertisement_count;
+    const struct peering_advertisement *advertisements; /* IPv4 first, then by address, then by length */
     size_t suppressed_count;
     struct peering_suppressed *suppressed;
     size_t problem_count;
