@@ -48,10 +48,12 @@ ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE -Iinclude -I$(BUILD)/gen $(WARN) $(HARDEN
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(LDFLAGS)
 
 # --- Sources -------------------------------------------------------------------------------------------
-ROOMS   := $(wildcard service/*/*.c)
+# A room is a folder; a large one has folders inside, whose files name its private headers "folder/header.h".
+ROOMS   := $(wildcard service/*/*.c service/*/*/*.c)
+DIVIDED := $(sort $(foreach file,$(wildcard service/*/*/*.c),$(word 2,$(subst /, ,$(file)))))
 MAIN    := $(wildcard service/main.c)
 # The rooms that api/openapi-gen.c is built from; it cannot use what it generates.
-TABLES  := $(foreach room,base selector model codec,$(wildcard service/$(room)/*.c))
+TABLES  := $(foreach room,base selector model codec,$(wildcard service/$(room)/*.c service/$(room)/*/*.c))
 TESTDIRS := unit conformance fault
 CTESTS  := $(foreach dir,$(TESTDIRS),$(wildcard tests/$(dir)/*_test.c))
 FUZZERS := $(wildcard tests/fuzz/*_fuzz.c)
@@ -113,9 +115,16 @@ $(BUILD)/version: FORCE
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(call quiet,CC  )$(CC) $(ALL_CFLAGS) $(DEFINES) -MMD -MP -c -o $@ $<
+	$(call quiet,CC  )$(CC) $(ALL_CFLAGS) $(INSIDE) $(DEFINES) -MMD -MP -c -o $@ $<
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
-	$(call quiet,CC  )$(CC) $(ALL_CFLAGS) $(DEFINES) -MMD -MP -c -o $@ $<
+	$(call quiet,CC  )$(CC) $(ALL_CFLAGS) $(INSIDE) $(DEFINES) -MMD -MP -c -o $@ $<
+
+# A divided room's private headers are found by its own files and its own unit tests.
+define inside_rules
+$$(BUILD)/service/$1/%.o $$(BUILD)/tests/unit/$1_%.o: INSIDE = -Iservice/$1
+endef
+$(foreach room,$(DIVIDED),$(eval $(call inside_rules,$(room))))
+$(BUILD)/tests/unit/state_property_test.o $(BUILD)/gen/openapi.o: INSIDE = -Iservice/http
 
 # Only these know the version, so that a commit does not recompile the world.
 VERSIONED := $(call objects,$(MAIN) $(wildcard service/cli/*.c))
@@ -138,7 +147,6 @@ $(BUILD)/api/openapi-gen: $(call objects,$(wildcard api/*.c) $(TABLES))
 $(BUILD)/gen/openapi.c: $(BUILD)/api/openapi-gen api/openapi-skeleton.json
 	@mkdir -p $(@D)
 	$(call quiet,GEN )$(BUILD)/api/openapi-gen c >$@
-$(BUILD)/gen/openapi.o: DEFINES = -Iservice/http
 ## openapi        write api/openapi.yaml again after a field table or a route changed
 openapi: $(BUILD)/api/openapi-gen
 	$(BUILD)/api/openapi-gen yaml >api/openapi.yaml
@@ -198,7 +206,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 check-source:
 	@tests/check-source
 CLANG_FORMAT ?= clang-format
-FORMATTED = $(sort $(wildcard include/*.h include/*/*.h service/*.c service/*/*.[ch] api/*.[ch] tests/*/*.[ch]))
+FORMATTED = $(sort $(wildcard include/*.h include/*/*.h service/*.c service/*/*.[ch] service/*/*/*.[ch] api/*.[ch] tests/*/*.[ch]))
 ## format         rewrite the C files in the one layout; format-check only says what differs
 format: deps-dev
 	$(CLANG_FORMAT) -i $(FORMATTED)

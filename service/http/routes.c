@@ -5,7 +5,7 @@
  * handler.
  */
 #include "handlers.h"
-#include "router.h"
+#include "request/router.h"
 
 #define CORE  "/api/v1/"
 #define GROUP "/apis/projectcalico.org/v3/"

@@ -76,6 +76,15 @@ class CheckSourceTest(unittest.TestCase):
         self.write("service/state/state.c", OPENING + '#include "../base/private.h"\n')
         self.expect("service/state/state.c:2", "another room's private header")
 
+    def test_folders_inside_a_room_belong_to_it(self):
+        self.write("service/base/store/text.h", header("BGPPEERD_BASE_STORE_TEXT_H"))
+        self.write("service/base/store/text.c", OPENING + '#include "store/text.h"\n')
+        self.assertEqual(self.check(), [])
+        self.write("service/base/store/text.c", OPENING + '#include "store/text.h"\n#include "state.h"\n')
+        self.expect("service/base/store/text.c:3", "base is not above state")
+        self.write("service/base/store/text.c", "int a;\n")
+        self.expect("service/base/store/text.c:1", "does not open with a paragraph")
+
     def test_libraries_stay_in_their_rooms(self):
         for library in ("microhttpd.h", "sqlite3.h", "jansson.h", "yaml.h", "sodium.h"):
             self.write("service/state/state.c", OPENING + f"#include <{library}>\n")

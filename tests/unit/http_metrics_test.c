@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "../../service/http/metrics_text.h"
+#include "admin/metrics_text.h"
 
 static void assert_text(struct buf *out, const char *expected) {
     assert_false(buf_failed(out));

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../service/http/router.h"
+#include "request/router.h"
 
 static int never(struct request *request, struct err *err) {
     (void)request;

@@ -12,14 +12,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "../../service/http/etag.h"
-#include "../../service/http/labelselector.h"
-#include "../../service/http/listen.h"
-#include "../../service/http/media.h"
-#include "../../service/http/pages.h"
-#include "../../service/http/request.h"
-#include "../../service/http/table.h"
-#include "../../service/http/warning.h"
+#include "machine/listen.h"
+#include "objects/labelselector.h"
+#include "objects/pages.h"
+#include "objects/table.h"
+#include "request/etag.h"
+#include "request/media.h"
+#include "request/request.h"
+#include "request/warning.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -18,8 +18,8 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "../../service/http/preview.h"
 #include "base/random.h"
+#include "objects/preview.h"
 
 #define STEPS         60
 #define RESTART_EVERY 20

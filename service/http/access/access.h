@@ -1,0 +1,42 @@
+/*
+ * Access: who sends a request and whether it may. Every request passes here between routing and its handler.
+ */
+#ifndef BGPPEERD_HTTP_ACCESS_ACCESS_H
+#define BGPPEERD_HTTP_ACCESS_ACCESS_H
+
+#include "auth.h"
+#include "base/err.h"
+#include "request/request.h"
+#include "request/router.h"
+#include "state.h"
+
+/* What a route asks for, made from the route table at start. */
+struct route_access {
+    unsigned verb; /* 0: public */
+    enum auth_resource resource;
+    bool named;      /* the last parameter of its path is the object's name */
+    bool namespaced; /* the first one is the namespace */
+};
+
+/* ERR_INTERNAL: a route that no rule covers. `ret` has a place for each route. */
+int access_init(const struct route *routes, size_t count, struct route_access *ret,
+                struct err *err) MUST_CHECK;
+
+/*
+ * Name the caller of a request and decide. `routed` is the outcome of request_route, with its error in `err`:
+ * nobody without a credential learns which paths there are. 0, or -1 with what to answer: ERR_UNAUTHORIZED,
+ * ERR_FORBIDDEN, ERR_TOO_MANY_REQUESTS, or the error of routing. Refusals are in the audit trail.
+ */
+int access_check(struct request *request, int routed, struct err *err) MUST_CHECK;
+/* Is the credential still good, after waiting? ERR_UNAUTHORIZED. */
+int access_recheck(struct request *request, struct err *err) MUST_CHECK;
+
+/* May the answer carry passwords? Only a node's own list, and for an admin who asks. ERR_FORBIDDEN: it was
+ * asked for by someone else. The query must have been parsed. */
+int access_passwords(const struct request *request, bool *ret, struct err *err) MUST_CHECK;
+
+/* The guard that the request's writes must carry; NULL: none (state.h). */
+typedef int access_guard(const struct object *before, const struct object *after, struct err *err);
+access_guard *access_write_guard(const struct request *request);
+
+#endif

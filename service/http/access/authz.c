@@ -1,0 +1,220 @@
+/*
+ * Authorization: what each route asks for, held against auth's table of rules, and the comparison that keeps
+ * a node's writes to the addresses of its own Node. The table of routes' demands is built at start and
+ * immutable afterwards; everything else belongs to the request.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "access/access.h"
+#include "access/authn.h"
+#include "access/trail.h"
+#include "base/clock.h"
+#include "machine/connection.h"
+#include "machine/server.h"
+#include "model/resources.h"
+
+/* ---- the routes ---- */
+
+static bool ends_with(const char *path, const char *end) {
+    size_t len = strlen(path), end_len = strlen(end);
+
+    return len >= end_len && strcmp(path + len - end_len, end) == 0;
+}
+
+int access_init(const struct route *routes, size_t count, struct route_access *ret, struct err *err) {
+    for (size_t i = 0; i < count; i++) {
+        const struct route *route = &routes[i];
+        struct route_access access = {.verb = auth_verb_by_name(route->verb), .resource = AUTH_DOCUMENTS};
+
+        if ((route->flags & ROUTE_PUBLIC) != 0) {
+            ret[i] = (struct route_access){.verb = 0};
+            continue;
+        }
+        if (access.verb == 0 ||
+            (route->resource != NULL && !auth_resource_by_path(route->resource, &access.resource)) ||
+            !auth_has_rule(access.verb, access.resource)) {
+            return err_set(err, ERR_INTERNAL, "no rule says who may use the route %s %s",
+                           method_text(route->method), route->path);
+        }
+        access.namespaced = strstr(route->path, "{namespace}") != NULL;
+        access.named = strstr(route->path, "{name}") != NULL ||
+                       (access.namespaced && ends_with(route->path, "/namespaces/{namespace}"));
+        access.namespaced = access.namespaced && !ends_with(route->path, "/namespaces/{namespace}");
+        ret[i] = access;
+    }
+    return 0;
+}
+
+/* ---- one request ---- */
+
+/* Only a node's requests are looked at this closely: what tells about other nodes is another resource. */
+static int narrow(struct request *request, struct access *access, struct err *err) {
+    if (memchr(request->uri, '?', request->uri_len) == NULL) {
+        return 0;
+    }
+    if (request_parse_query(request, err) != 0) {
+        return -1;
+    }
+    if (access->resource == AUTH_NODE_PEERINGS && request_query(request, "explain") != NULL) {
+        access->resource = AUTH_NODE_EXPLANATION;
+    } else if (access->resource == AUTH_NODES && request_query(request, "preview") != NULL) {
+        access->resource = AUTH_PREVIEWS;
+        access->verb = AUTH_CREATE;
+    }
+    return 0;
+}
+
+static int authorize(struct request *request, struct err *err) {
+    const struct route_access *wanted = &request->http->access[request->route - request->http->routes];
+    struct access access = {
+        .verb = wanted->verb,
+        .resource = wanted->resource,
+        .name = wanted->named && request->param_count > 0 ? request->params[request->param_count - 1] : NULL,
+        .name_space = wanted->namespaced && request->param_count > 0 ? request->params[0] : NULL};
+
+    if (request->principal.role == ROLE_NODE && narrow(request, &access, err) != 0) {
+        return -1;
+    }
+    request->allowed = auth_allows(&request->principal, &access);
+    if (request->allowed != AUTH_DENIED) {
+        return 0;
+    }
+    (void)auth_forbidden(&request->principal, &access, err);
+    trail_refused(request, &access, err);
+    return -1;
+}
+
+static int too_many(struct request *request, unsigned retry_s, const char *what, struct err *err) {
+    request->retry_after_s = retry_s;
+    return err_set(err, ERR_TOO_MANY_REQUESTS, "%s; try again in %u s", what, retry_s);
+}
+
+static int authenticate(struct request *request, struct err *err) {
+    struct http *http = request->http;
+    const struct peer *peer;
+    unsigned retry_s = 1;
+
+    if (authn_request(request, err) == 0) {
+        return 0;
+    }
+    snprintf(request->principal.user, sizeof request->principal.user, "system:anonymous");
+    peer = request->peer;
+    if (http->failures != NULL && peer != NULL &&
+        !limiter_take(http->failures, &peer->network, sizeof peer->network, clock_monotonic_ms(), &retry_s)) {
+        return too_many(request, retry_s, "too many requests from this address had no good credential", err);
+    }
+    trail_refused(request, NULL, err);
+    return -1;
+}
+
+int access_check(struct request *request, int routed, struct err *err) {
+    struct http *http = request->http;
+    unsigned retry_s = 1;
+
+    if (request->route != NULL && (request->route->flags & ROUTE_PUBLIC) != 0) {
+        return routed;
+    }
+    /* A refusal takes the place of routing's error. */
+    if (authenticate(request, err) != 0) {
+        return -1;
+    }
+    if (http->requests != NULL &&
+        !limiter_take(http->requests, request->principal.user, strlen(request->principal.user),
+                      request->start_ns / 1000000, &retry_s)) {
+        return too_many(request, retry_s, "this user sends more requests than the service allows it", err);
+    }
+    return routed != 0 ? -1 : authorize(request, err);
+}
+
+int access_recheck(struct request *request, struct err *err) {
+    return authenticate(request, err);
+}
+
+int access_passwords(const struct request *request, bool *ret, struct err *err) {
+    if (principal_node(&request->principal) != NULL) {
+        *ret = true; /* that this list is its own has been checked with the route */
+        return 0;
+    }
+    if (!request_query_flag(request, "passwords")) {
+        *ret = false;
+        return 0;
+    }
+    if (request->principal.role != ROLE_ADMIN) {
+        err_set(
+            err, ERR_FORBIDDEN,
+            "passwords are shown to the node itself and to admins only, and User \"%s\" is neither; leave "
+            "passwords= out to see the fingerprints",
+            request->principal.user);
+        trail_refused(
+            request,
+            &(struct access){.verb = AUTH_GET, .resource = AUTH_NODE_PEERINGS, .name = request->params[0]},
+            err);
+        return -1;
+    }
+    *ret = true;
+    return 0;
+}
+
+/* ---- a node's writes ---- */
+
+/* The object as the comparison sees it: without the addresses under spec.bgp, and without what the service
+ * itself sets. An object `bgp` that held nothing else is none. */
+struct bare_node {
+    struct object object;
+    struct node node;
+    struct node_spec spec;
+    struct node_bgp_spec bgp;
+};
+
+static void strip(const struct object *object, const struct meta *meta, struct bare_node *out) {
+    const struct node *node = object->body;
+
+    out->object = *object;
+    out->object.meta.resource_version = meta->resource_version;
+    out->object.meta.uid = meta->uid;
+    out->object.meta.generation = meta->generation;
+    out->object.meta.generate_name = meta->generate_name;
+    out->object.meta.creation_ms = meta->creation_ms;
+    out->object.body = &out->node;
+    out->node = *node;
+    out->spec = node->spec != NULL ? *node->spec : (struct node_spec){.bgp = NULL};
+    out->node.spec = &out->spec;
+    if (out->spec.bgp == NULL) {
+        return;
+    }
+    out->bgp = *out->spec.bgp;
+    out->bgp.ipv4_address = out->bgp.ipv6_address = out->bgp.ipv4_ipip_tunnel_addr = NULL;
+    out->spec.bgp = out->bgp.as_number.set || out->bgp.route_reflector_cluster_id != NULL ? &out->bgp : NULL;
+}
+
+static int only_addresses(const struct object *before, const struct object *after, struct err *err) {
+    struct buf texts[2] = {BUF_INIT, BUF_INIT};
+    struct bare_node bare;
+    bool same, failed;
+
+    if (before == NULL || after == NULL) {
+        return err_set(err, ERR_FORBIDDEN, "a node cannot create or delete a Node");
+    }
+    strip(before, &before->meta, &bare);
+    codec_encode(&bare.object, &texts[0]);
+    strip(after, &before->meta, &bare);
+    codec_encode(&bare.object, &texts[1]);
+    failed = buf_failed(&texts[0]) || buf_failed(&texts[1]);
+    same = !failed && texts[0].len == texts[1].len && memcmp(texts[0].data, texts[1].data, texts[0].len) == 0;
+    buf_done(&texts[0]);
+    buf_done(&texts[1]);
+    if (failed) {
+        return err_no_memory(err);
+    }
+    return same ? 0
+                : err_set(err, ERR_FORBIDDEN,
+                          "nodes.projectcalico.org \"%.253s\" is forbidden: the node itself may change the "
+                          "addresses "
+                          "in spec.bgp (ipv4Address, ipv6Address, ipv4IPIPTunnelAddr) and nothing else",
+                          before->meta.name);
+}
+
+access_guard *access_write_guard(const struct request *request) {
+    return request->allowed == AUTH_ALLOWED_ADDRESSES ? only_addresses : NULL;
+}

@@ -1,0 +1,25 @@
+/* The audit trail of this room: each event becomes an entry of state's trail and a log line. Never a secret.
+ */
+#ifndef BGPPEERD_HTTP_ACCESS_TRAIL_H
+#define BGPPEERD_HTTP_ACCESS_TRAIL_H
+
+#include "auth.h"
+#include "base/err.h"
+#include "request/request.h"
+#include "state.h"
+
+/* A write and its `also`, on the request's thread after it was done. Says nothing about failures, dry runs
+ * and writes that changed nothing. */
+void trail_write(const struct request *request, const struct write *write);
+/* A 401 or 403. The same caller's denials beyond TRAIL_REFUSED_PER_SECOND are not written down one by one. */
+#define TRAIL_REFUSED_PER_SECOND 1
+#define TRAIL_REFUSED_BURST      60
+void trail_refused(const struct request *request, const struct access *access, const struct err *failure);
+/* Passwords of a node's list were handed out. */
+void trail_passwords(const struct request *request, const char *node);
+/* A token was made or revoked. */
+void trail_token(const struct request *request, const struct token *token, bool revoked);
+/* A change of the vault's keys, or a backup: `detail` says what. */
+void trail_vault(const struct request *request, const char *detail);
+
+#endif

@@ -1,0 +1,273 @@
+/*
+ * Discovery: what the API holds, as Kubernetes clients ask for it.
+ *
+ * Everything is derived: resources and their verbs from the route table, names from the kinds. The
+ * documents are built once and never change, so answers point into them.
+ */
+#include "admin/discovery.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "handlers.h"
+#include "machine/server.h"
+#include "request/media.h"
+#include "request/reply.h"
+
+#define GROUP_NAME    "projectcalico.org"
+#define GROUP_VERSION GROUP_NAME "/v3"
+/* Clients choose features, and some launchers even the client, by the Kubernetes version they read. */
+#define KUBERNETES_MAJOR "1"
+#define KUBERNETES_MINOR "33"
+/* Clients compare it byte for byte. */
+#define TYPE_AGGREGATED(version)                                                                             \
+    "application/json;g=apidiscovery.k8s.io;v=" version ";as=APIGroupDiscoveryList"
+
+static bool is_about(const struct route *route, const char *resource) {
+    return route->resource != NULL && strcmp(route->resource, resource) == 0;
+}
+
+/* The verbs that the table has for a resource; none: it is not served. */
+static void add_verbs(const char *resource, struct buf *out) {
+    size_t count;
+    const struct route *routes = routes_all(&count);
+    buf_json_key(out, "verbs");
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (!is_about(&routes[i], resource)) {
+            continue;
+        }
+        bool repeated = false; /* Secrets are listed on two paths */
+        for (size_t before = 0; before < i; before++) {
+            repeated = repeated || (is_about(&routes[before], resource) &&
+                                    strcmp(routes[before].verb, routes[i].verb) == 0);
+        }
+        if (repeated) {
+            continue;
+        }
+        buf_json_comma(out);
+        buf_add_json_str(out, routes[i].verb);
+        /* A list of stored objects can be watched on the same path. */
+        if (strcmp(routes[i].verb, "list") == 0 && routes[i].kind != ROUTE_KIND_NONE) {
+            buf_add_str(out, ",\"watch\"");
+        }
+    }
+    buf_add_char(out, ']');
+}
+
+static bool is_served(const char *resource) {
+    size_t count;
+    const struct route *routes = routes_all(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (is_about(&routes[i], resource)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Namespaces are no kind of ours: nobody can write them. They are listed like one. */
+static const struct kind_info namespaces = {.name = "Namespace",
+                                            .plural = "namespaces",
+                                            .singular = "namespace",
+                                            .short_name = "ns",
+                                            .group = "",
+                                            .version = "v1"};
+
+/* All that is served, in order; NULL behind the last. */
+static const struct kind_info *resource_at(size_t index) {
+    return index < KIND_COUNT ? kind_info((enum kind)index) : index == KIND_COUNT ? &namespaces : NULL;
+}
+
+/* verbs, shortNames, categories: the same in both forms. */
+static void add_common(const struct kind_info *kind, struct buf *out) {
+    add_verbs(kind->plural, out);
+    if (kind->short_name != NULL) {
+        buf_json_key(out, "shortNames");
+        buf_add_char(out, '[');
+        buf_add_json_str(out, kind->short_name);
+        buf_add_char(out, ']');
+    }
+    if (kind->group[0] != '\0') {
+        buf_json_key(out, "categories");
+        buf_add_str(out, "[\"all\",\"calico\"]");
+    }
+}
+
+static void add_resource(const struct kind_info *kind, struct buf *out) {
+    buf_json_comma(out);
+    buf_add_char(out, '{');
+    buf_json_member_str(out, "name", kind->plural);
+    buf_json_member_str(out, "singularName", kind->singular);
+    buf_json_key(out, "namespaced");
+    buf_add_str(out, kind->namespaced ? "true" : "false");
+    buf_json_member_str(out, "kind", kind->name);
+    add_common(kind, out);
+    buf_add_char(out, '}');
+}
+
+static void add_aggregated_resource(const struct kind_info *kind, struct buf *out) {
+    buf_json_comma(out);
+    buf_add_char(out, '{');
+    buf_json_member_str(out, "resource", kind->plural);
+    buf_json_key(out, "responseKind");
+    buf_add_char(out, '{');
+    buf_json_member_str(out, "group", kind->group);
+    buf_json_member_str(out, "version", kind->version);
+    buf_json_member_str(out, "kind", kind->name);
+    buf_add_char(out, '}');
+    buf_json_member_str(out, "scope", kind->namespaced ? "Namespaced" : "Cluster");
+    buf_json_member_str(out, "singularResource", kind->singular);
+    add_common(kind, out);
+    buf_add_char(out, '}');
+}
+
+static void make_aggregated(enum aggregated form, const char *group, const char *version, struct buf *out) {
+    buf_add_str(out, "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/");
+    buf_add_str(out, form == AGGREGATED_V2 ? "v2" : "v2beta1");
+    buf_add_str(out, "\",\"metadata\":{},\"items\":[{\"metadata\":{");
+    if (group[0] != '\0') {
+        buf_json_member_str(out, "name", group);
+        buf_add_char(out, ',');
+    }
+    buf_add_str(out, "\"creationTimestamp\":null},\"versions\":[{");
+    buf_json_member_str(out, "version", version);
+    buf_json_key(out, "resources");
+    buf_add_char(out, '[');
+    const struct kind_info *kind;
+    for (size_t i = 0; (kind = resource_at(i)) != NULL; i++) {
+        if (strcmp(kind->group, group) == 0 && is_served(kind->plural)) {
+            add_aggregated_resource(kind, out);
+        }
+    }
+    buf_add_char(out, ']');
+    buf_json_member_str(out, "freshness", "Current");
+    buf_add_str(out, "}]}]}");
+}
+
+static void make_resource_list(const char *group, const char *group_version, struct buf *out) {
+    buf_add_str(out, "{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\"");
+    buf_json_member_str(out, "groupVersion", group_version);
+    buf_json_key(out, "resources");
+    buf_add_char(out, '[');
+    const struct kind_info *kind;
+    for (size_t i = 0; (kind = resource_at(i)) != NULL; i++) {
+        if (strcmp(kind->group, group) == 0 && is_served(kind->plural)) {
+            add_resource(kind, out);
+        }
+    }
+    buf_add_str(out, "]}");
+}
+
+/* The members that an APIGroup has alone and inside an APIGroupList. */
+static void add_group(struct buf *out) {
+    const char *version = "{\"groupVersion\":\"" GROUP_VERSION "\",\"version\":\"v3\"}";
+    buf_json_member_str(out, "name", GROUP_NAME);
+    buf_json_key(out, "versions");
+    buf_printf(out, "[%s]", version);
+    buf_json_key(out, "preferredVersion");
+    buf_add_str(out, version);
+}
+
+/* Some clients want every member that Kubernetes has. */
+static void make_version(const char *version, struct buf *out) {
+    buf_add_str(out, "{\"major\":\"" KUBERNETES_MAJOR "\",\"minor\":\"" KUBERNETES_MINOR "\"");
+    buf_json_key(out, "gitVersion");
+    char text[128];
+    snprintf(text, sizeof(text), "v" KUBERNETES_MAJOR "." KUBERNETES_MINOR ".0+bgppeerd-%.64s", version);
+    buf_add_json_str(out, text);
+    buf_json_member_str(out, "bgppeerd", version);
+    buf_add_str(out, ",\"gitCommit\":\"\",\"gitTreeState\":\"\",\"buildDate\":\"\",\"goVersion\":\"\","
+                     "\"compiler\":\"" __VERSION__ "\",\"platform\":\"linux\"}");
+}
+
+/* Every document, for what is done with all of them. */
+static size_t list_all(struct documents *documents, struct buf *ret[]) {
+    size_t count = 0;
+    ret[count++] = &documents->api;
+    ret[count++] = &documents->core;
+    ret[count++] = &documents->apis;
+    ret[count++] = &documents->group;
+    ret[count++] = &documents->resources;
+    ret[count++] = &documents->version;
+    for (int form = 0; form < AGGREGATED_COUNT; form++) {
+        ret[count++] = &documents->all_api[form];
+        ret[count++] = &documents->all_apis[form];
+    }
+    return count;
+}
+#define DOCUMENTS_COUNT (6 + 2 * AGGREGATED_COUNT)
+
+int documents_init(struct documents *documents, const char *version, struct err *err) {
+    buf_add_str(&documents->api,
+                "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[]}");
+    make_resource_list("", "v1", &documents->core);
+    buf_add_str(&documents->apis, "{\"kind\":\"APIGroupList\",\"apiVersion\":\"v1\",\"groups\":[{");
+    add_group(&documents->apis);
+    buf_add_str(&documents->apis, "}]}");
+    buf_add_str(&documents->group, "{\"kind\":\"APIGroup\",\"apiVersion\":\"v1\"");
+    add_group(&documents->group);
+    buf_add_char(&documents->group, '}');
+    make_resource_list(GROUP_NAME, GROUP_VERSION, &documents->resources);
+    make_version(version, &documents->version);
+    for (int form = 0; form < AGGREGATED_COUNT; form++) {
+        make_aggregated((enum aggregated)form, "", "v1", &documents->all_api[form]);
+        make_aggregated((enum aggregated)form, GROUP_NAME, "v3", &documents->all_apis[form]);
+    }
+    struct buf *all[DOCUMENTS_COUNT];
+    size_t count = list_all(documents, all);
+    for (size_t i = 0; i < count; i++) {
+        if (buf_failed(all[i])) {
+            return err_no_memory(err);
+        }
+    }
+    return 0;
+}
+
+void documents_done(struct documents *documents) {
+    struct buf *all[DOCUMENTS_COUNT];
+    size_t count = list_all(documents, all);
+    for (size_t i = 0; i < count; i++) {
+        buf_done(all[i]);
+    }
+}
+
+/* The path's documents: plain, and aggregated ones where there are. */
+static const struct buf *find_document(const struct request *request, const struct buf **ret_aggregated) {
+    const struct documents *documents = &request->http->documents;
+    const struct {
+        const char *path;
+        const struct buf *plain;
+        const struct buf *aggregated;
+    } table[] = {
+        {"/api", &documents->api, documents->all_api},         {"/api/v1", &documents->core, NULL},
+        {"/apis", &documents->apis, documents->all_apis},      {"/apis/" GROUP_NAME, &documents->group, NULL},
+        {"/apis/" GROUP_VERSION, &documents->resources, NULL}, {"/version", &documents->version, NULL},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if (strcmp(request->route->path, table[i].path) == 0) {
+            *ret_aggregated = table[i].aggregated;
+            return table[i].plain;
+        }
+    }
+    return NULL;
+}
+
+int handle_discovery(struct request *request, struct err *err) {
+    const struct buf *aggregated = NULL;
+    const struct buf *document = find_document(request, &aggregated);
+    const char *type = TYPE_JSON;
+    if (document == NULL) {
+        return err_set(err, ERR_INTERNAL, "no discovery document for %s", request->route->path);
+    }
+    enum media_discovery wanted =
+        aggregated != NULL ? media_discovery(request_header(request, HEADER_ACCEPT)) : MEDIA_DISCOVERY_PLAIN;
+    if (wanted == MEDIA_DISCOVERY_V2) {
+        type = TYPE_AGGREGATED("v2");
+        document = &aggregated[AGGREGATED_V2];
+    } else if (wanted == MEDIA_DISCOVERY_V2BETA1) {
+        type = TYPE_AGGREGATED("v2beta1");
+        document = &aggregated[AGGREGATED_V2BETA1];
+    }
+    return reply_static(request, MHD_HTTP_OK, type, document->data, document->len, err);
+}

@@ -1,0 +1,381 @@
+/*
+ * Server: the libmicrohttpd daemons, their start and their stop.
+ *
+ * One daemon per listening socket, each an epoll loop per thread.
+ *
+ * Stopping: no new connections, waiting polls answered, requests in progress finished (bounded), then
+ * the daemons. libmicrohttpd ends the process when it is stopped with suspended connections, and whoever
+ * will resume them needs everything below; so those that are left after the drain (the disk does not
+ * answer) are waited for as long as it takes. A bound for that is the process's own.
+ */
+#include "machine/server.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "access/trail.h"
+#include "admin/metrics.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "machine/dispatch.h"
+
+/* Paths and queries are decoded by us, strictly; libmicrohttpd must leave them as they came. */
+static size_t leave_escaped(void *cls, struct MHD_Connection *connection, char *text) {
+    (void)cls;
+    (void)connection;
+    return strlen(text);
+}
+
+static void on_library_message(void *cls, const char *format, va_list args) {
+    (void)cls;
+    if (!log_enabled(LOG_DEBUG)) {
+        return;
+    }
+    char text[512];
+    vsnprintf(text, sizeof(text), format, args);
+    text[strcspn(text, "\r\n")] = '\0';
+    log_event(LOG_DEBUG, "libmicrohttpd", LOG_STR("text", text));
+}
+
+static unsigned processor_count(void) {
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (unsigned)count : 1;
+}
+
+/* Of one listener. */
+static unsigned thread_count(const struct http_options *options) {
+    unsigned threads = options->threads > 0 ? options->threads : processor_count();
+    return threads < HTTP_THREADS_MAX ? threads : HTTP_THREADS_MAX;
+}
+
+static unsigned connection_limit(const struct http_options *options) {
+    unsigned connections = options->connections_max > 0 ? options->connections_max : HTTP_CONNECTIONS_DEFAULT;
+    unsigned threads = thread_count(options);
+    return connections > threads ? connections : threads;
+}
+
+static int start_daemon(struct http *http, const struct http_options *options, struct http_listener *listener,
+                        struct err *err) {
+    unsigned threads = thread_count(options);
+    unsigned connections = connection_limit(options);
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO |
+                     MHD_USE_ERROR_LOG | (listener->tls ? MHD_USE_TLS : 0);
+    struct MHD_OptionItem more[5];
+    size_t n = 0;
+    if (threads > 1) { /* a pool of one is refused; one thread is the default */
+        more[n++] =
+            (struct MHD_OptionItem){.option = MHD_OPTION_THREAD_POOL_SIZE, .value = (intptr_t)threads};
+    }
+    if (options->connections_per_address > 0) {
+        more[n++] = (struct MHD_OptionItem){.option = MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                                            .value = (intptr_t)options->connections_per_address};
+    }
+    if (listener->tls) {
+        more[n++] = (struct MHD_OptionItem){.option = MHD_OPTION_HTTPS_PRIORITIES,
+                                            .ptr_value = (void *)(uintptr_t)TLS_PRIORITIES};
+        more[n++] = tls_option();
+    }
+    more[n] = (struct MHD_OptionItem){.option = MHD_OPTION_END};
+    listener->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, dispatch_request, http, MHD_OPTION_LISTEN_SOCKET, listener->fd,
+        MHD_OPTION_EXTERNAL_LOGGER, on_library_message, NULL, MHD_OPTION_CONNECTION_LIMIT, connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, http->header_bytes_max + HTTP_ANSWER_ROOM,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_SECONDS, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_URI_LOG_CALLBACK, dispatch_uri, http, MHD_OPTION_NOTIFY_COMPLETED,
+        dispatch_completed, http, MHD_OPTION_NOTIFY_CONNECTION, dispatch_connection, http, MHD_OPTION_ARRAY,
+        more, MHD_OPTION_END);
+    if (listener->daemon == NULL) {
+        listener->fd = -1; /* most of what can go wrong there closes it, and nobody says so */
+        return err_set(err, ERR_UNAVAILABLE,
+                       "cannot serve on %s: libmicrohttpd did not start (%u threads, %u "
+                       "connections); is the limit of open files or threads too low?",
+                       listener->text, threads, connections);
+    }
+    return 0;
+}
+
+/* About once a second, on the park's timer thread. */
+static void sweep(void *arg) {
+    struct http *http = arg;
+    pages_sweep(http->pages);
+    state_flush_tokens(http->state);
+    state_flush_audit(http->state);
+    peers_sweep(&http->peers);
+}
+
+static int64_t milliseconds(unsigned seconds, unsigned otherwise) {
+    return 1000 * (int64_t)(seconds > 0 ? seconds : otherwise);
+}
+
+/* Who may come in, how often, and what is written down about it. */
+static int start_access(struct http *http, const struct http_options *options, struct err *err) {
+    size_t count;
+    http->no_auth = options->no_auth;
+    peers_init(&http->peers, milliseconds(options->header_seconds, HTTP_HEADER_SECONDS_DEFAULT),
+               milliseconds(options->answer_seconds, HTTP_ANSWER_SECONDS_DEFAULT),
+               milliseconds(options->stall_seconds, HTTP_STALL_SECONDS_DEFAULT));
+    http->routes = routes_all(&count);
+    http->access = calloc(count, sizeof(*http->access));
+    if (http->access == NULL) {
+        return err_no_memory(err);
+    }
+    if (access_init(http->routes, count, http->access, err) != 0 ||
+        limiter_new(TRAIL_REFUSED_PER_SECOND, TRAIL_REFUSED_BURST, &http->refusals, err) != 0) {
+        return -1;
+    }
+    double requests = (double)options->requests_per_second;
+    double failures = (double)options->auth_failures;
+    if ((requests > 0 && limiter_new(requests, 2 * requests, &http->requests, err) != 0) ||
+        (failures > 0 && limiter_new(failures / 60, failures, &http->failures, err) != 0)) {
+        return -1;
+    }
+    return options->tls_cert != NULL
+               ? tls_new(options->tls_cert, options->tls_key, options->client_ca, &http->tls, err)
+               : 0;
+}
+
+static int start_rooms(struct http *http, const struct http_options *options, struct err *err) {
+    size_t count;
+    const struct route *routes = routes_all(&count);
+    unsigned parked = options->parked_max > 0 ? options->parked_max : HTTP_PARKED_DEFAULT;
+    http->watches_max = options->watches_max > 0 ? options->watches_max : HTTP_WATCHES_DEFAULT;
+    http->header_bytes_max =
+        options->header_bytes_max > 0 ? options->header_bytes_max : HTTP_HEADER_BYTES_DEFAULT;
+    http->body_bytes_max = options->body_bytes_max > 0 ? options->body_bytes_max : HTTP_BODY_BYTES_DEFAULT;
+    http->body_ms = milliseconds(options->body_seconds, HTTP_BODY_SECONDS_DEFAULT);
+    shown_previews_init(&http->previews);
+    vault_operations_init(&http->vault_operations);
+    if (router_init(&http->router, routes, count, err) != 0 || metrics_new(count, &http->metrics, err) != 0 ||
+        documents_init(&http->documents, http->version, err) != 0 || pages_new(&http->pages, err) != 0 ||
+        linger_start(&http->linger, err) != 0 || worker_start(&http->worker, err) != 0 ||
+        worker_start(&http->slow_worker, err) != 0 || start_access(http, options, err) != 0 ||
+        park_start(parked, sweep, http, &http->park, err) != 0) {
+        return -1;
+    }
+    return 0;
+}
+
+/* Secure unless somebody says otherwise: nothing beyond this machine without encryption or without a
+ * credential. */
+static int check_listener(const struct http_options *options, const char *text, bool *ret_tls,
+                          struct err *err) {
+    struct http_listen_address address;
+    if (http_address_parse(text, &address, err) != 0) {
+        return -1;
+    }
+    bool tls = address.scheme == HTTP_TLS || (address.scheme == HTTP_EITHER && options->tls_cert != NULL);
+    if (tls && options->tls_cert == NULL) {
+        return err_set(
+            err, ERR_USAGE,
+            "--listen %s needs --tls-cert and --tls-key; \"bgppeerd tls init\" makes both for those who "
+            "have none",
+            text);
+    }
+    bool loopback = http_address_is_loopback(&address);
+    if (!loopback && options->no_auth) {
+        return err_set(
+            err, ERR_USAGE,
+            "--listen %s can be reached from other machines, and with --no-auth everybody there could "
+            "change the network's routing; listen on 127.0.0.1 or [::1], or leave --no-auth out",
+            text);
+    }
+    if (!loopback && !tls && !options->insecure_http) {
+        return err_set(
+            err, ERR_USAGE,
+            "--listen %s can be reached from other machines, and without TLS tokens and passwords would "
+            "cross the network readable: give --tls-cert and --tls-key (\"bgppeerd tls init\" makes "
+            "them), or say --insecure-http if something in front encrypts",
+            text);
+    }
+    *ret_tls = tls;
+    return 0;
+}
+
+/* Two of the same would fail as if another program had the port. */
+static int check_repeats(const struct http_options *options, struct err *err) {
+    struct http_listen_address addresses[HTTP_LISTEN_MAX];
+    for (size_t i = 0; i < options->listen_count; i++) {
+        if (http_address_parse(options->listen[i], &addresses[i], err) != 0) {
+            return -1;
+        }
+        for (size_t k = 0; k < i && addresses[i].port != 0; k++) {
+            if (addresses[k].port == addresses[i].port &&
+                ip_compare(&addresses[k].addr, &addresses[i].addr) == 0) {
+                return err_set(err, ERR_USAGE, "--listen %s names the same address as --listen %s",
+                               options->listen[i], options->listen[k]);
+            }
+        }
+    }
+    return 0;
+}
+
+int http_check(const struct http_options *options, struct err *err) {
+    if (options->listen_count == 0 || options->listen_count > HTTP_LISTEN_MAX) {
+        return err_set(err, ERR_USAGE, "between 1 and %d listen addresses can be served", HTTP_LISTEN_MAX);
+    }
+    if ((options->tls_cert == NULL) != (options->tls_key == NULL)) {
+        return err_set(err, ERR_USAGE, "--tls-cert and --tls-key are needed together");
+    }
+    if (options->client_ca != NULL && options->tls_cert == NULL) {
+        return err_set(err, ERR_USAGE, "--client-ca is of no use without --tls-cert and --tls-key");
+    }
+    if (check_repeats(options, err) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < options->listen_count; i++) {
+        bool tls;
+        if (check_listener(options, options->listen[i], &tls, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* What an operator should know although it was asked for. */
+static void warn_about(const struct http_options *options, const struct http_listener *listener) {
+    if (options->no_auth) {
+        log_event(LOG_WARN, "no-auth", LOG_STR("listen", listener->text),
+                  LOG_STR("text", "every user of this machine is admin here"));
+    }
+    struct http_listen_address address;
+    struct err ignored = ERR_INIT;
+    bool parsed = http_address_parse(listener->text, &address, &ignored) == 0;
+    if (!listener->tls && parsed && !http_address_is_loopback(&address)) {
+        log_event(LOG_WARN, "insecure-http", LOG_STR("listen", listener->text),
+                  LOG_STR("text", "tokens and passwords cross the network without encryption"));
+    }
+}
+
+int http_start(const struct http_options *options, struct state *state, struct http **ret, struct err *err) {
+    /* Aligned for its shards. */
+    struct http *http = aligned_alloc(_Alignof(struct http), sizeof(*http));
+    if (http == NULL) {
+        return err_no_memory(err);
+    }
+    memset(http, 0, sizeof(*http));
+    http->state = state;
+    http->version = options->version;
+    if (http_check(options, err) != 0 || start_rooms(http, options, err) != 0) {
+        http_stop(http);
+        return -1;
+    }
+    /* All sockets first: a taken port must not leave a half-served set behind. */
+    for (size_t i = 0; i < options->listen_count; i++) {
+        struct http_listener *listener = &http->listeners[i];
+        if (check_listener(options, options->listen[i], &listener->tls, err) != 0 ||
+            listen_open(options->listen[i], &listener->fd, listener->text, err) != 0) {
+            http_stop(http);
+            return -1;
+        }
+        http->listener_count++;
+        warn_about(options, listener);
+    }
+    http->connections_max = (uint64_t)http->listener_count * connection_limit(options);
+    for (size_t i = 0; i < http->listener_count; i++) {
+        if (start_daemon(http, options, &http->listeners[i], err) != 0) {
+            http_stop(http);
+            return -1;
+        }
+    }
+    *ret = http;
+    return 0;
+}
+
+const char *http_address(const struct http *http, size_t index) {
+    return index < http->listener_count ? http->listeners[index].text : NULL;
+}
+
+bool http_is_tls(const struct http *http, size_t index) {
+    return index < http->listener_count && http->listeners[index].tls;
+}
+
+int http_reload(struct http *http, struct err *err) {
+    return http->tls != NULL ? tls_reload(http->tls, err) : 0;
+}
+
+/* ---- stopping ---- */
+
+unsigned http_active_requests(const struct http *http) {
+    unsigned sum = 0;
+    for (size_t i = 0; i < HTTP_SHARDS; i++) {
+        sum += atomic_load_explicit(&http->shards[i].active, memory_order_acquire);
+    }
+    return sum;
+}
+
+/*
+ * The kernel refuses who comes from now on. MHD_quiesce_daemon is for this, but with a pool of threads it may
+ * end the process (libmicrohttpd 0.9.75): it takes the socket out of each thread's epoll set and so does the
+ * thread, and neither stands it to be second. With the socket shut down the threads find nothing to accept,
+ * as often as they look until they are stopped.
+ */
+static void stop_accepting(struct http *http) {
+    for (size_t i = 0; i < http->listener_count; i++) {
+        (void)shutdown(http->listeners[i].fd, SHUT_RDWR);
+    }
+}
+
+static void pause_briefly(void) {
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+}
+
+/* Wait until nothing is in progress, or the time for it is over; and until nothing is suspended. */
+static void drain(struct http *http) {
+    int64_t deadline = clock_monotonic_ms() + HTTP_DRAIN_MS;
+    while (http_active_requests(http) > 0 && clock_monotonic_ms() < deadline) {
+        pause_briefly();
+    }
+    unsigned left = http_active_requests(http);
+    unsigned stuck = atomic_load(&http->suspended);
+    if (left > 0 && stuck > 0) {
+        log_event(LOG_WARN, "stop-waits", LOG_INT("requests", stuck),
+                  LOG_STR("text", "writes are still not done; the disk may not answer"));
+    } else if (left > 0) {
+        log_event(LOG_WARN, "stop-cuts", LOG_INT("requests", left),
+                  LOG_STR("text", "their clients have not taken all of the answer, or not sent all of the "
+                                  "request"));
+    }
+    while (atomic_load(&http->suspended) > 0) {
+        pause_briefly();
+    }
+}
+
+void http_stop(struct http *http) {
+    if (http == NULL) {
+        return;
+    }
+    atomic_store(&http->stopping, true);
+    stop_accepting(http);
+    if (http->park != NULL) {
+        park_release(http->park);
+    }
+    if (http->listener_count > 0) {
+        drain(http);
+    }
+    for (size_t i = 0; i < http->listener_count; i++) {
+        if (http->listeners[i].daemon != NULL) {
+            MHD_stop_daemon(http->listeners[i].daemon); /* closes the socket */
+        } else if (http->listeners[i].fd >= 0) {
+            close(http->listeners[i].fd);
+        }
+    }
+    park_free(http->park);
+    worker_stop(http->worker);
+    worker_stop(http->slow_worker);
+    vault_operations_done(&http->vault_operations);
+    linger_stop(http->linger);
+    pages_free(http->pages);
+    documents_done(&http->documents);
+    tls_free(http->tls);
+    limiter_free(http->requests);
+    limiter_free(http->failures);
+    limiter_free(http->refusals);
+    metrics_free(http->metrics);
+    free(http->access);
+    free(http);
+}

@@ -1,0 +1,55 @@
+/*
+ * Previews: what writes would do to every node's sessions, before they are made; and applies, which make
+ * several writes at once.
+ */
+#ifndef BGPPEERD_HTTP_OBJECTS_PREVIEW_H
+#define BGPPEERD_HTTP_OBJECTS_PREVIEW_H
+
+#include <pthread.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/random.h"
+#include "request/request.h"
+#include "state.h"
+
+/*
+ * The `changes` object (totals first, then a list by node name) of what lies between two pictures, and the
+ * items of `warnings`.
+ */
+int preview_encode(const struct picture *before, const struct picture *after, const struct node_set *affected,
+                   struct buf *changes, struct buf *warnings, struct err *err) MUST_CHECK;
+
+/*
+ * The answer: a Preview. `objects`: its member of that name or `object`. The request's advice joins the
+ * warnings.
+ */
+int preview_reply(struct request *request, uint64_t revision, const struct buf *objects,
+                  const struct buf *changes, struct buf *warnings, struct err *err) MUST_CHECK;
+
+/* The answer to a write with dryRun=All&preview=peerings. The request is suspended; `write` must live as long
+ * as it. */
+int preview_write(struct request *request, struct write *write, struct err *err) MUST_CHECK;
+
+/*
+ * The previews that were answered lately: which result was shown for which documents at which version. So
+ * that an apply can tell whether it would still do what was previewed. Thread-safe.
+ */
+#define PREVIEWS_KEPT 256
+struct shown_preview {
+    uint64_t revision; /* 0 = empty */
+    char body[DIGEST_TEXT_MAX];
+    char result[DIGEST_TEXT_MAX];
+};
+struct shown_previews {
+    pthread_mutex_t lock;
+    size_t next;
+    struct shown_preview items[PREVIEWS_KEPT];
+};
+void shown_previews_init(struct shown_previews *previews);
+void shown_previews_add(struct shown_previews *previews, const struct shown_preview *preview);
+/* The result shown for these documents at that version; false: not known (any more). */
+bool shown_previews_find(struct shown_previews *previews, uint64_t revision, const char *body,
+                         char ret_result[DIGEST_TEXT_MAX]);
+
+#endif

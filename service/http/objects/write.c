@@ -1,0 +1,97 @@
+/*
+ * What the writing handlers share: parameters, and what is said about a write beside its result. Runs on the
+ * connection's thread, or on a worker's for a suspended request; no state, no locks.
+ */
+#include "objects/write.h"
+
+#include <string.h>
+
+#include "machine/server.h"
+#include "request/media.h"
+
+/* ---- parameters ---- */
+
+int write_parameters(struct request *request, struct write_parameters *ret, struct err *err) {
+    *ret = (struct write_parameters){.unknown = CODEC_STRICT};
+    if (request_parse_query(request, err) != 0) {
+        return -1;
+    }
+    const char *dry_run = request_query(request, "dryRun");
+    if (dry_run != NULL && dry_run[0] != '\0') {
+        if (strcmp(dry_run, "All") != 0) {
+            return err_set(err, ERR_BAD_REQUEST, "dryRun=%.50s is not supported; the only value is All",
+                           dry_run);
+        }
+        ret->dry_run = true;
+    }
+    const char *validation = request_query(request, "fieldValidation");
+    if (validation == NULL || validation[0] == '\0' || strcmp(validation, "Strict") == 0) {
+        return 0;
+    }
+    if (strcmp(validation, "Warn") == 0) {
+        ret->unknown = CODEC_WARN;
+    } else if (strcmp(validation, "Ignore") == 0) {
+        ret->unknown = CODEC_IGNORE;
+    } else {
+        return err_set(err, ERR_BAD_REQUEST, "fieldValidation=%.50s is not one of Strict, Warn, Ignore",
+                       validation);
+    }
+    return 0;
+}
+
+int write_delete_options(struct request *request, struct delete_options *ret, struct err *err) {
+    struct write_parameters parameters;
+    enum codec_syntax syntax;
+    if (write_parameters(request, &parameters, err) != 0 ||
+        media_document(request_header(request, HEADER_CONTENT_TYPE), true, &syntax, err) != 0 ||
+        codec_decode_delete_options(syntax, request->body.data, request->body.len, &request->arena, ret,
+                                    err) != 0) {
+        return -1;
+    }
+    ret->dry_run = ret->dry_run || parameters.dry_run;
+    return 0;
+}
+
+/* ---- what is said about a write ---- */
+
+int write_merge_advice(struct request *request, const char *about, const struct advice *advice,
+                       struct err *err) {
+    if (advice->count == 0) {
+        return 0;
+    }
+    struct advice *all = request_advice(request);
+    if (all == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < advice->count; i++) {
+        advice_add(all, "%s%s", about != NULL ? about : "", advice->items[i]);
+    }
+    all->dropped += advice->dropped;
+    return 0;
+}
+
+int write_advise(struct request *request, const struct picture *picture, const char *about,
+                 const struct write *write, struct err *err) {
+    struct state *state = request->http->state;
+    struct advice advice;
+    advice_init(&advice, &request->arena);
+    if (write->op == WRITE_DELETE) {
+        state_advise_deleted(state, picture, &write->record, 1, &advice);
+    } else {
+        state_advise(state, picture, write->record->object, &advice);
+    }
+    return write_merge_advice(request, about, &write->advice, err) == 0 &&
+                   write_merge_advice(request, about, &advice, err) == 0
+               ? 0
+               : -1;
+}
+
+int write_refused(struct request *request, struct write *write, struct err *err) {
+    /* Advice is worth hearing with a refusal as well. */
+    if (write_merge_advice(request, NULL, &write->advice, err) != 0) {
+        return -1;
+    }
+    request->causes = &write->causes;
+    *err = write->err;
+    return -1;
+}

@@ -1,0 +1,32 @@
+/* What the writing handlers share. */
+#ifndef BGPPEERD_HTTP_OBJECTS_WRITE_H
+#define BGPPEERD_HTTP_OBJECTS_WRITE_H
+
+#include <stdbool.h>
+
+#include "codec.h"
+#include "request/request.h"
+#include "state.h"
+
+struct write_parameters {
+    bool dry_run;
+    enum codec_unknown unknown;
+};
+
+/* dryRun and fieldValidation of the query, which is parsed here. ERR_BAD_REQUEST. */
+int write_parameters(struct request *request, struct write_parameters *ret, struct err *err) MUST_CHECK;
+/* The body's DeleteOptions (none is fine) together with the query's. */
+int write_delete_options(struct request *request, struct delete_options *ret, struct err *err) MUST_CHECK;
+/* Hand advice on to the answer; each is preceded by `about` (NULL = nothing), which says what it is about. */
+int write_merge_advice(struct request *request, const char *about, const struct advice *advice,
+                       struct err *err) MUST_CHECK;
+/*
+ * What there is to say about what was (or would be) written, by itself and among the rest of `picture`, for
+ * the answer. The write has succeeded.
+ */
+int write_advise(struct request *request, const struct picture *picture, const char *about,
+                 const struct write *write, struct err *err) MUST_CHECK;
+/* A write that failed: its error, causes and advice are the answer's. Always -1. */
+int write_refused(struct request *request, struct write *write, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,336 @@
+/*
+ * Request: the context of one request, its path, query and body.
+ *
+ * Created when the request line has been read and freed when the answer has been sent, both on the
+ * connection's thread; everything it needs in between lives in its one arena.
+ */
+#include "request/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "machine/connection.h"
+#include "machine/server.h"
+
+/* ---- identity ---- */
+
+/* A fresh 64-bit number per call without a system call: splitmix64 from a random start per thread. */
+static uint64_t next_id(void) {
+    static _Thread_local uint64_t state;
+    if (state == 0) {
+        state = random_u64() | 1;
+    }
+    state += 0x9e3779b97f4a7c15u;
+    uint64_t z = state;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static void make_id(char out[REQUEST_ID_MAX]) {
+    static const char DIGITS[] = "0123456789abcdef";
+    uint64_t id = next_id();
+    for (int i = 15; i >= 0; i--) {
+        out[i] = DIGITS[id & 15];
+        id >>= 4;
+    }
+    out[16] = '\0';
+}
+
+/* A caller's own id is kept when it cannot do harm in a header or a log line. */
+static bool take_id(char out[REQUEST_ID_MAX], const char *id) {
+    size_t len = 0;
+    for (; id[len] != '\0'; len++) {
+        char c = id[len];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+                     c == '_' || c == '.';
+        if (!plain || len == REQUEST_ID_MAX - 1) {
+            return false;
+        }
+    }
+    if (len == 0) {
+        return false;
+    }
+    memcpy(out, id, len + 1);
+    return true;
+}
+
+static unsigned own_shard(struct http *http) {
+    static _Thread_local unsigned shard = UINT32_MAX;
+    if (shard == UINT32_MAX) {
+        shard = atomic_fetch_add(&http->next_shard, 1) % HTTP_SHARDS;
+    }
+    return shard;
+}
+
+/* ---- life ---- */
+
+struct request *request_new(struct http *http, struct MHD_Connection *connection, const char *uri) {
+    struct request *request = malloc(sizeof(*request));
+    if (request == NULL) {
+        return NULL;
+    }
+    /* All but the two text buffers, which are most of it. */
+    memset(request, 0, offsetof(struct request, id));
+    request->http = http;
+    request->connection = connection;
+    request->peer = peer_of(connection);
+    request->method = METHOD_OTHER;
+    request->start_ns = clock_monotonic_ns();
+    arena_init(&request->arena, REQUEST_ARENA_FIRST);
+    buf_init(&request->body);
+    request->body.wipe = true; /* whatever its path: a Secret may have been sent there */
+    if (uri == NULL) {
+        uri = "";
+    }
+    request->uri_len = strlen(uri);
+    if (request->uri_len < REQUEST_URI_KEEP) {
+        memcpy(request->uri_kept, uri, request->uri_len + 1);
+        request->uri = request->uri_kept;
+    } else {
+        request->uri = arena_strndup(&request->arena, uri, request->uri_len);
+        if (request->uri == NULL) {
+            arena_done(&request->arena);
+            free(request);
+            return NULL;
+        }
+    }
+    request->id[0] = '\0';
+    request->principal.role = ROLE_NONE;
+    request->principal.user[0] = '\0';
+    request->shard = own_shard(http);
+    atomic_fetch_add_explicit(&http->shards[request->shard].active, 1, memory_order_relaxed);
+    return request;
+}
+
+void request_free(struct request *request) {
+    if (request == NULL) {
+        return;
+    }
+    if (request->cleanup != NULL) {
+        request->cleanup(request);
+    }
+    atomic_fetch_sub_explicit(&request->http->shards[request->shard].active, 1, memory_order_release);
+    buf_done(&request->body);
+    arena_done(&request->arena);
+    free(request);
+}
+
+/* ---- path ---- */
+
+/* Path of the request target: origin form as it is; of an absolute form ("http://host/path", which
+ * proxies send) what follows the authority. */
+static const char *find_path(const struct request *request, size_t *ret_len) {
+    const char *path = request->uri;
+    if (path[0] != '/') {
+        const char *authority = strstr(path, "://");
+        const char *query = strchr(path, '?');
+        if (authority != NULL && (query == NULL || authority < query)) {
+            path = authority + 3 + strcspn(authority + 3, "/?");
+        }
+    }
+    *ret_len = strcspn(path, "?");
+    return path;
+}
+
+/* Copies a piece that needs no decoding; false: it may. */
+static bool copy_plain(const struct router_piece *piece, char out[REQUEST_PARAM_KEEP]) {
+    if (piece->len >= REQUEST_PARAM_KEEP) {
+        return false;
+    }
+    for (size_t i = 0; i < piece->len; i++) {
+        char c = piece->text[i];
+        if (c == '%' || c <= ' ' || c > '~') {
+            return false;
+        }
+        out[i] = c;
+    }
+    out[piece->len] = '\0';
+    return true;
+}
+
+static int decode_params(struct request *request, const struct router_piece *pieces, size_t count,
+                         struct err *err) {
+    request->param_count = count;
+    if (count == 1 && copy_plain(&pieces[0], request->param_kept)) {
+        request->params[0] = request->param_kept;
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (percent_decode(&request->arena, pieces[i].text, pieces[i].len, "path", &request->params[i],
+                           err) != 0) {
+            request->param_count = 0;
+            return -1;
+        }
+        if (strchr(request->params[i], '/') != NULL) {
+            request->param_count = 0;
+            return err_set(err, ERR_BAD_REQUEST,
+                           "the path has an encoded \"/\" inside a name; no name has one");
+        }
+    }
+    return 0;
+}
+
+/* A path that names nothing may still be malformed, and 400 says more than 404. */
+static int no_such_path(struct request *request, const char *path, size_t len, struct err *err) {
+    const char *decoded;
+    if (percent_decode(&request->arena, path, len, "path", &decoded, err) != 0) {
+        return -1;
+    }
+    return err_set(err, ERR_NOT_FOUND,
+                   "the server could not find the requested resource: there is no path %.*s%s",
+                   (int)(len > 200 ? 200 : len), path, len > 200 ? "…" : "");
+}
+
+/* People who know Kubernetes begin by making one. */
+static bool is_of_namespaces(const struct router_node *node) {
+    const struct route *get = router_route(node, METHOD_GET);
+    return get != NULL && get->resource != NULL && strcmp(get->resource, "namespaces") == 0;
+}
+
+int request_route(struct request *request, const char *method, struct err *err) {
+    request->method = method_parse(method);
+    const char *given_id = request_header(request, HEADER_REQUEST_ID);
+    if (given_id == NULL || !take_id(request->id, given_id)) {
+        make_id(request->id);
+    }
+    size_t len;
+    const char *path = find_path(request, &len);
+    struct router_piece pieces[ROUTE_PARAMS_MAX];
+    size_t count = 0;
+    const struct router_node *node = router_find(&request->http->router, path, len, pieces, &count);
+    if (node == NULL) {
+        return no_such_path(request, path, len, err);
+    }
+    if (decode_params(request, pieces, count, err) != 0) {
+        return -1;
+    }
+    request->route = router_route(node, request->method);
+    if (request->route == NULL) {
+        char allow[ROUTER_ALLOW_MAX];
+        router_allow(node, allow);
+        request->allow = arena_strdup(&request->arena, allow);
+        return err_set(err, ERR_METHOD_NOT_ALLOWED,
+                       "the method %.20s is not allowed on this path; allowed: %s%s", method, allow,
+                       is_of_namespaces(node)
+                           ? ". A namespace is there while it has Secrets: nobody makes or "
+                             "deletes one"
+                           : "");
+    }
+    /* Passwords come in Secrets, and in the documents of several kinds. */
+    request->arena.wipe = request->route->kind == KIND_SECRET || (request->route->kind == ROUTE_KIND_NONE &&
+                                                                  (request->route->flags & ROUTE_BODY) != 0);
+    return 0;
+}
+
+/* ---- query ---- */
+
+static int add_query_item(struct request *request, const char *text, size_t len, struct err *err) {
+    const char *equals = memchr(text, '=', len);
+    size_t name_len = equals != NULL ? (size_t)(equals - text) : len;
+    struct query_item *item = &request->query[request->query_count];
+    if (percent_decode(&request->arena, text, name_len, "query", &item->name, err) != 0) {
+        return -1;
+    }
+    item->value = "";
+    if (equals != NULL &&
+        percent_decode(&request->arena, equals + 1, len - name_len - 1, "query", &item->value, err) != 0) {
+        return -1;
+    }
+    request->query_count++;
+    return 0;
+}
+
+int request_parse_query(struct request *request, struct err *err) {
+    const char *mark = memchr(request->uri, '?', request->uri_len);
+    if (mark == NULL || request->query != NULL) {
+        return 0;
+    }
+    /* "+" means a space in a query, as forms and Go's url.Values write it. */
+    char *text = arena_strdup(&request->arena, mark + 1);
+    size_t room = 1;
+    for (const char *at = mark; (at = strchr(at, '&')) != NULL && room < QUERY_MAX; at++) {
+        room++;
+    }
+    request->query = arena_array(&request->arena, room, sizeof(*request->query));
+    if (text == NULL || request->query == NULL) {
+        return err_no_memory(err);
+    }
+    for (char *plus = strchr(text, '+'); plus != NULL; plus = strchr(plus, '+')) {
+        *plus = ' ';
+    }
+    for (const char *at = text; *at != '\0';) {
+        size_t len = strcspn(at, "&");
+        if (len > 0) {
+            if (request->query_count == QUERY_MAX) {
+                return err_set(err, ERR_BAD_REQUEST, "the query has more than %d parameters", QUERY_MAX);
+            }
+            if (add_query_item(request, at, len, err) != 0) {
+                return -1;
+            }
+        }
+        at += len + (at[len] == '&');
+    }
+    return 0;
+}
+
+const char *request_query(const struct request *request, const char *name) {
+    for (size_t i = 0; i < request->query_count; i++) {
+        if (strcmp(request->query[i].name, name) == 0) {
+            return request->query[i].value;
+        }
+    }
+    return NULL;
+}
+
+bool request_query_flag(const struct request *request, const char *name) {
+    const char *value = request_query(request, name);
+    return value != NULL && value[0] != '\0' && strcmp(value, "0") != 0 && strcasecmp(value, "false") != 0;
+}
+
+/* ---- body, warnings ---- */
+
+int request_take_body(struct request *request, const char *bytes, size_t len, struct err *err) {
+    size_t max = request->http->body_bytes_max;
+    if (len > max || request->body.len > max - len) {
+        buf_done(&request->body);
+        return err_set(err, ERR_TOO_LARGE, "the body is larger than %zu bytes, the most this service takes",
+                       max);
+    }
+    buf_add(&request->body, bytes, len);
+    if (buf_failed(&request->body)) {
+        return err_no_memory(err);
+    }
+    return 0;
+}
+
+struct advice *request_advice(struct request *request) {
+    if (request->advice == NULL) {
+        request->advice = arena_alloc(&request->arena, sizeof(*request->advice));
+        if (request->advice != NULL) {
+            advice_init(request->advice, &request->arena);
+        }
+    }
+    return request->advice;
+}
+
+/* ---- suspending ---- */
+
+void request_suspend(struct request *request, int (*resume)(struct request *, struct err *)) {
+    if (resume != NULL) {
+        request->resume = resume;
+        request->phase = REQUEST_SUSPENDED;
+    }
+    atomic_fetch_add(&request->http->suspended, 1);
+    MHD_suspend_connection(request->connection);
+}
+
+void request_resume(struct request *request) {
+    /* The request may be answered and freed before MHD_resume_connection has returned. */
+    struct http *http = request->http;
+    MHD_resume_connection(request->connection);
+    atomic_fetch_sub(&http->suspended, 1);
+}
