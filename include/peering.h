@@ -149,6 +149,16 @@ int64_t peering_index_slot(const struct peering_index *index, const char *node);
 /* Upper bound (exclusive) of all slots in use. */
 uint32_t peering_index_slots(const struct peering_index *index);
 
+/*
+ * Whose address is it? For whoever must not let a node take what is another's: the name of the first Node, in
+ * byte order, besides `except` (NULL: none) that has the address in spec.bgp; NULL: nobody. Borrowed from the
+ * index.
+ */
+const char *peering_index_address_owner(const struct peering_index *index, const struct ip_addr *address,
+                                        const char *except);
+/* Does the peerIP of any BGPPeer, on whatever port, name the address? */
+bool peering_index_address_is_peer(const struct peering_index *index, const struct ip_addr *address);
+
 /* Does any node match the selector? Looked up where a BGPPeer has the same one, else every node is asked. */
 struct selector;
 bool peering_index_any_match(const struct peering_index *index, const struct selector *selector);

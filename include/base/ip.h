@@ -51,6 +51,15 @@ bool ip_parse_endpoint(const char *text, size_t len, struct ip_endpoint *ret);
 size_t ip_format(const struct ip_addr *addr, char out[IP_TEXT_MAX]);
 /* By family (IPv4 first), then numerically: <0, 0, >0. */
 int ip_compare(const struct ip_addr *a, const struct ip_addr *b);
+/*
+ * What keeps the address from being any host's: "the unspecified address", "a loopback address", "a multicast
+ * address" (RFC 1112, RFC 4291) or "the broadcast address" (RFC 919); NULL: nothing. Static text.
+ */
+const char *ip_no_host(const struct ip_addr *addr);
+/* The address with its host bits cleared. `prefix` is at most 32 or 128. */
+struct ip_addr ip_network(const struct ip_addr *addr, uint8_t prefix);
+/* Does the network hold the address? Never one of another family. */
+bool ip_network_holds(const struct ip_cidr *network, const struct ip_addr *addr);
 static inline bool ip_is_set(const struct ip_addr *a) {
     return a->family != IP_NONE;
 }

@@ -89,6 +89,7 @@ struct field {
     const struct format *format; /* strings and string list items; NULL = any text */
     const char *const *values;   /* FIELD_ENUM: NULL-terminated, in documentation order */
     bool required;               /* must be present (and, for strings, not empty) */
+    bool ours;                   /* Calico does not have it: marked x-bgppeerd in OpenAPI */
     bool allow_empty;            /* FIELD_ENUM: "" counts as absent; list: [] allowed though min_items */
     int64_t min, max;            /* FIELD_INT range, inclusive */
     size_t max_length;           /* strings: characters; 0 = no limit beyond the body's */

@@ -41,12 +41,18 @@ struct bgp_peer {
     struct bgp_peer_spec *spec;
 };
 
+struct prefix_advertisement {
+    const char *cidr;
+    struct string_list communities;
+};
 struct node_bgp_spec {
     struct opt_asn as_number;
     const char *ipv4_address; /* CIDR or bare */
     const char *ipv6_address;
     const char *ipv4_ipip_tunnel_addr;
     const char *route_reflector_cluster_id;
+    const char *router_id;             /* ours */
+    struct list prefix_advertisements; /* ours: struct prefix_advertisement */
 };
 struct orch_ref {
     const char *node_name;
@@ -91,10 +97,6 @@ struct cidr_block {
 struct community {
     const char *name;
     const char *value;
-};
-struct prefix_advertisement {
-    const char *cidr;
-    struct string_list communities;
 };
 struct bgp_configuration_spec {
     const char *log_severity_screen;

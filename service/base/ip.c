@@ -348,3 +348,42 @@ int ip_compare(const struct ip_addr *a, const struct ip_addr *b) {
     }
     return memcmp(a->bytes, b->bytes, sizeof a->bytes);
 }
+
+const char *ip_no_host(const struct ip_addr *addr) {
+    static const uint8_t zero[V6_BYTES];
+    static const uint8_t one[V6_BYTES] = {[V6_BYTES - 1] = 1};
+    static const uint8_t broadcast[V6_BYTES] = {0xFF, 0xFF, 0xFF, 0xFF};
+    bool v4 = addr->family == IP_V4;
+    if (memcmp(addr->bytes, zero, sizeof(zero)) == 0) {
+        return "the unspecified address";
+    }
+    if (v4 ? addr->bytes[0] == 127 : memcmp(addr->bytes, one, sizeof(one)) == 0) {
+        return "a loopback address";
+    }
+    if (v4 ? (addr->bytes[0] & 0xF0U) == 0xE0U : addr->bytes[0] == 0xFF) {
+        return "a multicast address";
+    }
+    return v4 && memcmp(addr->bytes, broadcast, sizeof(broadcast)) == 0 ? "the broadcast address" : NULL;
+}
+
+struct ip_addr ip_network(const struct ip_addr *addr, uint8_t prefix) {
+    struct ip_addr network = *addr;
+    for (size_t i = 0; i < V6_BYTES; i++) {
+        size_t first_bit = i * 8;
+        if (first_bit >= prefix) {
+            network.bytes[i] = 0;
+        } else if (prefix - first_bit < 8) {
+            network.bytes[i] &= (uint8_t)(0xFF00U >> (prefix - first_bit));
+        }
+    }
+    return network;
+}
+
+bool ip_network_holds(const struct ip_cidr *network, const struct ip_addr *addr) {
+    if (network->addr.family != addr->family) {
+        return false;
+    }
+    struct ip_addr own = ip_network(&network->addr, network->prefix);
+    struct ip_addr other = ip_network(addr, network->prefix);
+    return ip_compare(&own, &other) == 0;
+}

@@ -129,6 +129,9 @@ static void write_field(const struct field *field, struct buf *out) {
     buf_add_char(out, '{');
     buf_json_member_str(out, "description", field->description);
     write_rules(field, out);
+    if (field->ours) {
+        member_text(out, "x-bgppeerd", "true");
+    }
     if (field->type == FIELD_IGNORED) {
         member_text(out, "x-kubernetes-preserve-unknown-fields", "true");
     }

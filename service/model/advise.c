@@ -77,27 +77,67 @@ void advise_password(struct advice *advice, const char *field, const struct bgp_
     }
 }
 
+/* Ranges whose addresses are set aside, so that no BGP speaker has one of them. */
+static const struct {
+    struct ip_cidr network;
+    const char *name;
+} RESERVED[] = {
+    {{{.family = IP_V4, .bytes = {0}}, 8}, "0.0.0.0/8, \"this network\" (RFC 791)"},
+    {{{.family = IP_V4, .bytes = {192, 0, 0}}, 24}, "192.0.0.0/24, set aside for protocols (RFC 6890)"},
+    {{{.family = IP_V4, .bytes = {240}}, 4}, "240.0.0.0/4, reserved for future use (RFC 1112)"},
+    {{{.family = IP_V6, .bytes = {0}}, 8}, "::/8, reserved (RFC 4291)"},
+    {{{.family = IP_V6, .bytes = {1}}, 64}, "100::/64, whose packets are discarded (RFC 6666)"},
+    {{{.family = IP_V6, .bytes = {0xFE, 0xC0}}, 10}, "fec0::/10, deprecated (RFC 3879)"},
+};
+
 void advise_speaker_address(struct advice *advice, const char *field, const struct ip_addr *addr) {
-    static const struct ip_addr zero_v4 = {.family = IP_V4};
-    static const struct ip_addr zero_v6 = {.family = IP_V6};
-    static const struct ip_addr loopback_v6 = {.family = IP_V6, .bytes = {[15] = 1}};
-    bool v4 = addr->family == IP_V4;
-    const char *what = NULL;
-    if (ip_compare(addr, v4 ? &zero_v4 : &zero_v6) == 0) {
-        what = "the unspecified address";
-    } else if (v4 ? addr->bytes[0] == 127 : ip_compare(addr, &loopback_v6) == 0) {
-        what = "a loopback address";
-    } else if (v4 ? (addr->bytes[0] & 0xF0U) == 0xE0U : addr->bytes[0] == 0xFF) {
-        what = "a multicast address";
-    }
     char text[IP_TEXT_MAX];
     ip_format(addr, text);
-    if (what != NULL) {
-        advice_add(advice, "%s: %s is %s; no BGP session can use it", field, text, what);
-    } else if (!v4 && addr->bytes[0] == 0xFE && (addr->bytes[1] & 0xC0U) == 0x80U) {
+    const char *fault = ip_no_host(addr);
+    if (fault != NULL) {
+        advice_add(advice, "%s: %s is %s; no BGP session can use it", field, text, fault);
+        return;
+    }
+    if (addr->family == IP_V6 && addr->bytes[0] == 0xFE && (addr->bytes[1] & 0xC0U) == 0x80U) {
         advice_add(advice,
                    "%s: %s is a link-local address; without an interface, which cannot be given here, "
                    "daemons refuse it or guess",
                    field, text);
+        return;
+    }
+    for (size_t i = 0; i < COUNT_OF(RESERVED); i++) {
+        if (ip_network_holds(&RESERVED[i].network, addr)) {
+            advice_add(advice, "%s: %s is in %s; no BGP speaker has such an address", field, text,
+                       RESERVED[i].name);
+            return;
+        }
+    }
+}
+
+void advise_host_cidr(struct advice *advice, const char *field, const char *text) {
+    struct ip_cidr cidr;
+    if (!is_given(text) || !ip_parse_cidr_or_addr(text, strlen(text), &cidr)) {
+        return;
+    }
+    advise_speaker_address(advice, field, &cidr.addr);
+    bool v4 = cidr.addr.family == IP_V4;
+    uint8_t bits = v4 ? 32 : 128;
+    if (cidr.prefix > bits - 2) {
+        return; /* a /31 or /127 has two hosts (RFC 3021, RFC 6164), a /32 or /128 is one */
+    }
+    struct ip_addr first = ip_network(&cidr.addr, cidr.prefix);
+    struct ip_addr last = first;
+    for (size_t i = cidr.prefix; i < bits; i++) {
+        last.bytes[i / 8] |= (uint8_t)(0x80U >> (i % 8));
+    }
+    char shown_address[IP_TEXT_MAX];
+    ip_format(&cidr.addr, shown_address);
+    const char *what = ip_compare(&cidr.addr, &first) == 0
+                           ? (v4 ? "the network's own address" : "the network's anycast address")
+                       : v4 && ip_compare(&cidr.addr, &last) == 0 ? "the network's broadcast address"
+                                                                  : NULL;
+    if (what != NULL) {
+        advice_add(advice, "%s: %s is %s with a /%u; a host has another one of that network", field,
+                   shown_address, what, (unsigned)cidr.prefix);
     }
 }

@@ -9,8 +9,7 @@
 
 #include "tables.h"
 
-#define COMMUNITIES_MAX            500 /* spec.communities, spec.prefixAdvertisements */
-#define ADVERTISED_COMMUNITIES_MAX 50  /* communities of one prefix */
+#define COMMUNITIES_MAX            500
 #define COMMUNITY_VALUE_LENGTH_MAX 40
 #define NODE_PREFIX                "node."
 
@@ -87,7 +86,7 @@ static const struct field spec_fields[] = {
           .max_items = COMMUNITIES_MAX,
           .description = "Names for communities. Useful only together with prefixAdvertisements."),
     FIELD(bgp_configuration_spec, prefix_advertisements, "prefixAdvertisements", FIELD_OBJECT_LIST,
-          .schema = &advertisement_schema, .max_items = COMMUNITIES_MAX,
+          .schema = &advertisement_schema, .max_items = ADVERTISEMENTS_MAX,
           .description = "Communities that tag the routes within given networks."),
     FIELD(bgp_configuration_spec, listen_port, "listenPort", FIELD_INT, .min = 1, .max = UINT16_MAX,
           .default_text = "179",
@@ -105,7 +104,7 @@ static const struct field spec_fields[] = {
               "Whether the BGP daemon listens on all addresses (None) or on the node's BGP address "
               "alone (NodeIP)."),
     FIELD(bgp_configuration_spec, ignored_interfaces, "ignoredInterfaces", FIELD_STRING_LIST,
-          .format = &format_ignored_interface,
+          .format = &format_ignored_interface, .max_items = NAMES_MAX,
           .description = "Interfaces whose routes the BGP daemon does not read; '*' stands for any text."),
     FIELD(bgp_configuration_spec, local_workload_peering_ipv4, "localWorkloadPeeringIPV4", FIELD_STRING,
           .format = &format_ipv4,
@@ -143,7 +142,7 @@ static void validate_communities(const struct bgp_configuration_spec *spec, cons
         cause_at(causes, CAUSE_INVALID, path, "communities",
                  "Invalid value: defined, but no prefixAdvertisements use them");
     }
-    if (spec->communities.count > COMMUNITIES_MAX || spec->prefix_advertisements.count > COMMUNITIES_MAX) {
+    if (spec->communities.count > COMMUNITIES_MAX || spec->prefix_advertisements.count > ADVERTISEMENTS_MAX) {
         return;
     }
     const struct prefix_advertisement *items = spec->prefix_advertisements.items;

@@ -75,7 +75,7 @@ static const struct field spec_fields[] = {
                          "through it to exactly the peer's address, so that the session cannot flap by "
                          "learning a route to its own peer."),
     FIELD(bgp_peer_spec, filters, "filters", FIELD_STRING_LIST, .format = &format_name,
-          .max_length = NAME_LENGTH_MAX,
+          .max_length = NAME_LENGTH_MAX, .max_items = NAMES_MAX,
           .description = "Names of the BGPFilters applied to these sessions, in this order."),
     FIELD(bgp_peer_spec, local_workload_selector, "localWorkloadSelector", FIELD_STRING,
           .format = &format_selector, .max_length = SELECTOR_LENGTH_MAX,

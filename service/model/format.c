@@ -90,6 +90,11 @@ static bool check_host_cidr_of(const char *text, enum ip_family family, char *wh
         return refuse(why, why_len, "is an %s address, an %s address is needed here",
                       family_name(cidr.addr.family), family_name((uint8_t)family));
     }
+    const char *fault = ip_no_host(&cidr.addr);
+    if (fault != NULL) {
+        return refuse(why, why_len, "is %s, which no node can have; write the address of its BGP speaker",
+                      fault);
+    }
     return true;
 }
 
@@ -101,17 +106,17 @@ static bool check_host_cidr_v6(const char *text, char *why, size_t why_len) {
     return check_host_cidr_of(text, IP_V6, why, why_len);
 }
 
-static struct ip_addr network_address(const struct ip_cidr *cidr) {
-    struct ip_addr network = cidr->addr;
-    for (size_t i = 0; i < sizeof network.bytes; i++) {
-        size_t first_bit = i * 8;
-        if (first_bit >= cidr->prefix) {
-            network.bytes[i] = 0;
-        } else if (cidr->prefix - first_bit < 8) {
-            network.bytes[i] &= (uint8_t)(0xFF00U >> (cidr->prefix - first_bit));
-        }
+static bool check_router_id(const char *text, char *why, size_t why_len) {
+    struct ip_addr id;
+    if (!ip_parse(text, strlen(text), &id) || id.family != IP_V4) {
+        return false;
     }
-    return network;
+    if (id.bytes[0] == 0 || id.bytes[0] == 127 || id.bytes[0] >= 224) {
+        return refuse(why, why_len,
+                      "daemons refuse BGP identifiers in 0.0.0.0/8, 127.0.0.0/8 and 224.0.0.0/3 (Bad BGP "
+                      "Identifier); use the node's IPv4 address or another unicast one");
+    }
+    return true;
 }
 
 /* Calico demands both a prefix length (CRD: format cidr) and no host bits (Go: net, netv4, netv6). */
@@ -130,7 +135,7 @@ static bool check_network_of(const char *text, enum ip_family family, char *why,
         return refuse(why, why_len, "is an %s network, an %s network is needed here",
                       family_name(cidr.addr.family), family_name((uint8_t)family));
     }
-    struct ip_addr network = network_address(&cidr);
+    struct ip_addr network = ip_network(&cidr.addr, cidr.prefix);
     if (ip_compare(&network, &cidr.addr) != 0) {
         char canonical[IP_TEXT_MAX];
         ip_format(&network, canonical);
@@ -413,6 +418,12 @@ const struct format format_host_cidr_v6 = {
     .name = "cidrv6-or-address",
     .expected = "an IPv6 address, with or without its prefix length, such as fd00::1/64",
     .check = check_host_cidr_v6,
+};
+const struct format format_router_id = {
+    .name = "router-id",
+    .schema_format = "ipv4",
+    .expected = "a BGP identifier, written like an IPv4 address: 10.0.0.1",
+    .check = check_router_id,
 };
 const struct format format_selector = {
     .name = "selector",

@@ -9,6 +9,23 @@
 #include "base/ip.h"
 #include "tables.h"
 
+/* What a host announces. Calico's Node has nothing of the kind; the form is BGPConfiguration's. */
+static const struct field advertisement_fields[] = {
+    FIELD(prefix_advertisement, cidr, "cidr", FIELD_STRING, .required = true, .format = &format_network,
+          .max_length = ADDRESS_LENGTH_MAX,
+          .description = "The network that the node announces, without host bits: 10.100.1.0/24."),
+    FIELD(prefix_advertisement, communities, "communities", FIELD_STRING_LIST,
+          .format = &format_community_ref, .max_items = ADVERTISED_COMMUNITIES_MAX,
+          .description = "Communities that the route carries: values, or names from spec.communities of the "
+                         "node's BGPConfiguration or of the one named default."),
+};
+
+static const struct schema advertisement_schema = {
+    .name = "NodePrefixAdvertisement",
+    .description = "A network that the node announces.",
+    SCHEMA_OF(prefix_advertisement, advertisement_fields),
+};
+
 static const struct field bgp_fields[] = {
     FIELD(node_bgp_spec, as_number, "asNumber", FIELD_ASN,
           .description = "AS number of the node. Without it the node is in the default AS."),
@@ -24,6 +41,14 @@ static const struct field bgp_fields[] = {
           .format = &format_ipv4,
           .description = "Makes the node a route reflector (RFC 4456) of the cluster with this ID, written "
                          "like an IPv4 address: 244.0.0.1. Such a node takes no part in the mesh."),
+    FIELD(node_bgp_spec, router_id, "routerID", FIELD_STRING, .format = &format_router_id, .ours = true,
+          .description = "BGP identifier of the node (RFC 4271), written like an IPv4 address and its own in "
+                         "the whole network. Default: ipv4Address, and without one a value derived from the "
+                         "node's name."),
+    FIELD(node_bgp_spec, prefix_advertisements, "prefixAdvertisements", FIELD_OBJECT_LIST,
+          .schema = &advertisement_schema, .max_items = ADVERTISEMENTS_MAX, .ours = true,
+          .description = "Networks that the node announces to its peers, besides the service networks of the "
+                         "BGPConfiguration."),
 };
 
 static const struct schema bgp_schema = {
@@ -96,10 +121,11 @@ static const struct field spec_fields[] = {
     FIELD(node_spec, vxlan_tunnel_mac_addr_v6, "vxlanTunnelMACAddrV6", FIELD_STRING, .format = &format_mac,
           .description = "MAC address of the node's VXLAN tunnel over IPv6. Kept, not used here."),
     FIELD(node_spec, orch_refs, "orchRefs", FIELD_OBJECT_LIST, .schema = &orch_ref_schema,
-          .description = "The same node as orchestrators know it."),
+          .max_items = NAMES_MAX, .description = "The same node as orchestrators know it."),
     FIELD(node_spec, wireguard, "wireguard", FIELD_OBJECT, .schema = &wireguard_schema,
           .description = "WireGuard addresses of the node. Kept, not used here."),
     FIELD(node_spec, addresses, "addresses", FIELD_OBJECT_LIST, .schema = &address_schema,
+          .max_items = NAMES_MAX,
           .description = "Addresses at which the node can be reached. Sessions use bgp.ipv4Address and "
                          "bgp.ipv6Address, not these."),
     FIELD(node_spec, interfaces, "interfaces", FIELD_OBJECT_LIST, .schema = &interface_schema,
@@ -112,7 +138,8 @@ static void validate_spec(const void *object, const char *path, struct causes *c
         return;
     }
     if (!is_given(bgp->ipv4_address) && !is_given(bgp->ipv6_address) &&
-        !is_given(bgp->ipv4_ipip_tunnel_addr) && !is_given(bgp->route_reflector_cluster_id)) {
+        !is_given(bgp->ipv4_ipip_tunnel_addr) && !is_given(bgp->route_reflector_cluster_id) &&
+        !is_given(bgp->router_id) && bgp->prefix_advertisements.count == 0) {
         cause_at(causes, CAUSE_INVALID, path, "bgp",
                  "Invalid value: {}: must not be empty; give the node an address, or leave bgp out");
     }
@@ -232,13 +259,6 @@ static void advise_pod_cidrs(const struct string_list *cidrs, struct advice *adv
     }
 }
 
-static void advise_address(struct advice *advice, const char *field, const char *text) {
-    struct ip_cidr cidr;
-    if (is_given(text) && ip_parse_cidr_or_addr(text, strlen(text), &cidr)) {
-        advise_speaker_address(advice, field, &cidr.addr);
-    }
-}
-
 void node_advise(const struct object *object, struct advice *advice) {
     const struct node *node = object->body;
     const struct node_spec *spec = node->spec;
@@ -260,6 +280,6 @@ void node_advise(const struct object *object, struct advice *advice) {
     if (bgp->as_number.set) {
         advise_asn(advice, "spec.bgp.asNumber", bgp->as_number.value);
     }
-    advise_address(advice, "spec.bgp.ipv4Address", bgp->ipv4_address);
-    advise_address(advice, "spec.bgp.ipv6Address", bgp->ipv6_address);
+    advise_host_cidr(advice, "spec.bgp.ipv4Address", bgp->ipv4_address);
+    advise_host_cidr(advice, "spec.bgp.ipv6Address", bgp->ipv6_address);
 }

@@ -32,6 +32,10 @@
 #define ADDRESS_LENGTH_MAX  64
 #define PRIORITY_MAX        2147483646
 
+#define ADVERTISEMENTS_MAX         500 /* prefixAdvertisements of a BGPConfiguration or Node */
+#define ADVERTISED_COMMUNITIES_MAX 50  /* communities of one of them */
+#define NAMES_MAX                  256 /* lists of names without a limit of Calico's */
+
 /* Named text formats (format.c). */
 extern const struct format format_name;              /* a resource's name */
 extern const struct format format_portable_name;     /* lower-case RFC 1123 subdomain */
@@ -44,6 +48,7 @@ extern const struct format format_network_v4;        /* the same, IPv4 only */
 extern const struct format format_network_v6;        /* the same, IPv6 only */
 extern const struct format format_host_cidr_v4;      /* IPv4 address, or address/prefix with host bits */
 extern const struct format format_host_cidr_v6;      /* the same of IPv6 */
+extern const struct format format_router_id;         /* BGP identifier */
 extern const struct format format_selector;          /* selector expression */
 extern const struct format format_community;         /* community of a BGPFilter: no leading zeros */
 extern const struct format format_config_community;  /* community of a BGPConfiguration */
@@ -108,8 +113,10 @@ void advise_restart_time(struct advice *advice, const char *field, const struct 
 void advise_whole_seconds(struct advice *advice, const char *field, const struct duration *duration);
 /* A password that holds no reference. */
 void advise_password(struct advice *advice, const char *field, const struct bgp_password *password);
-/* An address that cannot be a BGP speaker's (unspecified, loopback, multicast), or only on one link. */
+/* An address that cannot be a BGP speaker's (see ip_no_host), or only on one link, or that is reserved. */
 struct ip_addr;
 void advise_speaker_address(struct advice *advice, const char *field, const struct ip_addr *addr);
+/* The same of a Node's "address/prefix"; also one that is its network's own or its broadcast address. */
+void advise_host_cidr(struct advice *advice, const char *field, const char *text);
 
 #endif

@@ -178,6 +178,24 @@ uint32_t peering_index_slots(const struct peering_index *index) {
     return set_bound(index->slots);
 }
 
+const char *peering_index_address_owner(const struct peering_index *index, const struct ip_addr *address,
+                                        const char *except) {
+    const struct id_list *owners = index_owners(index, address);
+    const char *first = NULL;
+    ID_EACH(i, owners) {
+        const char *name = index_node(index, owners->ids[i])->name;
+        bool other = except == NULL || strcmp(name, except) != 0;
+        if (other && (first == NULL || strcmp(name, first) < 0)) {
+            first = name;
+        }
+    }
+    return first;
+}
+
+bool peering_index_address_is_peer(const struct peering_index *index, const struct ip_addr *address) {
+    return map_get(index->rules_by_address, address, sizeof(*address)) != NULL;
+}
+
 bool peering_index_any_match(const struct peering_index *index, const struct selector *selector) {
     const struct id_list *known = index_get(index->matchers_by_text, selector_canonical(selector));
     if (known != NULL) {

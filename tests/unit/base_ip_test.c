@@ -309,6 +309,78 @@ static void order_is_by_family_then_number(void **state) {
     assert_int_equal(compare("1.2.3.4", "::ffff:1.2.3.4"), 0);
 }
 
+static void some_addresses_are_no_hosts(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *fault; /* NULL: a host may have it */
+    } cases[] = {
+        {"0.0.0.0", "unspecified"},
+        {"::", "unspecified"},
+        {"127.0.0.1", "loopback"},
+        {"127.255.255.255", "loopback"},
+        {"::1", "loopback"},
+        {"224.0.0.1", "multicast"},
+        {"239.255.255.255", "multicast"},
+        {"ff02::1", "multicast"},
+        {"ffee::1", "multicast"},
+        {"255.255.255.255", "broadcast"},
+        {"0.0.0.1", NULL},
+        {"126.255.255.255", NULL},
+        {"128.0.0.1", NULL},
+        {"223.255.255.255", NULL},
+        {"240.0.0.1", NULL},
+        {"255.255.255.254", NULL},
+        {"::2", NULL},
+        {"feff::1", NULL},
+        {"ffff:ffff::", "multicast"},
+        {"10.0.0.1", NULL},
+        {"fd00::1", NULL},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ip_addr addr;
+        assert_true(ip_parse(cases[i].text, strlen(cases[i].text), &addr));
+        const char *fault = ip_no_host(&addr);
+        if ((fault == NULL) != (cases[i].fault == NULL) ||
+            (fault != NULL && strstr(fault, cases[i].fault) == NULL)) {
+            fail_msg("%s is %s", cases[i].text, fault != NULL ? fault : "a host's");
+        }
+    }
+}
+
+static void networks_hold_what_begins_like_them(void **state) {
+    (void)state;
+    static const struct {
+        const char *network;
+        const char *address;
+        bool holds;
+    } cases[] = {
+        {"10.0.0.0/8", "10.255.255.255", true},
+        {"10.0.0.0/8", "11.0.0.0", false},
+        {"10.0.0.64/26", "10.0.0.127", true},
+        {"10.0.0.64/26", "10.0.0.128", false},
+        {"10.1.2.3/16", "10.1.9.9", true},
+        {"0.0.0.0/0", "255.255.255.255", true},
+        {"0.0.0.0/0", "::", false},
+        {"::/0", "10.0.0.1", false},
+        {"10.0.0.1/32", "10.0.0.1", true},
+        {"10.0.0.1/32", "10.0.0.0", false},
+        {"fd00::/9", "fd7f::1", true},
+        {"fd00::/9", "fd80::1", false},
+        {"fd00::1/128", "fd00::1", true},
+        {"fd00::1/128", "fd00::", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ip_cidr network;
+        struct ip_addr addr;
+        assert_true(ip_parse_cidr(cases[i].network, strlen(cases[i].network), &network));
+        assert_true(ip_parse(cases[i].address, strlen(cases[i].address), &addr));
+        if (ip_network_holds(&network, &addr) != cases[i].holds) {
+            fail_msg("%s and %s", cases[i].network, cases[i].address);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_get_their_canonical_form),
@@ -321,6 +393,8 @@ int main(void) {
         cmocka_unit_test(endpoints_may_carry_a_port),
         cmocka_unit_test(bad_endpoints_are_refused),
         cmocka_unit_test(order_is_by_family_then_number),
+        cmocka_unit_test(some_addresses_are_no_hosts),
+        cmocka_unit_test(networks_hold_what_begins_like_them),
     };
     return cmocka_run_group_tests_name("base: addresses", tests, NULL, NULL);
 }

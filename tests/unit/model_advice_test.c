@@ -102,6 +102,53 @@ static void test_peer_addresses(void **state) {
     PEER_ADVISED("unspecified", .peer_ip = "::");
     PEER_ADVISED("multicast", .peer_ip = "224.0.0.1");
     PEER_ADVISED("multicast", .peer_ip = "ff02::1");
+    PEER_ADVISED("broadcast", .peer_ip = "255.255.255.255");
+    static const char *const reserved[] = {"0.1.2.3", "192.0.0.7", "240.0.0.1", "255.255.255.254",
+                                           "::a:b",   "100::1",    "fec0::1",   "feff::1"};
+    for (size_t i = 0; i < COUNT_OF(reserved); i++) {
+        PEER_ADVISED("no BGP speaker has such an address", .peer_ip = reserved[i]);
+    }
+    static const char *const usable[] = {"1.0.0.1", "192.0.1.1", "223.255.255.1", "100:0:0:1::1",
+                                         "2001:db8::1"};
+    for (size_t i = 0; i < COUNT_OF(usable); i++) {
+        PEER_NOT_ADVISED("spec.peerIP", .peer_ip = usable[i]);
+    }
+}
+
+/* Addresses that are not a host's in the network that they are written with. */
+static void test_node_addresses(void **state) {
+    (void)state;
+    static const struct {
+        const char *address;
+        const char *text; /* NULL: nothing to say */
+    } cases[] = {
+        {"10.0.0.0/24", "the network's own address"},
+        {"10.0.0.255/24", "the network's broadcast address"},
+        {"10.0.0.255/23", NULL},
+        {"10.0.0.0/31", NULL},
+        {"10.0.0.1/31", NULL},
+        {"10.0.0.0/32", NULL},
+        {"10.0.0.0", NULL},
+        {"10.0.0.4/30", "the network's own address"},
+        {"10.0.0.7/30", "the network's broadcast address"},
+        {"fd00::/64", "the network's anycast address"},
+        {"fd00::ffff:ffff:ffff:ffff/64", NULL},
+        {"fd00::/127", NULL},
+        {"240.0.0.1/8", "no BGP speaker has such an address"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct node_bgp_spec bgp = {.ipv4_address = cases[i].address};
+        if (strchr(cases[i].address, ':') != NULL) {
+            bgp = (struct node_bgp_spec){.ipv6_address = cases[i].address};
+        }
+        struct node_spec spec = {.bgp = &bgp};
+        struct node node = {.spec = &spec};
+        if (cases[i].text != NULL) {
+            assert_true(advised(KIND_NODE, "n1", &node, cases[i].text));
+        } else {
+            expect_silence(KIND_NODE, "n1", &node);
+        }
+    }
 }
 
 /* What Calico does not check either: accepted, but not in silence. */
@@ -244,15 +291,11 @@ static void test_secret_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_objects_get_none),
-        cmocka_unit_test(test_peer_scope),
-        cmocka_unit_test(test_peer_as_numbers),
-        cmocka_unit_test(test_peer_addresses),
-        cmocka_unit_test(test_node_lists),
-        cmocka_unit_test(test_peer_settings),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_other_kinds),
-        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_good_objects_get_none), cmocka_unit_test(test_peer_scope),
+        cmocka_unit_test(test_peer_as_numbers),       cmocka_unit_test(test_peer_addresses),
+        cmocka_unit_test(test_node_addresses),        cmocka_unit_test(test_node_lists),
+        cmocka_unit_test(test_peer_settings),         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_other_kinds),           cmocka_unit_test(test_filters),
         cmocka_unit_test(test_secret_values),
     };
     return cmocka_run_group_tests_name("model advice", tests, NULL, NULL);

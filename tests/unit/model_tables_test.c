@@ -153,7 +153,7 @@ static void test_tables_are_complete(void **state) {
     } tables[] = {
         {KIND_BGPPEER, "spec", 18},
         {KIND_NODE, "spec", 9},
-        {KIND_NODE, "spec.bgp", 5},
+        {KIND_NODE, "spec.bgp", 7},
         {KIND_NODE, "status", 3},
         {KIND_BGPCONFIGURATION, "spec", 19},
         {KIND_BGPFILTER, "spec", 4},
