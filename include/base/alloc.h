@@ -21,6 +21,16 @@ void *base_realloc(void *old, size_t size);
  */
 void *base_grow(void *items, size_t count, size_t *cap, size_t first, size_t size);
 
+/*
+ * Memory that is wiped before it is freed, also when it moves, for libraries that keep secrets in memory of
+ * their own. Released by base_wiping_free only.
+ */
+void *base_wiping_malloc(size_t size);
+void *base_wiping_calloc(size_t count, size_t size);
+void *base_wiping_realloc(void *old, size_t size);
+char *base_wiping_strdup(const char *text);
+void base_wiping_free(void *memory);
+
 /* Let `successes` more allocations succeed and the one after them fail, once. Negative: never fail. */
 void base_alloc_fail_after(long successes);
 /* Has the failure asked for happened? False when the code under test needed fewer allocations. */

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 static atomic_long countdown = -1;
 static atomic_bool has_failed;
@@ -48,6 +49,54 @@ void *base_grow(void *items, size_t count, size_t *cap, size_t first, size_t siz
     }
     return larger;
 }
+
+/* ---- memory that is wiped ---- */
+
+/* In front of every block; keeps malloc's alignment. */
+struct wiped_block {
+    _Alignas(16) size_t size;
+};
+
+void *base_wiping_malloc(size_t size) {
+    struct wiped_block *block = size <= SIZE_MAX - sizeof(*block) ? base_malloc(sizeof(*block) + size) : NULL;
+    if (block == NULL) {
+        return NULL;
+    }
+    block->size = size;
+    return block + 1;
+}
+
+void *base_wiping_calloc(size_t count, size_t size) {
+    void *memory = size == 0 || count <= SIZE_MAX / size ? base_wiping_malloc(count * size) : NULL;
+    return memory != NULL ? memset(memory, 0, count * size) : NULL;
+}
+
+void base_wiping_free(void *memory) {
+    if (memory == NULL) {
+        return;
+    }
+    struct wiped_block *block = (struct wiped_block *)memory - 1;
+    explicit_bzero(memory, block->size);
+    free(block);
+}
+
+void *base_wiping_realloc(void *old, size_t size) {
+    void *memory = base_wiping_malloc(size);
+    if (memory != NULL && old != NULL) {
+        size_t old_size = ((struct wiped_block *)old - 1)->size;
+        memcpy(memory, old, old_size < size ? old_size : size);
+        base_wiping_free(old);
+    }
+    return memory;
+}
+
+char *base_wiping_strdup(const char *text) {
+    size_t size = strlen(text) + 1;
+    char *copy = base_wiping_malloc(size);
+    return copy != NULL ? memcpy(copy, text, size) : NULL;
+}
+
+/* ---- failures on demand ---- */
 
 void base_alloc_fail_after(long successes) {
     atomic_store(&has_failed, false);

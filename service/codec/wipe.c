@@ -9,8 +9,6 @@
  * jansson reports some failed allocations as broken syntax and overlooks others, losing a byte of a
  * string, so a failure is remembered per thread. No locks.
  */
-#include <stdlib.h>
-#include <string.h>
 #include <yaml.h>
 
 #include "base/alloc.h"
@@ -18,43 +16,15 @@
 
 static _Thread_local bool out_of_memory;
 
-/* In front of every block; keeps malloc's alignment. */
-struct block {
-    _Alignas(16) size_t size;
-};
-
 static void *block_alloc(size_t size) {
-    struct block *block;
-
-    block = size <= SIZE_MAX - sizeof *block ? base_malloc(sizeof *block + size) : NULL;
-    if (!block) {
-        out_of_memory = true;
-        return NULL;
-    }
-    block->size = size;
-    return block + 1;
-}
-
-static void block_free(void *memory) {
-    struct block *block;
-
-    if (!memory) {
-        return;
-    }
-    block = (struct block *)memory - 1;
-    explicit_bzero(memory, block->size);
-    free(block);
+    void *memory = base_wiping_malloc(size);
+    out_of_memory = out_of_memory || memory == NULL;
+    return memory;
 }
 
 static void *block_resize(void *memory, size_t size) {
-    void *bigger = block_alloc(size);
-
-    if (bigger && memory) {
-        size_t old = ((struct block *)memory - 1)->size;
-
-        memcpy(bigger, memory, old < size ? old : size);
-        block_free(memory);
-    }
+    void *bigger = base_wiping_realloc(memory, size);
+    out_of_memory = out_of_memory || bigger == NULL;
     return bigger;
 }
 
@@ -73,22 +43,16 @@ void *yaml_realloc(void *memory, size_t size) {
 }
 
 void yaml_free(void *memory) {
-    block_free(memory);
+    base_wiping_free(memory);
 }
 
 yaml_char_t *yaml_strdup(const yaml_char_t *text) {
-    size_t size;
-    yaml_char_t *copy;
-
-    if (!text) {
+    if (text == NULL) {
         return NULL;
     }
-    size = strlen((const char *)text) + 1;
-    copy = block_alloc(size);
-    if (copy) {
-        memcpy(copy, text, size);
-    }
-    return copy;
+    char *copy = base_wiping_strdup((const char *)text);
+    out_of_memory = out_of_memory || copy == NULL;
+    return (yaml_char_t *)copy;
 }
 
 bool wipe_out_of_memory(void) {
@@ -100,7 +64,7 @@ bool wipe_out_of_memory(void) {
 
 int codec_start(struct err *err) {
     (void)err;
-    json_set_alloc_funcs(block_alloc, block_free);
+    json_set_alloc_funcs(block_alloc, base_wiping_free);
     json_object_seed(0); /* random: keys of a body cannot be chosen to collide */
     return 0;
 }

@@ -445,8 +445,33 @@ static void buf_indents_json(void **state) {
     }
 }
 
+/* It keeps its content when it grows and shrinks, and a failure leaves it as it was. */
+static void wiping_memory_is_memory(void **state) {
+    (void)state;
+    char *text = base_wiping_strdup("secret");
+    assert_non_null(text);
+    assert_int_equal((uintptr_t)text % alignof(max_align_t), 0);
+    text = base_wiping_realloc(text, 1000);
+    assert_non_null(text);
+    assert_string_equal(text, "secret");
+    base_alloc_fail_after(0);
+    assert_null(base_wiping_realloc(text, 2000));
+    assert_null(base_wiping_malloc(SIZE_MAX));
+    assert_null(base_wiping_calloc(SIZE_MAX / 2, 3));
+    text = base_wiping_realloc(text, 4);
+    assert_non_null(text);
+    assert_memory_equal(text, "secr", 4);
+    base_wiping_free(text);
+    base_wiping_free(NULL);
+    unsigned char *zeroed = base_wiping_calloc(7, 9);
+    assert_non_null(zeroed);
+    assert_zeroed(zeroed, 63);
+    base_wiping_free(zeroed);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wiping_memory_is_memory),
         cmocka_unit_test_setup(arena_memory_is_aligned_zeroed_and_disjoint, no_failure_pending),
         cmocka_unit_test_setup(arena_size_zero_gives_distinct_pointers, no_failure_pending),
         cmocka_unit_test_setup(arena_first_chunk_has_the_size_asked_for, no_failure_pending),
