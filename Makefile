@@ -22,8 +22,9 @@ VERSION ?= $(or $(shell git describe --tags --dirty 2>/dev/null),0.1.0$(addprefi
 # tests/repo/container_test.py holds service/Dockerfile to the first two lists.
 BUILD_PACKAGES := gcc=gcc libc6-dev=file:/usr/include/stdlib.h pkg-config=pkg-config \
     libmicrohttpd-dev=pc:libmicrohttpd libsqlite3-dev=pc:sqlite3 libjansson-dev=pc:jansson \
-    libsodium-dev=pc:libsodium libyaml-dev=pc:yaml-0.1 libgnutls28-dev=pc:gnutls
-RUNTIME_PACKAGES := libmicrohttpd12 libsqlite3-0 libjansson4 libsodium23 libyaml-0-2 libgnutls30
+    libsodium-dev=pc:libsodium libyaml-dev=pc:yaml-0.1 libgnutls28-dev=pc:gnutls \
+    libcurl4-gnutls-dev=pc:libcurl
+RUNTIME_PACKAGES := libmicrohttpd12 libsqlite3-0 libjansson4 libsodium23 libyaml-0-2 libgnutls30 libcurl3-gnutls
 TEST_PACKAGES := libcmocka-dev=pc:cmocka python3=python3 python3-yaml=py:yaml curl=curl
 DEV_PACKAGES := clang=clang llvm=llvm-symbolizer clang-format=clang-format valgrind=valgrind
 BENCH_PACKAGES := nginx=nginx etcd-server=etcd valgrind=valgrind
@@ -31,7 +32,7 @@ CLIENT_PACKAGES := python3-kubernetes=debpy:kubernetes nodejs=node npm=npm
 
 # --- Flags ---------------------------------------------------------------------------------------------
 # gnu17 is C17 plus the two extensions the code uses: attributes and __VA_OPT__.
-MODULES := libmicrohttpd sqlite3 jansson libsodium yaml-0.1 gnutls
+MODULES := libmicrohttpd sqlite3 jansson libsodium yaml-0.1 gnutls libcurl
 WARN    := -Wall -Wextra -Wconversion -Wshadow -Werror
 HARDEN  := -fPIE -fstack-protector-strong $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
 ifeq ($(SANITIZE),)

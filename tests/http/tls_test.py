@@ -184,6 +184,12 @@ class TlsTest(unittest.TestCase):
                                       text=True, timeout=60)
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertRegex(done.stdout, "^bpd_")
+                # Whoever has another key than the file's gets no token, whatever authority vouches for it.
+                with open(f"{folder}/data/listen", "w", encoding="ascii") as file:
+                    file.write(f"https://127.0.0.1:{port} {self.pki}/ca.crt\n")
+                done = subprocess.run([PROGRAM, "token", "list", "--data-dir", f"{folder}/data"], capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 1, done.stdout)
+                self.assertIn(f"does not have the certificate in {self.pki}/ca.crt", done.stderr)
             finally:
                 process.terminate()
                 process.wait(20)
