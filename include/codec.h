@@ -99,7 +99,7 @@ int codec_split(enum codec_syntax syntax, const char *bytes, size_t len, size_t 
 
 /*
  * Documents that are no stored kind (forms.c). JSON, YAML, and protobuf for the access review; strict about
- * unknown fields; texts live in `arena`; NULL = absent. ERR_BAD_REQUEST.
+ * unknown fields; texts live in `arena`; NULL = absent. ERR_BAD_REQUEST; ERR_TOO_LARGE beyond 64 KiB.
  */
 /* bgppeerd.io/v1 Token: what one asks for, and what one is told. */
 struct token_form {

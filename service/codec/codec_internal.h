@@ -112,8 +112,19 @@ int protobuf_read_access_review(const char *bytes, size_t len, json_t **ret, str
 /* By syntax; CODEC_PROTOBUF is refused with 415 (the callers that take it know which message). */
 int syntax_read(enum codec_syntax syntax, const char *bytes, size_t len, struct decoding *d, json_t **ret,
                 struct err *err) MUST_CHECK;
+/* The same for a form, which nobody needs to write long: at most FORM_SIZE_MAX bytes, else ERR_TOO_LARGE.
+ * `what` is its name for the message; `protobuf` reads its protobuf form, NULL: it has none. */
+#define FORM_SIZE_MAX (64 * 1024)
+int form_read(const char *what, enum codec_syntax syntax, const char *bytes, size_t len,
+              int (*protobuf)(const char *bytes, size_t len, json_t **ret, struct err *err), json_t **ret,
+              struct err *err) MUST_CHECK;
 /* Report every key that occurs twice in one object of `bytes`, which is valid JSON. */
 void json_find_duplicates(const char *bytes, size_t len, struct decoding *d);
+
+/* ---- yaml_work.c ---- */
+
+/* Refuses a body that would cost libyaml more than work proportional to its length. */
+int yaml_check_work(const char *bytes, size_t len, struct err *err) MUST_CHECK;
 
 /* ---- yaml_scalar.c ---- */
 

@@ -93,16 +93,13 @@ int codec_decode_delete_options(enum codec_syntax syntax, const char *bytes, siz
     struct options_form form = {.preconditions = NULL};
     struct delete_options options = {.uid = NULL};
     json_auto_t *root = NULL;
-    int failed;
 
     if (len == 0) {
         *ret = options;
         return 0;
     }
-    failed = syntax == CODEC_PROTOBUF ? protobuf_read_delete_options(bytes, len, &root, err)
-                                      : syntax_read(syntax, bytes, len, NULL, &root, err);
-    if (failed < 0 || (!json_is_null(root) && decode(root, arena, &form, err) < 0) ||
-        take_form(&form, &options, err) < 0) {
+    if (form_read(options_info.name, syntax, bytes, len, protobuf_read_delete_options, &root, err) != 0 ||
+        (!json_is_null(root) && decode(root, arena, &form, err) < 0) || take_form(&form, &options, err) < 0) {
         return -1;
     }
     *ret = options;

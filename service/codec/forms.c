@@ -244,12 +244,23 @@ static int decode_form(const struct kind_info *info, const struct schema *schema
     return decode_form_as(info, schema, root, CODEC_STRICT, arena, out, err);
 }
 
+int form_read(const char *what, enum codec_syntax syntax, const char *bytes, size_t len,
+              int (*protobuf)(const char *bytes, size_t len, json_t **ret, struct err *err), json_t **ret,
+              struct err *err) {
+    if (len > FORM_SIZE_MAX) {
+        return err_set(err, ERR_TOO_LARGE, "%s has %zu bytes; at most %d are allowed", what, len,
+                       FORM_SIZE_MAX);
+    }
+    return syntax == CODEC_PROTOBUF && protobuf != NULL ? protobuf(bytes, len, ret, err)
+                                                        : syntax_read(syntax, bytes, len, NULL, ret, err);
+}
+
 int codec_decode_token(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
                        struct token_form *ret, struct err *err) {
     json_auto_t *root = NULL;
     struct token_form form = {.spec = NULL};
 
-    if (syntax_read(syntax, bytes, len, NULL, &root, err) < 0 ||
+    if (form_read(token_info.name, syntax, bytes, len, NULL, &root, err) != 0 ||
         decode_form(&token_info, &token_table, root, arena, &form, err) < 0) {
         return -1;
     }
@@ -287,10 +298,9 @@ int codec_decode_access_review(enum codec_syntax syntax, const char *bytes, size
                                struct access_review_form *ret, struct err *err) {
     json_auto_t *root = NULL;
     struct review_document form = {.spec = NULL};
-    int rc = syntax == CODEC_PROTOBUF ? protobuf_read_access_review(bytes, len, &root, err)
-                                      : syntax_read(syntax, bytes, len, NULL, &root, err);
 
-    if (rc < 0 || decode_form(&review_info, &review_table, root, arena, &form, err) < 0) {
+    if (form_read(review_info.name, syntax, bytes, len, protobuf_read_access_review, &root, err) != 0 ||
+        decode_form(&review_info, &review_table, root, arena, &form, err) < 0) {
         return -1;
     }
     if (!form.spec || (form.spec->resource == NULL) == (form.spec->path == NULL)) {
@@ -319,7 +329,7 @@ int codec_decode_rotation(enum codec_syntax syntax, const char *bytes, size_t le
     json_auto_t *root = NULL;
     struct rotation_form form;
 
-    return syntax_read(syntax, bytes, len, NULL, &root, err) < 0
+    return form_read(rotation_info.name, syntax, bytes, len, NULL, &root, err) != 0
                ? -1
                : decode_form(&rotation_info, &rotation_table, root, arena, &form, err);
 }
@@ -329,7 +339,7 @@ int codec_decode_root_key_change(enum codec_syntax syntax, const char *bytes, si
     json_auto_t *root = NULL;
     struct root_change_document form = {.spec = NULL};
 
-    if (syntax_read(syntax, bytes, len, NULL, &root, err) < 0 ||
+    if (form_read(root_change_info.name, syntax, bytes, len, NULL, &root, err) != 0 ||
         decode_form(&root_change_info, &root_change_table, root, arena, &form, err) < 0) {
         return -1;
     }

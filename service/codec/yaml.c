@@ -231,20 +231,26 @@ static int read_value(struct reader *r, unsigned depth, const struct path *path,
     return failed;
 }
 
+/* A plain `<<` without a tag, as go-yaml v2 has it. With a tag it is a key like others, whose tag is checked:
+ * libyaml copies a directive's prefix for each tag, so no number of tags may pass unread. */
 static bool is_merge_key(const yaml_event_t *event) {
     return event->type == YAML_SCALAR_EVENT && event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-           event->data.scalar.length == 2 && memcmp(event->data.scalar.value, "<<", 2) == 0;
+           event->data.scalar.tag == NULL && event->data.scalar.length == 2 &&
+           memcmp(event->data.scalar.value, "<<", 2) == 0;
 }
 
-/* The value of `<<` goes into `merged`: it counts only where the mapping itself says nothing. */
+/* The value of `<<` goes into `*merged`: it counts only where the mapping itself says nothing. */
 static int read_merge(struct reader *r, const yaml_event_t *key, unsigned depth, const struct path *path,
-                      json_t *merged) {
+                      json_t **merged) {
     json_auto_t *value = NULL;
 
     if (read_value(r, depth, path, &value) < 0) {
         return -1;
     }
-    return merge_mapping(r, merged, value, key->start_mark);
+    if (*merged == NULL) {
+        *merged = json_object();
+    }
+    return *merged == NULL ? err_no_memory(r->err) : merge_mapping(r, *merged, value, key->start_mark);
 }
 
 static int read_member(struct reader *r, const yaml_event_t *event, unsigned depth, const struct path *path,
@@ -272,9 +278,9 @@ static int read_member(struct reader *r, const yaml_event_t *event, unsigned dep
 static int read_mapping(struct reader *r, const yaml_event_t *start, unsigned depth, const struct path *path,
                         json_t **ret) {
     json_auto_t *object = json_object();
-    json_auto_t *merged = json_object();
+    json_auto_t *merged = NULL; /* most mappings have no `<<` */
 
-    if (!object || !merged) {
+    if (!object) {
         return err_no_memory(r->err);
     }
     if (check_tag(r, start, start->data.mapping_start.tag, YAML_MAP_TAG) < 0) {
@@ -290,7 +296,7 @@ static int read_mapping(struct reader *r, const yaml_event_t *start, unsigned de
         }
         end = event.type == YAML_MAPPING_END_EVENT;
         if (is_merge_key(&event)) {
-            failed = read_merge(r, &event, depth, path, merged);
+            failed = read_merge(r, &event, depth, path, &merged);
         } else if (!end) {
             failed = read_member(r, &event, depth, path, object);
         }
@@ -302,7 +308,7 @@ static int read_mapping(struct reader *r, const yaml_event_t *start, unsigned de
             break;
         }
     }
-    if (add_missing(r, object, merged) < 0) {
+    if (merged != NULL && add_missing(r, object, merged) < 0) {
         return -1;
     }
     if (keep_anchor(r, start->data.mapping_start.anchor, object) < 0) {
@@ -333,6 +339,17 @@ static int read_node(struct reader *r, const yaml_event_t *event, unsigned depth
     }
 }
 
+/* Anchors are a document's own. An object keeps the room of its largest size and clearing it costs that much,
+ * so a new one replaces it, and only when it was used: a body may hold very many empty documents. */
+static int forget_anchors(struct reader *r) {
+    if (json_object_size(r->anchors) == 0) {
+        return 0;
+    }
+    json_decref(r->anchors);
+    r->anchors = json_object();
+    return r->anchors == NULL ? err_no_memory(r->err) : 0;
+}
+
 /* The documents of the stream that are not empty; more than `max` are refused at the first beyond. */
 static int read_stream(struct reader *r, size_t max, json_t *documents) {
     for (;;) {
@@ -360,8 +377,8 @@ static int read_stream(struct reader *r, size_t max, json_t *documents) {
             json_decref(document);
             return failed;
         }
-        if (type == YAML_DOCUMENT_START_EVENT && json_object_clear(r->anchors) < 0) {
-            return err_no_memory(r->err);
+        if (type == YAML_DOCUMENT_START_EVENT && forget_anchors(r) < 0) {
+            return -1;
         }
         if (document && !json_is_null(document)) {
             failed = json_array_append_new(documents, document);
@@ -383,7 +400,7 @@ static int read_documents(const char *bytes, size_t len, size_t max, struct deco
     if (len == 0) {
         bytes = ""; /* libyaml ends the process when there is no address */
     }
-    if (text_check_utf8(bytes, len, err) < 0) {
+    if (text_check_utf8(bytes, len, err) < 0 || yaml_check_work(bytes, len, err) < 0) {
         return -1;
     }
     if (len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) {

@@ -184,10 +184,46 @@ static void test_no_bytes(void **state) {
     arena_done(&arena);
 }
 
+/* Nobody needs a long form, and everybody may send one. */
+static void test_forms_are_short(void **state) {
+    static char text[64 * 1024 + 2];
+    struct arena arena;
+    struct token_form token;
+    struct access_review_form review;
+    struct root_key_change_form change;
+    struct delete_options options;
+    struct err err = ERR_INIT;
+    (void)state;
+
+    arena_init(&arena, 0);
+    for (size_t len = sizeof(text) - 2; len < sizeof(text); len++) {
+        for (enum codec_syntax syntax = CODEC_JSON; syntax <= CODEC_YAML; syntax++) {
+            const bool fits = len <= 64 * 1024;
+
+            memset(text, ' ', sizeof(text));
+            memcpy(text, "{}", 2);
+            assert_int_equal(codec_decode_token(syntax, text, len, &arena, &token, &err) == 0, fits);
+            assert_int_equal(codec_decode_delete_options(syntax, text, len, &arena, &options, &err) == 0,
+                             fits);
+            assert_int_equal(codec_decode_rotation(syntax, text, len, &arena, &err) == 0, fits);
+            assert_int_equal(codec_decode_root_key_change(syntax, text, len, &arena, &change, &err) == 0,
+                             fits);
+            memcpy(text, "{\"spec\":{\"nonResourceAttributes\":{}}}", 37);
+            assert_int_equal(codec_decode_access_review(syntax, text, len, &arena, &review, &err) == 0, fits);
+            assert_int_equal(err.code, fits ? ERR_NONE : ERR_TOO_LARGE);
+        }
+    }
+    assert_non_null(strstr(err.text, "has 65537 bytes; at most 65536 are allowed"));
+    arena_done(&arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_token),         cmocka_unit_test(test_token_list),
-        cmocka_unit_test(test_access_review), cmocka_unit_test(test_access_review_in_protobuf),
+        cmocka_unit_test(test_token),
+        cmocka_unit_test(test_token_list),
+        cmocka_unit_test(test_forms_are_short),
+        cmocka_unit_test(test_access_review),
+        cmocka_unit_test(test_access_review_in_protobuf),
         cmocka_unit_test(test_no_bytes),
     };
 

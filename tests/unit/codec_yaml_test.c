@@ -174,6 +174,78 @@ static void bounds_what_aliases_expand_to(void **state) {
     buf_done(&text);
 }
 
+/* `count` copies of `unit` behind `head`, and `tail`; the caller frees. */
+static struct buf repeated(const char *head, const char *unit, size_t count, const char *tail) {
+    struct buf text = BUF_INIT;
+
+    buf_add_str(&text, head);
+    for (size_t i = 0; i < count; i++) {
+        buf_add_str(&text, unit);
+    }
+    buf_add_str(&text, tail);
+    assert_false(buf_failed(&text));
+    return text;
+}
+
+/* libyaml compares each directive with all before: there can be 16, whatever ends their lines. */
+static void bounds_directives(void **state) {
+    static const char *const breaks[] = {"\n", "\r", "\r\n", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"};
+
+    for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
+        for (int count = 16; count <= 17; count++) {
+            struct buf text = BUF_INIT;
+
+            for (int k = 0; k < count; k++) {
+                buf_printf(&text, "%%TAG !%d! tag:example.org,2026:%s", k, breaks[i]);
+            }
+            buf_printf(&text, "---%sa: 1", breaks[i]);
+            assert_int_equal(as_json(*state, text.data, text.len) != NULL, count == 16);
+            buf_done(&text);
+        }
+        assert_refused(*state, ERR_BAD_REQUEST, "more than 16 lines begin with %");
+    }
+    /* One long prefix, which each tag would copy: the tags are looked at, also that of a merge key. */
+    assert_yaml_refused(*state, "%TAG !x! !long\n---\n- !x!a <<: {}\n",
+                        "the tag of this value is not supported");
+}
+
+/* libyaml clears as many bytes as the longest run of blanks has, at each word and line of a scalar. */
+static void bounds_runs_of_blanks(void **state) {
+    static const struct {
+        const char *head, *blank, *middle, *word, *tail;
+    } forms[] = {
+        {"a: b", " ", "c", " c", ""},
+        {"a: \"b", " ", "c", " c", "\""},
+        {"a: 'b", "\t", "c", " c", "'"},
+        {"a: b", "\n", " c", "\n c", ""},
+        {"a: |\n b", "\n", " c", "\n c", ""},
+        {"a: >\n b", "\n", " c", "\n c", ""},
+        {"a: \"b", "\xc2\x85", "c", "\xe2\x80\xa8z", "\""},
+    };
+
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        for (size_t run = 500; run <= 50000; run *= 100) {
+            struct buf head =
+                repeated(forms[i].head, forms[i].blank, run / strlen(forms[i].blank), forms[i].middle);
+            struct buf text = repeated(head.data, forms[i].word, 200000, forms[i].tail);
+
+            assert_int_equal(as_json(*state, text.data, text.len) != NULL, run == 500);
+            buf_done(&head);
+            buf_done(&text);
+        }
+        assert_refused(*state, ERR_BAD_REQUEST, "beside a run of 5");
+    }
+}
+
+/* Anchors of one document cost nothing in those after it, of which there may be very many. */
+static void forgets_anchors(void **state) {
+    struct buf text = repeated("a: &x 1\n", "---\n", 1000, "b: *x\n");
+
+    assert_null(as_json(*state, text.data, text.len));
+    assert_refused(*state, ERR_BAD_REQUEST, "no anchor of that name");
+    buf_done(&text);
+}
+
 static void takes_one_document(void **state) {
     struct fixture *f = *state;
 
@@ -279,10 +351,17 @@ static void libyaml_uses_the_wiping_allocator(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(resolves_scalars_as_kubectl), cmocka_unit_test(makes_keys_texts),
-        cmocka_unit_test(copies_aliases_and_merges),   cmocka_unit_test(bounds_what_aliases_expand_to),
-        cmocka_unit_test(takes_one_document),          cmocka_unit_test(refuses_with_line_and_column),
-        cmocka_unit_test(decodes_like_json),           cmocka_unit_test(libyaml_uses_the_wiping_allocator),
+        cmocka_unit_test(resolves_scalars_as_kubectl),
+        cmocka_unit_test(makes_keys_texts),
+        cmocka_unit_test(copies_aliases_and_merges),
+        cmocka_unit_test(bounds_what_aliases_expand_to),
+        cmocka_unit_test(bounds_directives),
+        cmocka_unit_test(bounds_runs_of_blanks),
+        cmocka_unit_test(forgets_anchors),
+        cmocka_unit_test(takes_one_document),
+        cmocka_unit_test(refuses_with_line_and_column),
+        cmocka_unit_test(decodes_like_json),
+        cmocka_unit_test(libyaml_uses_the_wiping_allocator),
     };
     return cmocka_run_group_tests_name("codec: YAML", tests, fixture_setup, fixture_teardown);
 }
