@@ -29,6 +29,8 @@ TEST_PACKAGES := libcmocka-dev=pc:cmocka python3=python3 python3-yaml=py:yaml cu
 DEV_PACKAGES := clang=clang llvm=llvm-symbolizer clang-format=clang-format valgrind=valgrind
 BENCH_PACKAGES := nginx=nginx etcd-server=etcd valgrind=valgrind
 CLIENT_PACKAGES := python3-kubernetes=debpy:kubernetes nodejs=node npm=npm
+E2E_PACKAGES := bird2=file:/usr/sbin/bird frr=file:/usr/lib/frr/bgpd frr-pythontools=file:/usr/lib/frr/frr-reload.py \
+    gobgpd=gobgpd openbgpd=file:/usr/sbin/bgpd iproute2=file:/sbin/ip iputils-ping=ping util-linux=nsenter mount=mount
 
 # --- Flags ---------------------------------------------------------------------------------------------
 # gnu17 is C17 plus the two extensions the code uses: attributes and __VA_OPT__.
@@ -67,7 +69,7 @@ TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(CTESTS) $(FUZZERS))
 
 quiet = $(if $(V),,@echo "  $1 $@" &&)
 
-.PHONY: all run test deps deps-test deps-dev deps-bench deps-clients bench bench-check check-source format \
+.PHONY: all run test deps deps-test deps-dev deps-bench deps-clients deps-e2e bench bench-check check-source format \
     format-check sanitize tsan fuzz fuzzers test-programs openapi install uninstall clean help FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -103,6 +105,10 @@ deps-clients: deps-test
 	@.ci/packages $(CLIENT_PACKAGES)
 	@.ci/kubectl build/clients/bin
 	npm install --silent --no-audit --no-fund --prefix build/clients @kubernetes/client-node@1 </dev/null
+
+## deps-e2e       … BGP daemons for the tests that run them; their services are neither started nor enabled
+deps-e2e: deps-test
+	@.ci/packages --without-services $(E2E_PACKAGES)
 
 # --- Compiling -----------------------------------------------------------------------------------------
 # Everything depends on the flags: another compiler, other flags or another version rebuild what they touch.
