@@ -69,7 +69,7 @@ TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(CTESTS) $(FUZZERS))
 
 quiet = $(if $(V),,@echo "  $1 $@" &&)
 
-.PHONY: all run test deps deps-test deps-dev deps-bench deps-clients deps-e2e bench bench-check check-source format \
+.PHONY: all run test e2e deps deps-test deps-dev deps-bench deps-clients deps-e2e bench bench-check check-source format \
     format-check sanitize tsan fuzz fuzzers test-programs openapi install uninstall clean help FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -87,6 +87,10 @@ test: $(PROGRAM) test-programs
 	tests/run --build $(BUILD) $(TESTS)
 
 test-programs: $(TEST_PROGRAMS)
+
+## e2e            BGP daemons in network namespaces, fed by the service: needs root (TESTS=e2e/racks, E2E=short)
+e2e: deps-e2e $(PROGRAM)
+	tests/run --build $(BUILD) --jobs 1 $(or $(TESTS),e2e/)
 
 # --- Packages ------------------------------------------------------------------------------------------
 ## deps           install what building needs; all, run and test do this by themselves (AUTO_DEPS=no: don't)

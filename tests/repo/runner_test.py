@@ -61,8 +61,9 @@ class RunnerTest(unittest.TestCase):
             os.chmod(path, 0o755)
 
     def plant_python(self, name, text):
-        os.makedirs(f"{self.tree}/tests/http", exist_ok=True)
-        with open(f"{self.tree}/tests/http/{name}", "w", encoding="utf-8") as file:
+        path = f"{self.tree}/tests/{name}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
             file.write(text)
 
     def run_all(self, *words):
@@ -113,21 +114,21 @@ class RunnerTest(unittest.TestCase):
         self.assertIn("ran no test", out)
 
     def test_python(self):
-        self.plant_python("a_test.py", PYTHON)
+        self.plant_python("http/a_test.py", PYTHON)
         status, out = self.run_all()
         self.assertEqual(status, 1)
         self.assertEqual(out.splitlines()[-1], "1 passed, 2 failed, 1 skipped")
         self.assertIn("skipped: not today", out)
 
     def test_expected_failures_are_passes(self):
-        self.plant_python("a_test.py", PYTHON.replace("def test_d(self): pass", "def test_d(self): self.fail()")
+        self.plant_python("http/a_test.py", PYTHON.replace("def test_d(self): pass", "def test_d(self): self.fail()")
                           .replace('self.fail("no")', "pass"))
         status, out = self.run_all()
         self.assertEqual(status, 0, out)
         self.assertEqual(out.splitlines()[-1], "3 passed, 0 failed, 1 skipped")
 
     def test_python_that_does_not_load(self):
-        self.plant_python("a_test.py", "import no_such_module_anywhere\n")
+        self.plant_python("http/a_test.py", "import no_such_module_anywhere\n")
         status, out = self.run_all()
         self.assertEqual(status, 1)
         self.assertEqual(out.splitlines()[-1], "0 passed, 1 failed, 0 skipped")
@@ -167,6 +168,14 @@ class RunnerTest(unittest.TestCase):
         status, out = self.run_all("selector")
         self.assertEqual(status, 0, out)
         self.assertNotIn("ip_test", out)
+
+    def test_end_to_end_tests_must_be_named(self):
+        self.plant("unit/ip_test", PASSES)
+        self.plant_python("e2e/daemons_test.py", PYTHON)
+        for words, names in (((), ["unit/ip_test"]), (("daemons", "unit/"), ["unit/ip_test"]), (("e2e/",), ["e2e/daemons_test.py"]),
+                             (("e2e/daemons", "ip_"), ["e2e/daemons_test.py", "unit/ip_test"])):
+            _, out = self.run_all(*words)
+            self.assertEqual(sorted(line.split()[0] for line in out.splitlines() if " s  " in line), names)
 
     def test_a_left_over_program_without_a_source_is_not_run(self):
         self.plant("unit/selector_test", PASSES)
