@@ -20,6 +20,7 @@
 #include "snapshot.h"
 
 struct bgp_filter_spec;
+struct node;
 
 #define PEERING_DEFAULT_AS 64512u
 #define PEERING_BGP_PORT   179
@@ -162,6 +163,18 @@ bool peering_index_address_is_peer(const struct peering_index *index, const stru
 /* Does any node match the selector? Looked up where a BGPPeer has the same one, else every node is asked. */
 struct selector;
 bool peering_index_any_match(const struct peering_index *index, const struct selector *selector);
+
+/*
+ * Who uses an address, in any of its forms: every Node that has it as its own, and every BGPPeer whose peerIP
+ * it is. `visit` is called for each, in no order, until it returns false; the names are borrowed from the
+ * index.
+ */
+void peering_index_address_users(const struct peering_index *index, const struct ip_addr *addr,
+                                 bool (*visit)(void *arg, enum kind kind, const char *name), void *arg);
+/* The same question about one object, which may be newer than any index. */
+bool peering_uses_address(const struct object *object, const struct ip_addr *addr);
+/* A Node's own address of a family, as peerings are computed from it; of family IP_NONE when it has none. */
+struct ip_addr peering_own_address(const struct node *node, enum ip_family family);
 
 /* Set of slots. */
 void node_set_free(struct node_set *set); /* accepts NULL */

@@ -18,6 +18,7 @@
 #include "base/causes.h"
 #include "base/err.h"
 #include "base/histogram.h"
+#include "base/ip.h"
 #include "base/random.h"
 #include "codec.h"
 #include "model/object.h"
@@ -40,6 +41,8 @@ struct state_options {
     const char *secret_namespace; /* where secretKeyRef resolves; copied */
     uint64_t keep_changes;        /* change-log rows kept, on disk and in memory; 0 = default */
     uint64_t keep_audit;          /* entries of the audit trail kept, likewise; 0 = default */
+    const struct ip_ranges
+        *node_ranges; /* where nodes may choose their own addresses; NULL = anywhere; copied */
 };
 
 /* Load everything from the store and start the threads. The store stays the caller's, and must outlive
@@ -71,6 +74,22 @@ int state_writable(struct state *state, struct err *err) MUST_CHECK;
 
 enum write_op { WRITE_CREATE, WRITE_REPLACE, WRITE_PATCH, WRITE_DELETE, WRITE_TASK /* state's own */ };
 
+struct draft; /* the fleet as it is after a change, of a whole batch so far; state's own */
+typedef int state_guard(const struct draft *draft, const struct object *before, const struct object *after,
+                        struct err *err);
+/*
+ * The guard of what a node itself writes (ERR_FORBIDDEN): nothing but the addresses in its own Node's
+ * spec.bgp, and no address that makes it the end of a session that is not its own. An address decides who is
+ * the far end of a session, and who gets its password. So a node takes no address that another Node has or
+ * that a BGPPeer's peerIP names, and none outside of what operators allow it (state_options.node_ranges,
+ * annotation NODE_RANGES_ANNOTATION); and it leaves none when that would give it a password that it has not
+ * now.
+ */
+state_guard state_guard_own_node;
+/* On a Node: CIDRs in which the node itself may choose its addresses, separated by commas. Wins over the
+ * setting. */
+#define NODE_RANGES_ANNOTATION "bgppeerd.io/address-ranges"
+
 /*
  * One change on its way. The submitter fills the first part. The write, its `arena` and everything the
  * first part points to must live until `done` is called.
@@ -92,9 +111,10 @@ struct write {
     const char *actor;          /* who, for the change log and the audit trail; NULL = "" */
     const char *source;         /* from which address, for the audit trail; NULL = not known */
     const char *request;        /* the request's id, for the audit trail; NULL = none */
-    /* A last check that needs both objects as they are then: -1 with `err` refuses the write. `before` is
-     * NULL for a creation, `after` for a deletion. NULL = none. Runs on the committer's thread. */
-    int (*guard)(const struct object *before, const struct object *after, struct err *err);
+    /* A last check that needs both objects as they are then, and the fleet with the change in it: -1 with
+     * `err` refuses the write. `before` is NULL for a creation, `after` for a deletion; a write that changes
+     * nothing is not checked. NULL = none. Runs on the committer's thread. */
+    state_guard *guard;
     /*
      * A last look at what a group is about to change, on the committer's thread, which does nothing else
      * meanwhile: -1 with `err` refuses the group. The pictures are those without and with it, `affected` the

@@ -49,6 +49,17 @@ bool ip_parse_endpoint(const char *text, size_t len, struct ip_endpoint *ret);
 
 /* Canonical text into `out` (IP_TEXT_MAX bytes); returns its length. */
 size_t ip_format(const struct ip_addr *addr, char out[IP_TEXT_MAX]);
+
+#define IP_RANGES_MAX 64
+struct ip_ranges {
+    size_t count;
+    struct ip_cidr items[IP_RANGES_MAX];
+};
+/* CIDRs and bare addresses, separated by commas, with blanks around them or not; "" is none. ERR_INVALID
+ * names the piece that is neither, or says that there are too many. */
+int ip_ranges_parse(const char *text, struct ip_ranges *ret, struct err *err) MUST_CHECK;
+bool ip_ranges_contain(const struct ip_ranges *ranges, const struct ip_addr *addr);
+
 /* By family (IPv4 first), then numerically: <0, 0, >0. */
 int ip_compare(const struct ip_addr *a, const struct ip_addr *b);
 /*

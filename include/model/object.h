@@ -72,6 +72,9 @@ const struct kind_info *kind_by_name(const char *name);
 /* "name", or "namespace/name" for a namespaced kind: how snapshot and store call it. Into the arena. */
 const char *object_key(const struct object *object, struct arena *arena);
 
+/* The value of an annotation; NULL: there is none of this key. Borrowed. */
+const char *meta_annotation(const struct meta *meta, const char *key);
+
 /* Everything about a decoded object that is an error: metadata syntax, formats, cross-field rules. */
 void object_validate(const struct object *object, struct causes *causes);
 /* What is worth saying about this object alone (api.md "Validation", advice). */

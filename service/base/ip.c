@@ -387,3 +387,38 @@ bool ip_network_holds(const struct ip_cidr *network, const struct ip_addr *addr)
     struct ip_addr other = ip_network(addr, network->prefix);
     return ip_compare(&own, &other) == 0;
 }
+
+int ip_ranges_parse(const char *text, struct ip_ranges *ret, struct err *err) {
+    struct ip_ranges ranges = {.count = 0};
+
+    text += strspn(text, " ");
+    while (*text != '\0') {
+        size_t whole = strcspn(text, ","), len = whole;
+
+        while (len > 0 && text[len - 1] == ' ') {
+            len--;
+        }
+        if (ranges.count == IP_RANGES_MAX) {
+            return err_set(err, ERR_INVALID, "more than %d address ranges", IP_RANGES_MAX);
+        }
+        if (!ip_parse_cidr_or_addr(text, len, &ranges.items[ranges.count++])) {
+            return err_set(
+                err, ERR_INVALID,
+                "\"%.*s\" is not an address range; write CIDRs such as 10.0.0.0/8, separated by commas",
+                (int)(len > IP_CIDR_TEXT_MAX ? IP_CIDR_TEXT_MAX : len), text);
+        }
+        text += whole + (text[whole] == ',');
+        text += strspn(text, " ");
+    }
+    *ret = ranges;
+    return 0;
+}
+
+bool ip_ranges_contain(const struct ip_ranges *ranges, const struct ip_addr *addr) {
+    size_t at = 0;
+
+    while (at < ranges->count && !ip_network_holds(&ranges->items[at], addr)) {
+        at++;
+    }
+    return at < ranges->count;
+}

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/ip.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "cli_internal.h"
@@ -59,6 +60,7 @@ struct serve_settings {
     const char *tls_cert;
     const char *tls_key;
     const char *client_ca;
+    const char *node_address_ranges;
     bool no_auth;
     bool insecure_http;
 };
@@ -252,6 +254,13 @@ static const struct option OPTIONS[] = {
      .max = 10000000,
      .default_text = "10000",
      .help = "Entries of the audit trail that are kept and the API can show; the log has them all"},
+    {.name = "node-address-ranges",
+     .value = "CIDR,...",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(node_address_ranges),
+     .help =
+         "Where a node's own credential may choose the addresses of its Node, at most 64 ranges; without it "
+         "anywhere. The annotation " NODE_RANGES_ANNOTATION " of a Node says it for that node"},
     {.name = "no-auth",
      .type = OPTION_FLAG,
      .offset = MEMBER(no_auth),
@@ -322,12 +331,18 @@ static void start_log(const struct serve_settings *settings) {
               strcmp(settings->log_format, "json") == 0 ? LOG_JSON : LOG_KEY_VALUE);
 }
 
-static int check_settings(const struct serve_settings *settings, struct err *err) {
+static int check_settings(const struct serve_settings *settings, struct ip_ranges *ret_ranges,
+                          struct err *err) {
     const char *name = settings->secret_namespace;
     char why[256];
     if (!namespace_is_valid(name, why, sizeof(why))) {
         return err_set(err, ERR_USAGE, "--secret-namespace \"%.100s\" is not the name of a namespace: %s",
                        name, why);
+    }
+    struct err damage = ERR_INIT;
+    if (settings->node_address_ranges != NULL &&
+        ip_ranges_parse(settings->node_address_ranges, ret_ranges, &damage) != 0) {
+        return err_set(err, ERR_USAGE, "--node-address-ranges: %.500s", damage.text);
     }
     return 0;
 }
@@ -383,14 +398,16 @@ static int open_vault(const struct serve_settings *settings, struct service *ser
     return 0;
 }
 
-static int start_service(const struct serve_settings *settings, struct service *service, struct err *err) {
+static int start_service(const struct serve_settings *settings, const struct ip_ranges *ranges,
+                         struct service *service, struct err *err) {
     if (random_start(err) != 0 || codec_start(err) != 0) {
         return -1;
     }
     const struct store_options store = {.dir = settings->data_dir};
     struct state_options state = {.secret_namespace = settings->secret_namespace,
                                   .keep_changes = settings->keep_changes,
-                                  .keep_audit = settings->keep_audit};
+                                  .keep_audit = settings->keep_audit,
+                                  .node_ranges = settings->node_address_ranges == NULL ? NULL : ranges};
     const struct http_options http = {.listen = settings->listen.items,
                                       .listen_count = settings->listen.count,
                                       .threads = (unsigned)settings->threads,
@@ -455,10 +472,11 @@ static int wait_for_stop(const struct service *service, const sigset_t *signals)
     }
 }
 
-static int serve(const struct serve_settings *settings, const sigset_t *signals, struct err *err) {
+static int serve(const struct serve_settings *settings, const struct ip_ranges *ranges,
+                 const sigset_t *signals, struct err *err) {
     struct service service = {.http = NULL};
     int64_t started_ms = clock_monotonic_ms();
-    if (start_service(settings, &service, err) != 0) {
+    if (start_service(settings, ranges, &service, err) != 0) {
         stop_service(&service);
         return -1;
     }
@@ -477,6 +495,7 @@ static int serve(const struct serve_settings *settings, const sigset_t *signals,
 
 static int run(const struct command *command, int argc, char **argv) {
     struct serve_settings settings = {.data_dir = NULL};
+    struct ip_ranges ranges = {.count = 0};
     struct err err = ERR_INIT;
     sigset_t signals;
     bool wants_help;
@@ -488,12 +507,12 @@ static int run(const struct command *command, int argc, char **argv) {
         command_print_help(command);
         return CLI_OK;
     }
-    if (check_settings(&settings, &err) != 0 || harden_process(&err) != 0 ||
+    if (check_settings(&settings, &ranges, &err) != 0 || harden_process(&err) != 0 ||
         block_signals(&signals, &err) != 0) {
         return command_failed(&err);
     }
     start_log(&settings);
-    int result = serve(&settings, &signals, &err);
+    int result = serve(&settings, &ranges, &signals, &err);
     bool json = strcmp(settings.log_format, "json") == 0;
     if (result != 0 && json) { /* whoever reads the log expects nothing else there */
         log_event(LOG_ERROR, "failed", LOG_STR("error", err.text));

@@ -221,6 +221,15 @@ static void validate_labels(const struct label_set *labels, struct causes *cause
     }
 }
 
+const char *meta_annotation(const struct meta *meta, const char *key) {
+    for (size_t i = 0; i < meta->annotations.count; i++) {
+        if (strcmp(meta->annotations.items[i].key, key) == 0) {
+            return meta->annotations.items[i].value;
+        }
+    }
+    return NULL;
+}
+
 static void validate_annotations(const struct label_set *annotations, struct causes *causes) {
     size_t size = 0;
     for (size_t i = 0; i < annotations->count; i++) {

@@ -18,10 +18,18 @@ static void node_facts_destroy(struct shared *shared) {
     free(facts);
 }
 
-static void parse_address(const char *text, enum ip_family family, struct address *ret) {
+struct ip_addr peering_own_address(const struct node *node, enum ip_family family) {
+    const struct node_bgp_spec *bgp = node->spec == NULL ? NULL : node->spec->bgp;
+    const char *text = bgp == NULL ? NULL : family == IP_V4 ? bgp->ipv4_address : bgp->ipv6_address;
     struct ip_cidr cidr;
-    if (text != NULL && ip_parse_cidr_or_addr(text, strlen(text), &cidr) && cidr.addr.family == family) {
-        ret->addr = cidr.addr;
+    bool good =
+        text != NULL && ip_parse_cidr_or_addr(text, strlen(text), &cidr) && cidr.addr.family == family;
+    return good ? cidr.addr : (struct ip_addr){.family = IP_NONE};
+}
+
+static void set_address(const struct node *node, enum ip_family family, struct address *ret) {
+    ret->addr = peering_own_address(node, family);
+    if (ip_is_set(&ret->addr)) {
         ip_format(&ret->addr, ret->text);
     }
 }
@@ -39,8 +47,8 @@ int node_facts_new(const struct record *record, uint16_t own_port, struct node_f
     const struct node *node = record->object->body;
     const struct node_bgp_spec *bgp = node->spec == NULL ? NULL : node->spec->bgp;
     if (bgp != NULL) {
-        parse_address(bgp->ipv4_address, IP_V4, &facts->addresses[V4]);
-        parse_address(bgp->ipv6_address, IP_V6, &facts->addresses[V6]);
+        set_address(node, IP_V4, &facts->addresses[V4]);
+        set_address(node, IP_V6, &facts->addresses[V6]);
         facts->own_as = bgp->as_number.set ? bgp->as_number.value : 0;
         const char *cluster_id = bgp->route_reflector_cluster_id;
         facts->cluster_id = cluster_id != NULL && cluster_id[0] != '\0' ? cluster_id : NULL;
@@ -78,6 +86,20 @@ static void rule_read_target(struct rule *rule) {
     } else {
         rule->target = given(spec->peer_selector) ? TARGET_SELECTOR : TARGET_NOTHING;
     }
+}
+
+static bool peer_uses_address(const struct bgp_peer *peer, const struct ip_addr *addr) {
+    struct rule rule = {.spec = peer->spec != NULL ? peer->spec : &empty_spec};
+    rule_read_target(&rule);
+    return rule.target == TARGET_ADDRESS && ip_compare(&rule.peer.addr, addr) == 0;
+}
+
+bool peering_uses_address(const struct object *object, const struct ip_addr *addr) {
+    if (object->kind == KIND_NODE) {
+        struct ip_addr own = peering_own_address(object->body, (enum ip_family)addr->family);
+        return ip_is_set(&own) && ip_compare(&own, addr) == 0;
+    }
+    return object->kind == KIND_BGPPEER && peer_uses_address(object->body, addr);
 }
 
 int rule_new(const struct record *record, struct rule **ret, struct err *err) {

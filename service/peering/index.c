@@ -209,6 +209,19 @@ bool peering_index_any_match(const struct peering_index *index, const struct sel
     return record != NULL;
 }
 
+void peering_index_address_users(const struct peering_index *index, const struct ip_addr *addr,
+                                 bool (*visit)(void *arg, enum kind kind, const char *name), void *arg) {
+    const struct id_list *owners = index_owners(index, addr);
+    const struct id_list *rules = map_get(index->rules_by_address, addr, sizeof(*addr));
+    bool more = true;
+    for (size_t i = 0; more && owners != NULL && i < owners->count; i++) {
+        more = visit(arg, KIND_NODE, index_node(index, owners->ids[i])->name);
+    }
+    for (size_t i = 0; more && rules != NULL && i < rules->count; i++) {
+        more = visit(arg, KIND_BGPPEER, index_rule(index, rules->ids[i])->name);
+    }
+}
+
 const struct node_facts *index_first_owner(const struct peering_index *index, const struct id_list *owners,
                                            uint32_t as_number) {
     const struct node_facts *first = NULL;

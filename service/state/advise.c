@@ -221,6 +221,19 @@ static void advise_deletions(const struct deletions *deletions) {
     }
 }
 
+static void advise_node(const struct context *context, const struct object *node) {
+    const char *ranges = meta_annotation(&node->meta, NODE_RANGES_ANNOTATION);
+    struct ip_ranges ignored;
+    struct err err = ERR_INIT;
+
+    if (ranges != NULL && ip_ranges_parse(ranges, &ignored, &err) != 0) {
+        advice_add(context->advice,
+                   "metadata.annotations[" NODE_RANGES_ANNOTATION
+                   "]: %.200s; until it is mended, the node itself cannot change its addresses",
+                   err.text);
+    }
+}
+
 static struct context context_of(const struct state *state, const struct picture *picture,
                                  struct advice *advice) {
     return (struct context){.snapshot = picture->snapshot,
@@ -253,5 +266,7 @@ void state_advise(struct state *state, const struct picture *picture, const stru
     } else if (object->kind == KIND_BGPCONFIGURATION) {
         advise_configuration(&context, object->meta.name,
                              ((const struct bgp_configuration *)object->body)->spec);
+    } else if (object->kind == KIND_NODE) {
+        advise_node(&context, object);
     }
 }

@@ -308,7 +308,7 @@ int committer_follow(struct state *state, struct err *err) {
     struct batch batch = {.base = state_picture(state)};
     int rc;
 
-    draft_init(&batch.draft, state, batch.base->snapshot);
+    draft_init(&batch.draft, state, batch.base);
     rc = follow_read(state, &batch.draft, err);
     if (rc == 0 && batch.draft.count > 0) {
         rc = batch_prepare(state, &batch, err);
@@ -335,7 +335,7 @@ static size_t run_batch(struct state *state, struct write *writes) {
     struct batch batch = {.writes = writes, .base = state_picture(state)};
     size_t weight;
 
-    draft_init(&batch.draft, state, batch.base->snapshot);
+    draft_init(&batch.draft, state, batch.base);
     for (struct write *write = writes; write != NULL; write = write->next) {
         if (draft_apply(&batch.draft, write) < 0) {
             continue; /* its outcome says why */

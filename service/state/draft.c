@@ -23,8 +23,12 @@ struct outcome {
     bool unchanged;
 };
 
-void draft_init(struct draft *draft, const struct state *state, const struct snapshot *base) {
-    *draft = (struct draft){.base = base,
+void draft_init(struct draft *draft, const struct state *state, const struct picture *picture) {
+    const struct snapshot *base = picture->snapshot;
+
+    *draft = (struct draft){.picture = picture,
+                            .base = base,
+                            .ranges = state->has_node_ranges ? &state->node_ranges : NULL,
                             .vault = state->vault,
                             .secret_namespace = state->secret_namespace,
                             .revision = snapshot_revision(base),
@@ -154,11 +158,6 @@ static int err_conflict(const struct record *current, struct err *err, enum err_
                    what);
 }
 
-static int check_guard(const struct write *write, const struct object *before, const struct object *after,
-                       struct err *err) {
-    return write->guard == NULL ? 0 : write->guard(before, after, err);
-}
-
 /* `meta` is the new document's, NULL for a deletion. */
 static int check_preconditions(const struct write *write, const struct meta *meta,
                                const struct record *current, struct err *err) {
@@ -228,8 +227,7 @@ static int apply_create(struct draft *draft, struct write *write, struct object 
         return err_set(err, ERR_ALREADY_EXISTS, "%s%s%s \"%s\" already exists", info->plural,
                        info->group[0] == '\0' ? "" : ".", info->group, object->meta.name);
     }
-    if (check_guard(write, NULL, object, err) < 0 ||
-        (object->kind == KIND_SECRET && secret_seal(draft, write, NULL, object, arena, err) < 0)) {
+    if (object->kind == KIND_SECRET && secret_seal(draft, write, NULL, object, arena, err) < 0) {
         return -1;
     }
     uuid_new(uid);
@@ -281,7 +279,6 @@ static int apply_replace(struct draft *draft, struct write *write, const struct 
     bool differs = false;
 
     if (check_preconditions(write, &object->meta, current, err) < 0 ||
-        check_guard(write, current->object, object, err) < 0 ||
         (object->kind == KIND_SECRET && secret_seal(draft, write, current, object, arena, err) < 0) ||
         body_differs(draft, current->object, object, &differs, err) < 0) {
         return -1;
@@ -349,8 +346,7 @@ static int apply_delete(struct draft *draft, const struct write *write, const st
     struct object *object;
     struct arena arena;
 
-    if (check_preconditions(write, NULL, current, err) < 0 ||
-        check_guard(write, current->object, NULL, err) < 0) {
+    if (check_preconditions(write, NULL, current, err) < 0) {
         return -1;
     }
     last.meta.resource_version = draft->revision + 1;
@@ -416,6 +412,17 @@ static int apply_one(struct draft *draft, struct write *write, struct outcome *r
     return err_set(err, ERR_INTERNAL, "unknown write operation %d", (int)write->op);
 }
 
+/* The draft's last change is the write's. */
+static int check_guard(const struct draft *draft, const struct write *write, struct err *err) {
+    const struct draft_change *last = &draft->changes[draft->count - 1];
+    const struct record *before = last->change.before;
+
+    return write->guard == NULL
+               ? 0
+               : write->guard(draft, before == NULL ? NULL : before->object,
+                              last->op == STORE_DELETE ? NULL : last->change.after->object, err);
+}
+
 int draft_apply(struct draft *draft, struct write *write) {
     const struct mark mark = {draft->count, draft->sealed_count, draft->revision};
 
@@ -436,7 +443,8 @@ int draft_apply(struct draft *draft, struct write *write) {
     for (struct write *w = write; w != NULL; w = w->also) {
         struct outcome outcome = {0};
 
-        if (apply_one(draft, w, &outcome, &w->err) < 0) {
+        if (apply_one(draft, w, &outcome, &w->err) < 0 ||
+            (!outcome.unchanged && check_guard(draft, w, &w->err) < 0)) {
             record_unref(outcome.record);
             for (struct write *earlier = write; earlier != w; earlier = earlier->also) {
                 record_unref(earlier->record);

@@ -73,7 +73,7 @@ static int step_reseal(struct state *state, struct write *write, struct err *err
     const struct record *record;
     int rc = 0;
 
-    draft_init(&draft, state, base->snapshot);
+    draft_init(&draft, state, base);
     task->looked = 0;
     record = snapshot_seek(&cursor, base->snapshot, KIND_SECRET, task->after[0] == '\0' ? NULL : task->after);
     for (; record != NULL && rc == 0 && task->looked < RESEAL_BATCH; record = snapshot_step(&cursor)) {

@@ -96,7 +96,7 @@ int state_preview(struct state *state, struct write *write, struct picture **ret
     struct draft draft;
     int rc;
 
-    draft_init(&draft, state, before->snapshot);
+    draft_init(&draft, state, before);
     draft.preview = true;
     rc = draft_apply(&draft, write);
     if (rc < 0) {
@@ -283,6 +283,10 @@ int state_open(struct store *store, const struct state_options *options, struct 
         return err_no_memory(err);
     }
     state->keep_changes = options->keep_changes == 0 ? STATE_KEEP_CHANGES_DEFAULT : options->keep_changes;
+    state->has_node_ranges = options->node_ranges != NULL;
+    if (state->has_node_ranges) {
+        state->node_ranges = *options->node_ranges;
+    }
     err_clear(&state->failure);
     pthread_mutex_init(&state->picture_lock, NULL);
     pthread_mutex_init(&state->failure_lock, NULL);

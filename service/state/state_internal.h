@@ -32,8 +32,10 @@ struct draft_change {
 
 /* A base snapshot plus the changes made so far. One thread. */
 struct draft {
-    const struct snapshot *base; /* borrowed */
-    struct vault *vault;         /* borrowed; NULL: Secrets are refused */
+    const struct picture *picture;  /* what it starts from; borrowed */
+    const struct snapshot *base;    /* the picture's */
+    const struct ip_ranges *ranges; /* state_options.node_ranges; NULL: anywhere; borrowed */
+    struct vault *vault;            /* borrowed; NULL: Secrets are refused */
     const char *secret_namespace;
     uint64_t revision; /* newest used */
     int64_t now_ms;
@@ -49,7 +51,7 @@ struct draft {
     struct buf other; /* scratch */
 };
 
-void draft_init(struct draft *draft, const struct state *state, const struct snapshot *base);
+void draft_init(struct draft *draft, const struct state *state, const struct picture *picture);
 void draft_done(struct draft *draft);
 /* Add a finished change; takes its own references. For a deletion `after` is the last state, as history wants
  * it. */
@@ -313,6 +315,8 @@ struct state {
     struct vault *vault; /* may be NULL */
     char *secret_namespace;
     uint64_t keep_changes;
+    bool has_node_ranges;
+    struct ip_ranges node_ranges;
     pthread_mutex_t picture_lock;
     struct picture *picture;
     pthread_mutex_t failure_lock;

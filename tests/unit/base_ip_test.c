@@ -381,8 +381,45 @@ static void networks_hold_what_begins_like_them(void **state) {
     }
 }
 
+static void test_ranges(void **state) {
+    static const char *const BAD[] = {",", "10.0.0.0/8,,", "10.0.0.0/33", "10.0.0.0/8 10.1.0.0/16",
+                                      "x", "10.0.0.0/8, x"};
+    struct ip_ranges ranges = {.count = 9};
+    struct ip_addr addr;
+    struct err err = ERR_INIT;
+    (void)state;
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(*BAD); i++) {
+        assert_int_equal(ip_ranges_parse(BAD[i], &ranges, &err), -1);
+        assert_int_equal(err.code, ERR_INVALID);
+        assert_int_equal(ranges.count, 9);
+    }
+    assert_int_equal(ip_ranges_parse("  ", &ranges, &err), 0);
+    assert_int_equal(ranges.count, 0);
+    assert_int_equal(ip_ranges_parse(" 10.1.2.3/8 ,2001:db8::/32,192.0.2.1,", &ranges, &err), 0);
+    assert_int_equal(ranges.count, 3);
+    static const struct {
+        const char *text;
+        bool held;
+    } CASES[] = {{"10.255.0.1", true},     {"11.0.0.1", false},   {"192.0.2.1", true},
+                 {"192.0.2.2", false},     {"2001:db8::1", true}, {"2001:db9::1", false},
+                 {"::ffff:10.0.0.1", true}};
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(*CASES); i++) {
+        assert_true(ip_parse(CASES[i].text, strlen(CASES[i].text), &addr));
+        assert_int_equal(ip_ranges_contain(&ranges, &addr), CASES[i].held);
+    }
+
+    char text[IP_RANGES_MAX * 9 + 16] = "";
+    for (size_t i = 0; i < IP_RANGES_MAX; i++) {
+        strcat(text, "10.0.0.1,");
+    }
+    assert_int_equal(ip_ranges_parse(text, &ranges, &err), 0);
+    assert_int_equal(ranges.count, IP_RANGES_MAX);
+    assert_int_equal(ip_ranges_parse(strcat(text, "10.0.0.1"), &ranges, &err), -1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ranges),
         cmocka_unit_test(addresses_get_their_canonical_form),
         cmocka_unit_test(other_text_is_refused),
         cmocka_unit_test(gaps_agree_with_the_c_library),

@@ -10,8 +10,10 @@
 
 void fixture_start_on(struct fixture *fixture, struct store *store, uint64_t keep_changes) {
     struct vault_options vault_options = {.data_dir = fixture->dir};
-    struct state_options options = {
-        .secret_namespace = "default", .keep_changes = keep_changes, .keep_audit = fixture->keep_audit};
+    struct state_options options = {.secret_namespace = "default",
+                                    .keep_changes = keep_changes,
+                                    .keep_audit = fixture->keep_audit,
+                                    .node_ranges = fixture->node_ranges};
     struct err err = ERR_INIT;
 
     fixture->store = store;

@@ -23,7 +23,8 @@ struct fixture {
     struct store *store;
     struct vault *vault;
     struct state *state;
-    uint64_t keep_audit; /* of the next start; 0 = default */
+    uint64_t keep_audit;                 /* of the next start; 0 = default */
+    const struct ip_ranges *node_ranges; /* likewise; NULL = none */
 };
 
 /* A write that can be waited for. */

@@ -120,7 +120,9 @@ static void test_stopped_service(void **ptr) {
 
 #define NODE(bgp) "{\"metadata\":{\"name\":\"rack1\"},\"spec\":{\"bgp\":" bgp "}}"
 
-static int refuse_everything(const struct object *before, const struct object *after, struct err *err) {
+static int refuse_everything(const struct draft *draft, const struct object *before,
+                             const struct object *after, struct err *err) {
+    assert_non_null(draft);
     return err_set(err, ERR_FORBIDDEN, "guarded %s%s", before != NULL ? before->meta.name : "-",
                    after != NULL ? after->meta.name : "-");
 }

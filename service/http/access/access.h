@@ -36,7 +36,6 @@ int access_recheck(struct request *request, struct err *err) MUST_CHECK;
 int access_passwords(const struct request *request, bool *ret, struct err *err) MUST_CHECK;
 
 /* The guard that the request's writes must carry; NULL: none (state.h). */
-typedef int access_guard(const struct object *before, const struct object *after, struct err *err);
-access_guard *access_write_guard(const struct request *request);
+state_guard *access_write_guard(const struct request *request);
 
 #endif

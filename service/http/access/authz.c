@@ -1,7 +1,6 @@
 /*
- * Authorization: what each route asks for, held against auth's table of rules, and the comparison that keeps
- * a node's writes to the addresses of its own Node. The table of routes' demands is built at start and
- * immutable afterwards; everything else belongs to the request.
+ * Authorization: what each route asks for, held against auth's table of rules. The table of
+ * routes' demands is built at start and immutable afterwards; everything else belongs to the request.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +11,6 @@
 #include "base/clock.h"
 #include "machine/connection.h"
 #include "machine/server.h"
-#include "model/resources.h"
 
 /* ---- the routes ---- */
 
@@ -156,65 +154,6 @@ int access_passwords(const struct request *request, bool *ret, struct err *err) 
     return 0;
 }
 
-/* ---- a node's writes ---- */
-
-/* The object as the comparison sees it: without the addresses under spec.bgp, and without what the service
- * itself sets. An object `bgp` that held nothing else is none. */
-struct bare_node {
-    struct object object;
-    struct node node;
-    struct node_spec spec;
-    struct node_bgp_spec bgp;
-};
-
-static void strip(const struct object *object, const struct meta *meta, struct bare_node *out) {
-    const struct node *node = object->body;
-
-    out->object = *object;
-    out->object.meta.resource_version = meta->resource_version;
-    out->object.meta.uid = meta->uid;
-    out->object.meta.generation = meta->generation;
-    out->object.meta.generate_name = meta->generate_name;
-    out->object.meta.creation_ms = meta->creation_ms;
-    out->object.body = &out->node;
-    out->node = *node;
-    out->spec = node->spec != NULL ? *node->spec : (struct node_spec){.bgp = NULL};
-    out->node.spec = &out->spec;
-    if (out->spec.bgp == NULL) {
-        return;
-    }
-    out->bgp = *out->spec.bgp;
-    out->bgp.ipv4_address = out->bgp.ipv6_address = out->bgp.ipv4_ipip_tunnel_addr = NULL;
-    out->spec.bgp = out->bgp.as_number.set || out->bgp.route_reflector_cluster_id != NULL ? &out->bgp : NULL;
-}
-
-static int only_addresses(const struct object *before, const struct object *after, struct err *err) {
-    struct buf texts[2] = {BUF_INIT, BUF_INIT};
-    struct bare_node bare;
-    bool same, failed;
-
-    if (before == NULL || after == NULL) {
-        return err_set(err, ERR_FORBIDDEN, "a node cannot create or delete a Node");
-    }
-    strip(before, &before->meta, &bare);
-    codec_encode(&bare.object, &texts[0]);
-    strip(after, &before->meta, &bare);
-    codec_encode(&bare.object, &texts[1]);
-    failed = buf_failed(&texts[0]) || buf_failed(&texts[1]);
-    same = !failed && texts[0].len == texts[1].len && memcmp(texts[0].data, texts[1].data, texts[0].len) == 0;
-    buf_done(&texts[0]);
-    buf_done(&texts[1]);
-    if (failed) {
-        return err_no_memory(err);
-    }
-    return same ? 0
-                : err_set(err, ERR_FORBIDDEN,
-                          "nodes.projectcalico.org \"%.253s\" is forbidden: the node itself may change the "
-                          "addresses "
-                          "in spec.bgp (ipv4Address, ipv6Address, ipv4IPIPTunnelAddr) and nothing else",
-                          before->meta.name);
-}
-
-access_guard *access_write_guard(const struct request *request) {
-    return request->allowed == AUTH_ALLOWED_ADDRESSES ? only_addresses : NULL;
+state_guard *access_write_guard(const struct request *request) {
+    return request->allowed == AUTH_ALLOWED_ADDRESSES ? state_guard_own_node : NULL;
 }
