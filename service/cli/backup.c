@@ -207,8 +207,8 @@ static int run(const struct command *command, int argc, char **argv,
     bool wants_help = false;
     int rc;
 
-    if (options_parse(command->options, command->option_count, argc, argv, &settings, &file, &wants_help,
-                      &err) != 0) {
+    if (options_parse(VARIABLE_PREFIX, command->options, command->option_count, argc, argv, &settings, &file,
+                      &wants_help, &err) != 0) {
         return command_failed(&err);
     }
     if (wants_help) {

@@ -24,7 +24,7 @@ int command_failed(const struct err *err) {
 
 void command_print_help(const struct command *command) {
     printf("Usage: bgppeerd %s [OPTION]...\n\n%s.\n\n", command->name, command->summary);
-    options_print(command->options, command->option_count);
+    options_print(VARIABLE_PREFIX, command->options, command->option_count);
 }
 
 static void print_usage(FILE *out) {
@@ -151,7 +151,7 @@ static bool is_variable(const char *name, size_t len, const char **ret_meant) {
         for (size_t i = 0; i < COMMANDS[c]->option_count; i++) {
             const struct option *option = &COMMANDS[c]->options[i];
             char variable[OPTION_VARIABLE_MAX];
-            option_variable(option, variable);
+            option_variable(VARIABLE_PREFIX, option, variable);
             const char *own = variable + strlen(VARIABLE_PREFIX);
             if (strlen(own) == len && memcmp(own, name, len) == 0) {
                 return true;

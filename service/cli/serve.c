@@ -20,13 +20,13 @@
 #include "base/clock.h"
 #include "base/ip.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/random.h"
 #include "cli_internal.h"
 #include "codec.h"
 #include "datafile.h"
 #include "http.h"
 #include "model/object.h"
-#include "notify.h"
 #include "state.h"
 #include "store.h"
 #include "vault.h"
@@ -499,8 +499,8 @@ static int run(const struct command *command, int argc, char **argv) {
     struct err err = ERR_INIT;
     sigset_t signals;
     bool wants_help;
-    if (options_parse(command->options, command->option_count, argc, argv, &settings, NULL, &wants_help,
-                      &err) != 0) {
+    if (options_parse(VARIABLE_PREFIX, command->options, command->option_count, argc, argv, &settings, NULL,
+                      &wants_help, &err) != 0) {
         return command_failed(&err);
     }
     if (wants_help) {

@@ -430,8 +430,8 @@ static int run(const struct command *command, int argc, char **argv) {
     bool known = argc > 0 && strcmp(argv[0], "init") == 0;
     bool wants_help = argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0);
 
-    if (known && options_parse(command->options, command->option_count, argc - 1, argv + 1, &settings, NULL,
-                               &wants_help, &err) != 0) {
+    if (known && options_parse(VARIABLE_PREFIX, command->options, command->option_count, argc - 1, argv + 1,
+                               &settings, NULL, &wants_help, &err) != 0) {
         return command_failed(&err);
     }
     if (wants_help) {

@@ -318,8 +318,8 @@ static int run(const struct command *command, int argc, char **argv) {
     bool wants_help = strcmp(action, "--help") == 0 || strcmp(action, "-h") == 0;
     const char *id = NULL;
 
-    if (known && options_parse(command->options, command->option_count, argc - 1, argv + 1, &settings,
-                               revoke ? &id : NULL, &wants_help, &err) != 0) {
+    if (known && options_parse(VARIABLE_PREFIX, command->options, command->option_count, argc - 1, argv + 1,
+                               &settings, revoke ? &id : NULL, &wants_help, &err) != 0) {
         return command_failed(&err);
     }
     if (wants_help) {

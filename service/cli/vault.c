@@ -515,8 +515,9 @@ static int run(const struct command *command, int argc, char **argv) {
     bool wants_help = strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
     int rc;
 
-    if (action != ACTION_COUNT && options_parse(command->options, command->option_count, argc - 1, argv + 1,
-                                                &settings, NULL, &wants_help, &err) != 0) {
+    if (action != ACTION_COUNT &&
+        options_parse(VARIABLE_PREFIX, command->options, command->option_count, argc - 1, argv + 1, &settings,
+                      NULL, &wants_help, &err) != 0) {
         return command_failed(&err);
     }
     if (wants_help) {

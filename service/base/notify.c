@@ -1,5 +1,5 @@
 /* One datagram to the service manager. What goes wrong is the manager's to notice. */
-#include "notify.h"
+#include "base/notify.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -1,8 +1,10 @@
 /*
- * Options: one table per command, read three times: for defaults, the environment, the arguments.
+ * Options: one table per program or command, read three times: for defaults, the environment, the arguments.
  *
  * Runs before any thread exists. Nothing is freed: settings live as long as the process.
  */
+#include "base/options.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,12 +12,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/alloc.h"
 #include "base/number.h"
 #include "base/suggest.h"
-#include "cli.h"
 
-void option_variable(const struct option *option, char out[OPTION_VARIABLE_MAX]) {
-    size_t n = (size_t)snprintf(out, OPTION_VARIABLE_MAX, VARIABLE_PREFIX);
+void option_variable(const char *prefix, const struct option *option, char out[OPTION_VARIABLE_MAX]) {
+    size_t n = (size_t)snprintf(out, OPTION_VARIABLE_MAX, "%s", prefix);
     for (const char *c = option->name; *c != '\0' && n + 1 < OPTION_VARIABLE_MAX; c++) {
         out[n++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
     }
@@ -57,8 +59,8 @@ static int set_choice(const struct option *option, const char *text, const char 
 }
 
 static int add_to_list(const char *text, struct option_list *list, const char *source, struct err *err) {
-    if (list->count == CLI_LIST_MAX) {
-        return err_set(err, ERR_USAGE, "%s: more than %d values", source, CLI_LIST_MAX);
+    if (list->count == OPTION_LIST_MAX) {
+        return err_set(err, ERR_USAGE, "%s: more than %d values", source, OPTION_LIST_MAX);
     }
     if (text[0] == '\0') {
         return err_set(err, ERR_USAGE, "%s: an empty value", source);
@@ -112,7 +114,7 @@ static struct kept_text *kept_texts;
 static int set_list_from_text(const struct option *option, const char *text, void *settings,
                               const char *source, struct err *err) {
     size_t size = strlen(text) + 1;
-    struct kept_text *kept = malloc(sizeof(*kept) + size);
+    struct kept_text *kept = base_malloc(sizeof(*kept) + size);
     if (kept == NULL) {
         return err_no_memory(err);
     }
@@ -133,9 +135,10 @@ static int set_list_from_text(const struct option *option, const char *text, voi
     return 0;
 }
 
-static int read_environment(const struct option *option, void *settings, struct err *err) {
+static int read_environment(const char *prefix, const struct option *option, void *settings,
+                            struct err *err) {
     char variable[OPTION_VARIABLE_MAX];
-    option_variable(option, variable);
+    option_variable(prefix, option, variable);
     const char *text = getenv(variable);
     if (text == NULL || text[0] == '\0') {
         return 0; /* empty is unset, as container tools leave it */
@@ -231,8 +234,8 @@ static int read_argument(const struct option *options, size_t count, int argc, c
     return set_value(option, text, settings, source, err);
 }
 
-int options_parse(const struct option *options, size_t count, int argc, char **argv, void *settings,
-                  const char **operand, bool *ret_help, struct err *err) {
+int options_parse(const char *prefix, const struct option *options, size_t count, int argc, char **argv,
+                  void *settings, const char **operand, bool *ret_help, struct err *err) {
     *ret_help = false;
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -245,11 +248,11 @@ int options_parse(const struct option *options, size_t count, int argc, char **a
             set_value(&options[i], options[i].default_text, settings, options[i].name, err) != 0) {
             return -1;
         }
-        if (read_environment(&options[i], settings, err) != 0) {
+        if (read_environment(prefix, &options[i], settings, err) != 0) {
             return -1;
         }
     }
-    bool *given = calloc(count, sizeof(*given));
+    bool *given = base_calloc(count, sizeof(*given));
     if (given == NULL) {
         return err_no_memory(err);
     }
@@ -263,11 +266,11 @@ int options_parse(const struct option *options, size_t count, int argc, char **a
 
 /* ---- help ---- */
 
-void options_print(const struct option *options, size_t count) {
+void options_print(const char *prefix, const struct option *options, size_t count) {
     for (size_t i = 0; i < count; i++) {
         const struct option *option = &options[i];
         char variable[OPTION_VARIABLE_MAX];
-        option_variable(option, variable);
+        option_variable(prefix, option, variable);
         printf("  --%s%s%s\n", option->name, option->value != NULL ? " " : "",
                option->value != NULL ? option->value : "");
         printf("        %s", option->help);
