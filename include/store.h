@@ -94,14 +94,23 @@ struct store_status {
 
 struct store_options {
     const char *dir; /* data directory; created 0700 when missing */
+    /* Names of files in `dir` that are only there when there was a database, NULL at the end: a missing one
+     * is then refused instead of made. NULL = none */
+    const char *const *companions;
+    /* Go on with what is there where it would be refused for acknowledged writes that are missing in it: an
+     * older copy, another database, none at all, a damaged log. Its revisions then go on behind those that
+     * were acknowledged, and its change log is empty. */
+    bool accept_rollback;
 };
 
 /*
  * Open the SQLite store in options->dir (file bgppeerd.db): take the directory's lock, refuse a newer,
- * foreign or damaged database (ERR_CORRUPT / ERR_UNAVAILABLE, one sentence, file untouched), migrate.
- * ERR_CONFLICT: another process has the directory.
+ * foreign, damaged, older or vanished database (ERR_CORRUPT / ERR_UNAVAILABLE, one sentence, file untouched),
+ * migrate. ERR_CONFLICT: another process has the directory.
  */
 int store_open(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
+/* What would have been refused but for accept_rollback; NULL: nothing. As long as the store. */
+const struct err *store_accepted(const struct store *store);
 /* Checkpoint and close; accepts NULL. */
 void store_close(struct store *store);
 
@@ -116,6 +125,10 @@ int store_load(struct store *store, const struct store_reader *reader, struct er
  * (create of what exists, update or delete of what does not, a revision that is not above the stored one);
  * nothing was changed, and a later call may succeed. */
 int store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
+
+/* Would a commit be kept? For the committing thread, about once a second: ERR_UNAVAILABLE when the store's
+ * files are no longer those that it has open. Commits ask by themselves. */
+int store_check(struct store *store, struct err *err) MUST_CHECK;
 
 /* For monitoring, since the store was opened. */
 struct store_figures {

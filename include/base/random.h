@@ -21,5 +21,8 @@ uint64_t random_u64(void);
 void random_name_suffix(char *out, size_t len);
 /* BLAKE2b-128 of the bytes, as lower-case hex. For ETags; not a secret. */
 void digest_hex(const void *bytes, size_t len, char out[DIGEST_TEXT_MAX]);
+/* A 64-bit digest (SipHash-2-4) to notice damage with, not to withstand anybody; the same on every machine.
+ * Other digests for each `seed`: the digest of one part is the seed of the next. */
+uint64_t digest_u64(uint64_t seed, const void *bytes, size_t len);
 
 #endif

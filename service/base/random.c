@@ -49,3 +49,17 @@ void digest_hex(const void *bytes, size_t len, char out[DIGEST_TEXT_MAX]) {
     crypto_generichash(digest, sizeof digest, bytes, len, NULL, 0);
     sodium_bin2hex(out, DIGEST_TEXT_MAX, digest, sizeof digest);
 }
+
+uint64_t digest_u64(uint64_t seed, const void *bytes, size_t len) {
+    unsigned char key[crypto_shorthash_KEYBYTES] = {0};
+    unsigned char digest[crypto_shorthash_BYTES];
+    uint64_t number = 0;
+    for (size_t i = 0; i < sizeof(seed); i++) {
+        key[i] = (unsigned char)(seed >> (8 * i));
+    }
+    (void)crypto_shorthash(digest, bytes, len, key);
+    for (size_t i = 0; i < sizeof(digest); i++) {
+        number |= (uint64_t)digest[i] << (8 * i);
+    }
+    return number;
+}

@@ -95,6 +95,8 @@ static int verify(const char *path, struct err *err) {
     struct connection probe;
     int64_t application = 0;
     unsigned applied = 0;
+    struct store_meta meta;
+    uint64_t content = 0;
     if (connection_open(&probe, path, CONNECTION_PROBE, err) < 0) {
         return -1;
     }
@@ -107,6 +109,12 @@ static int verify(const char *path, struct err *err) {
     }
     if (failed == 0) {
         failed = connection_check(&probe, err);
+    }
+    if (failed == 0) {
+        failed = sqlite_read_meta(&probe, &meta, err) != 0 ? -1 : sqlite_content_sum(&probe, &content, err);
+    }
+    if (failed == 0 && content != meta.content) {
+        failed = sqlite_content_differs(&probe, err);
     }
     connection_close(&probe);
     return failed;

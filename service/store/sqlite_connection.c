@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sqlite_store.h"
+
 /* For every connection. cell_size_check and trusted_schema guard against a damaged or hostile file.
  * secure_delete overwrites deleted sealed values and old bodies instead of leaving them in free pages.
  * Sorting must not spill bodies to files in /tmp. Checkpoints are sqlite_checkpoint.c's. */
@@ -40,9 +42,10 @@ static const char *const query_sql[QUERY_COUNT] = {
     [QUERY_BEGIN_WRITE] = "BEGIN IMMEDIATE",
     [QUERY_COMMIT] = "COMMIT",
     [QUERY_ROLLBACK] = "ROLLBACK",
-    [QUERY_META] = "SELECT revision, compacted, change_rows FROM meta WHERE id = 1",
-    [QUERY_META_ADVANCE] = "UPDATE meta SET revision = ?1, change_rows = change_rows + ?2 WHERE id = 1",
-    [QUERY_META_COMPACT] = "UPDATE meta SET compacted = ?1, change_rows = change_rows - ?2 WHERE id = 1",
+    [QUERY_META] = "SELECT revision, compacted, change_rows, commits, content, uuid FROM meta WHERE id = 1",
+    [QUERY_META_SET] = "UPDATE meta SET revision = ?1, compacted = ?2, change_rows = ?3, commits = ?4,"
+                       " content = ?5, uuid = ?6 WHERE id = 1",
+    [QUERY_OBJECT_GET] = "SELECT revision, body FROM object WHERE kind = ?1 AND name = ?2",
     [QUERY_OBJECT_CREATE] = "INSERT INTO object (kind, name, revision, body) VALUES (?1, ?2, ?3, ?4)",
     [QUERY_OBJECT_UPDATE] = "UPDATE object SET revision = ?3, body = ?4 WHERE kind = ?1 AND name = ?2",
     [QUERY_OBJECT_DELETE] = "DELETE FROM object WHERE kind = ?1 AND name = ?2",
@@ -165,6 +168,9 @@ int connection_open(struct connection *connection, const char *path, enum connec
         (void)sqlite3_extended_result_codes(connection->db, 1);
         (void)sqlite3_busy_timeout(connection->db, STORE_BUSY_MS);
         code = sqlite3_db_config(connection->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    }
+    if (code == SQLITE_OK) {
+        code = sqlite_content_install(connection->db);
     }
     if (code == SQLITE_OK && role == CONNECTION_PROBE) {
         /* Otherwise closing would move the log into the database and delete it. */

@@ -45,6 +45,7 @@ static const struct store_ops sqlite_ops = {
     .backup = sqlite_store_backup,
     .backup_open = sqlite_store_backup_open,
     .sizes = sqlite_store_sizes,
+    .check = sqlite_store_check,
 };
 
 static uint32_t big_endian(const unsigned char *bytes) {
@@ -152,8 +153,20 @@ static int check_header(const char *path, bool alone, struct err *err) {
     return version > migration_count ? migrate_refuse_newer(path, version, err) : 0;
 }
 
+/* The numbers that every schema has. */
+static int read_old_meta(struct connection *probe, struct store_meta *ret, struct err *err) {
+    int64_t revision = 0;
+    int64_t compacted = 0;
+    if (connection_number(probe, "SELECT revision FROM meta WHERE id = 1", &revision, err) != 0 ||
+        connection_number(probe, "SELECT compacted FROM meta WHERE id = 1", &compacted, err) != 0) {
+        return -1;
+    }
+    *ret = (struct store_meta){.revision = (uint64_t)revision, .compacted = (uint64_t)compacted};
+    return 0;
+}
+
 /* What the log holds counts as well, and only SQLite can read that. */
-static int check_content(struct connection *probe, unsigned *ret_applied, struct err *err) {
+static int check_content(struct connection *probe, struct finding *ret, struct err *err) {
     int64_t application = 0;
     if (connection_number(probe, "PRAGMA application_id", &application, err) < 0) {
         return -1;
@@ -162,28 +175,46 @@ static int check_content(struct connection *probe, unsigned *ret_applied, struct
         return err_set(err, ERR_CORRUPT, "%s is not a database of bgppeerd; nothing was changed",
                        probe->path);
     }
-    unsigned applied = 0;
-    if (migrate_verify(probe, &applied, err) < 0 || connection_check(probe, err) < 0) {
+    struct finding found = {.applied = 0};
+    if (migrate_verify(probe, &found.applied, err) < 0 || connection_check(probe, err) < 0) {
         return -1;
     }
-    struct store_meta meta;
-    if (applied == migration_count &&
-        (connection_prepare_all(probe, err) < 0 || sqlite_read_meta(probe, &meta, err) < 0)) {
+    if (found.applied < migration_count) {
+        if (read_old_meta(probe, &found.meta, err) != 0) {
+            return -1;
+        }
+    } else if (connection_prepare_all(probe, err) < 0 || sqlite_read_meta(probe, &found.meta, err) < 0) {
         return -1;
     }
-    *ret_applied = applied;
+    *ret = found;
     return 0;
 }
 
-int sqlite_check_file(const char *path, unsigned *ret_applied, struct err *err) {
+static int check_log(const char *path, bool lenient, struct err *err) {
+    bool damaged = false;
+    if (wal_scan(path, &damaged, err) != 0) {
+        return -1;
+    }
+    return !damaged || lenient
+               ? 0
+               : err_set(
+                     err, ERR_CORRUPT,
+                     "the log %s-wal is damaged, and acknowledged writes lie behind the damaged place; keep "
+                     "a "
+                     "copy of the data directory and restore the newest backup (bgppeerd restore FILE), or "
+                     "start with --accept-rollback to give those writes up; nothing was changed",
+                     path);
+}
+
+int sqlite_check_file(const char *path, bool lenient, struct finding *ret, struct err *err) {
     int64_t log_size = file_size(path, "-wal", err);
-    if (log_size == -2 || check_header(path, log_size <= 0, err) < 0) {
+    if (log_size == -2 || check_header(path, log_size <= 0, err) < 0 || check_log(path, lenient, err) != 0) {
         return -1;
     }
     struct connection probe;
     int failed = connection_open(&probe, path, CONNECTION_PROBE, err);
     if (failed == 0) {
-        failed = check_content(&probe, ret_applied, err);
+        failed = check_content(&probe, ret, err);
     }
     connection_close(&probe);
     struct err ignored = ERR_INIT;
@@ -281,24 +312,96 @@ static int committed(void *arg, sqlite3 *db, const char *name, int frames) {
     return SQLITE_OK;
 }
 
-static int open_database(struct sqlite_store *store, struct err *err) {
+/* What would be refused is accepted when the options say so; what that was is kept for whoever asks. */
+static int accept_or_refuse(struct sqlite_store *store, const struct store_options *options, int refused,
+                            struct err *err) {
+    if (refused == 0 || !options->accept_rollback || err->code != ERR_CORRUPT) {
+        return refused;
+    }
+    store->base.accepted = *err;
+    err_clear(err);
+    return 0;
+}
+
+/* A database that is whole, and the one that was here last. */
+static int find_database(struct sqlite_store *store, const struct store_options *options, struct finding *ret,
+                         struct err *err) {
+    const struct history *history = &store->history;
     int64_t size = file_size(store->path, "", err);
-    if (size == -2 || (size == -1 && create_database(store->path, err) < 0)) {
+    if (size == -2) {
         return -1;
     }
-    unsigned applied = 0;
-    if (sqlite_check_file(store->path, &applied, err) < 0 || file_protect(store->path, "", err) < 0 ||
+    if (size == -1) {
+        int refused = history_check_missing(history, options->companions, store->path, err);
+        if (accept_or_refuse(store, options, refused, err) != 0 || create_database(store->path, err) < 0) {
+            return -1;
+        }
+        return sqlite_check_file(store->path, false, ret, err);
+    }
+    int refused = sqlite_check_file(store->path, false, ret, err);
+    if (refused != 0 && options->accept_rollback && err->code == ERR_CORRUPT) {
+        struct err why = *err;
+        err_clear(err);
+        refused = sqlite_check_file(store->path, true, ret, err);
+        store->base.accepted = why;
+    }
+    if (refused == 0) {
+        refused = accept_or_refuse(store, options, history_check(history, &ret->meta, store->path, err), err);
+    }
+    return refused;
+}
+
+/* What may be wrong with the objects themselves is found when they are loaded, unless it is to be accepted.
+ */
+static int accept_content(struct sqlite_store *store, const struct store_options *options,
+                          const struct store_meta *meta, struct err *err) {
+    uint64_t content = 0;
+    if (!options->accept_rollback) {
+        return 0;
+    }
+    if (sqlite_content_sum(&store->writer, &content, err) != 0) {
+        return -1;
+    }
+    int refused = content == meta->content ? 0 : sqlite_content_differs(&store->writer, err);
+    return accept_or_refuse(store, options, refused, err);
+}
+
+/* From here on the mark speaks of this database. */
+static int settle_history(struct sqlite_store *store, const struct store_options *options, struct err *err) {
+    struct store_meta meta;
+    if (sqlite_read_meta(&store->writer, &meta, err) != 0 ||
+        accept_content(store, options, &meta, err) != 0) {
+        return -1;
+    }
+    if (store->base.accepted.code != ERR_NONE &&
+        (history_begin_behind(&store->writer, &store->history, 0, err) != 0 ||
+         sqlite_read_meta(&store->writer, &meta, err) != 0)) {
+        return -1;
+    }
+    /* The mark must not speak of what a power loss could still take away. */
+    if (wal_sync(store->path, err) != 0 || place_note(store, err) != 0) {
+        return -1;
+    }
+    history_raise(store, &meta);
+    return 0;
+}
+
+static int open_database(struct sqlite_store *store, const struct store_options *options, struct err *err) {
+    struct finding found = {.applied = 0};
+    if (history_read_mark(store->dir, &store->history, err) != 0 ||
+        find_database(store, options, &found, err) != 0 || file_protect(store->path, "", err) < 0 ||
         file_protect(store->path, "-wal", err) < 0 || file_protect(store->path, "-shm", err) < 0) {
         return -1;
     }
     if (connection_open(&store->writer, store->path, CONNECTION_WRITER, err) < 0 ||
-        use_log(&store->writer, err) < 0 || migrate_run(&store->writer, applied, err) < 0 ||
+        use_log(&store->writer, err) < 0 || migrate_run(&store->writer, found.applied, err) < 0 ||
         connection_prepare_all(&store->writer, err) < 0) {
         return -1;
     }
     (void)sqlite3_wal_hook(store->writer.db, committed, store);
     store->schema_version = (unsigned)migration_count;
-    if (connection_open(&store->reader, store->path, CONNECTION_READER, err) < 0) {
+    if (connection_open(&store->reader, store->path, CONNECTION_READER, err) < 0 ||
+        settle_history(store, options, err) != 0) {
         return -1;
     }
     return checkpointer_start(&store->checkpointer, store->path, err);
@@ -311,10 +414,14 @@ static void destroy(struct sqlite_store *store) {
     if (store->reader_lock_ready) {
         (void)pthread_mutex_destroy(&store->reader_lock);
     }
+    if (store->mark_fd >= 0) {
+        (void)close(store->mark_fd);
+    }
     if (store->lock_fd >= 0) {
         (void)close(store->lock_fd);
     }
     free(store->path);
+    free(store->dir);
     free(store);
 }
 
@@ -325,18 +432,20 @@ int sqlite_store_open(const struct store_options *options, struct store **ret, s
     }
     store->base.ops = &sqlite_ops;
     store->lock_fd = -1;
+    store->mark_fd = -1;
     if (pthread_mutex_init(&store->reader_lock, NULL) != 0) {
         (void)err_no_memory(err);
         goto fail;
     }
     store->reader_lock_ready = true;
-    store->path = path_join(options->dir, DATABASE_FILE, err);
+    store->dir = path_join(options->dir, "", err);
+    store->path = store->dir != NULL ? path_join(store->dir, DATABASE_FILE, err) : NULL;
     if (store->path == NULL || directory_create(options->dir, err) < 0 ||
         directory_lock(options->dir, &store->lock_fd, err) < 0) {
         goto fail;
     }
     sqlite_backup_sweep(options->dir);
-    if (open_database(store, err) < 0) {
+    if (open_database(store, options, err) < 0) {
         goto fail;
     }
     *ret = &store->base;

@@ -8,10 +8,28 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "sqlite_store.h"
+
+static int read_uuid(struct query *query, unsigned char ret[STORE_UUID_SIZE], struct err *err) {
+    size_t len = 0;
+    const void *uuid = query_blob(query, 5, &len, err);
+    if (uuid == NULL) {
+        return -1;
+    }
+    if (len != STORE_UUID_SIZE) {
+        return err_set(
+            err, ERR_CORRUPT,
+            "the database %s has a uuid of %zu bytes; keep a copy of the file and restore the newest "
+            "backup",
+            query->connection->path, len);
+    }
+    memcpy(ret, uuid, STORE_UUID_SIZE);
+    return 1;
+}
 
 int sqlite_read_meta(struct connection *connection, struct store_meta *ret, struct err *err) {
     struct query query;
@@ -22,6 +40,9 @@ int sqlite_read_meta(struct connection *connection, struct store_meta *ret, stru
         meta.revision = (uint64_t)query_number(&query, 0);
         meta.compacted = (uint64_t)query_number(&query, 1);
         meta.change_rows = (uint64_t)query_number(&query, 2);
+        meta.commits = (uint64_t)query_number(&query, 3);
+        meta.content = (uint64_t)query_number(&query, 4);
+        stepped = read_uuid(&query, meta.uuid, err);
     } else if (stepped == 0) {
         stepped = err_set(err, ERR_CORRUPT,
                           "the database %s lacks its record of the newest revision; stop the service, keep a "
@@ -92,7 +113,8 @@ void sqlite_store_sizes(struct store *base, struct store_figures *ret) {
     }
 }
 
-static int load_setting(struct query *query, const struct store_reader *reader, struct err *err) {
+static int load_setting(struct query *query, void *arg, struct err *err) {
+    const struct store_reader *reader = arg;
     struct store_setting setting = {.name = query_text(query, 0, NULL, err)};
     if (setting.name == NULL) {
         return -1;
@@ -104,7 +126,8 @@ static int load_setting(struct query *query, const struct store_reader *reader, 
     return reader->setting(reader->arg, &setting, err);
 }
 
-static int load_sealed(struct query *query, const struct store_reader *reader, struct err *err) {
+static int load_sealed(struct query *query, void *arg, struct err *err) {
+    const struct store_reader *reader = arg;
     struct store_sealed sealed = {.object = query_text(query, 0, NULL, err)};
     if (sealed.object == NULL) {
         return -1;
@@ -126,7 +149,15 @@ static int load_sealed(struct query *query, const struct store_reader *reader, s
     return reader->sealed(reader->arg, &sealed, err);
 }
 
-static int load_object(struct query *query, const struct store_reader *reader, struct err *err) {
+/* Passes the objects on and sums them up. */
+struct object_loader {
+    const struct store_reader *reader;
+    uint64_t sum;
+};
+
+static int load_object(struct query *query, void *arg, struct err *err) {
+    struct object_loader *loader = arg;
+    const struct store_reader *reader = loader->reader;
     size_t body_len = 0;
     const char *kind = query_text(query, 0, NULL, err);
     const char *name = kind != NULL ? query_text(query, 1, NULL, err) : NULL;
@@ -134,32 +165,45 @@ static int load_object(struct query *query, const struct store_reader *reader, s
     if (body == NULL) {
         return -1;
     }
-    return reader->object(reader->arg, kind, name, (uint64_t)query_number(query, 2), body, body_len, err);
+    uint64_t revision = (uint64_t)query_number(query, 2);
+    loader->sum += sqlite_object_digest(kind, name, revision, body, body_len);
+    return reader->object(reader->arg, kind, name, revision, body, body_len, err);
 }
 
 /* Give each row of one query to `load`. */
 static int load_all(struct connection *connection, enum query_id id, const char *action,
-                    int (*load)(struct query *query, const struct store_reader *reader, struct err *err),
-                    const struct store_reader *reader, struct err *err) {
+                    int (*load)(struct query *query, void *arg, struct err *err), void *arg,
+                    struct err *err) {
     struct query query;
     query_begin(&query, connection, id);
     int stepped = query_step(&query, action, err);
     while (stepped == 1) {
-        stepped = load(&query, reader, err) < 0 ? -1 : query_step(&query, action, err);
+        stepped = load(&query, arg, err) < 0 ? -1 : query_step(&query, action, err);
     }
     query_end(&query);
     return stepped;
 }
 
 int sqlite_load_vault(struct connection *connection, const struct store_reader *reader, struct err *err) {
+    struct store_reader copy = *reader;
     int failed = 0;
     if (reader->setting != NULL) {
-        failed = load_all(connection, QUERY_SETTINGS, "read the settings", load_setting, reader, err);
+        failed = load_all(connection, QUERY_SETTINGS, "read the settings", load_setting, &copy, err);
     }
     if (failed == 0 && reader->sealed != NULL) {
-        failed = load_all(connection, QUERY_SEALED, "read the sealed values", load_sealed, reader, err);
+        failed = load_all(connection, QUERY_SEALED, "read the sealed values", load_sealed, &copy, err);
     }
     return failed;
+}
+
+static int load_objects(struct connection *connection, const struct store_reader *reader, struct err *err) {
+    struct object_loader loader = {.reader = reader};
+    struct store_meta meta;
+    if (sqlite_read_meta(connection, &meta, err) < 0 ||
+        load_all(connection, QUERY_OBJECTS, "read the objects", load_object, &loader, err) < 0) {
+        return -1;
+    }
+    return loader.sum == meta.content ? 0 : sqlite_content_differs(connection, err);
 }
 
 int sqlite_store_load(struct store *base, const struct store_reader *reader, struct err *err) {
@@ -169,7 +213,7 @@ int sqlite_store_load(struct store *base, const struct store_reader *reader, str
     }
     int failed = sqlite_load_vault(&store->reader, reader, err);
     if (failed == 0 && reader->object != NULL) {
-        failed = load_all(&store->reader, QUERY_OBJECTS, "read the objects", load_object, reader, err);
+        failed = load_objects(&store->reader, reader, err);
     }
     /* The cache is full of pages that nobody needs again. */
     (void)sqlite3_db_release_memory(store->reader.db);

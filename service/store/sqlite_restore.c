@@ -39,23 +39,35 @@ static int fail_io(const char *what, const char *path, struct err *err) {
 
 /* ---- looking ---- */
 
+/* Are the objects those that were written? Nobody knows that of a schema before the one with the sum. */
+static int check_objects(struct connection *probe, const struct finding *found, struct err *err) {
+    uint64_t content = 0;
+    if (found->applied < migration_count) {
+        return 0;
+    }
+    if (sqlite_content_sum(probe, &content, err) != 0) {
+        return -1;
+    }
+    return content == found->meta.content ? 0 : sqlite_content_differs(probe, err);
+}
+
 int sqlite_store_inspect(const char *path, const struct store_reader *reader, struct store_status *ret,
                          struct err *err) {
     struct connection probe;
-    struct store_meta meta;
-    unsigned applied = 0;
-    if (sqlite_check_file(path, &applied, err) < 0 ||
+    struct finding found;
+    if (sqlite_check_file(path, false, &found, err) < 0 ||
         connection_open(&probe, path, CONNECTION_PROBE, err) < 0) {
         return -1;
     }
-    int failed = sqlite_read_meta(&probe, &meta, err);
+    int failed = check_objects(&probe, &found, err);
     if (failed == 0) {
         failed = sqlite_load_vault(&probe, reader, err);
     }
     connection_close(&probe);
     if (failed == 0) {
-        *ret = (struct store_status){
-            .revision = meta.revision, .compacted = meta.compacted, .schema_version = applied};
+        *ret = (struct store_status){.revision = found.meta.revision,
+                                     .compacted = found.meta.compacted,
+                                     .schema_version = found.applied};
     }
     return failed;
 }
@@ -123,8 +135,8 @@ static int copy_log(const char *path, const char *temporary, bool *ret_copied, s
 /* Move the database's log into it. */
 static int empty_log(const char *database, struct err *err) {
     struct connection writer;
-    unsigned applied = 0;
-    if (sqlite_check_file(database, &applied, err) < 0 ||
+    struct finding found;
+    if (sqlite_check_file(database, false, &found, err) < 0 ||
         connection_open(&writer, database, CONNECTION_WRITER, err) < 0) {
         return -1;
     }
@@ -135,15 +147,14 @@ static int empty_log(const char *database, struct err *err) {
 
 /* One whole and checked file. `temporary` is a template for mkostemp; what it became is the caller's to
  * remove. */
-static int copy_database(const char *path, char *temporary, struct err *err) {
+static int copy_database(const char *path, char *temporary, struct finding *ret, struct err *err) {
     bool has_log = false;
-    unsigned applied = 0;
     int to = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
     if (copy_file(path, to, temporary, err) < 0 || copy_log(path, temporary, &has_log, err) < 0 ||
         (has_log && empty_log(temporary, err) < 0)) {
         return -1;
     }
-    return sqlite_check_file(temporary, &applied, err);
+    return sqlite_check_file(temporary, false, ret, err);
 }
 
 /* 0 when there is none, or none that can be read. */
@@ -158,17 +169,17 @@ static int64_t newest_revision(const char *database) {
     return revision;
 }
 
-static int begin_behind(const char *database, int64_t revision, struct err *err) {
-    char sql[160];
+/* Bring the copy to today's schema, and let it go on behind the old database and its mark. */
+static int begin_behind(const char *database, const struct finding *found, const struct history *history,
+                        int64_t revision, struct err *err) {
     struct connection writer;
-    (void)snprintf(sql, sizeof(sql),
-                   "UPDATE meta SET revision = max(revision, %" PRId64 ") + 1,"
-                   " compacted = max(revision, %" PRId64 ") + 1 WHERE id = 1",
-                   revision, revision);
     if (connection_open(&writer, database, CONNECTION_WRITER, err) < 0) {
         return -1;
     }
-    int failed = connection_exec(&writer, sql, "begin a new history in the restored database", err);
+    int failed = migrate_run(&writer, found->applied, err);
+    if (failed == 0) {
+        failed = history_begin_behind(&writer, history, (uint64_t)revision, err);
+    }
     if (failed == 0) {
         failed = checkpoint_final(&writer, err);
     }
@@ -273,6 +284,32 @@ static int exchange(const char *dir, const char *database, const char *temporary
     return failed;
 }
 
+/* A mark that is damaged speaks of nothing; without it the next start makes a new one. A whole one stays: the
+ * restored database has gone on behind it, so whatever a crash leaves in place fits to it. */
+static int drop_damaged_mark(const struct history *history, struct err *err) {
+    if (history->state != HIGH_WATER_DAMAGED) {
+        return 0;
+    }
+    char *path = path_join(history->dir, HIGH_WATER_FILE, err);
+    int failed = path == NULL ? -1 : 0;
+    if (failed == 0 && unlink(path) != 0) {
+        failed = fail_io("remove", path, err);
+    }
+    free(path);
+    return failed;
+}
+
+static int put_in_place(const char *dir, const char *path, const char *database, char *temporary,
+                        char ret_kept[STORE_KEPT_MAX], struct err *err) {
+    struct history history;
+    struct finding found;
+    if (history_read_mark(dir, &history, err) != 0 || copy_database(path, temporary, &found, err) != 0 ||
+        begin_behind(temporary, &found, &history, newest_revision(database), err) != 0) {
+        return -1;
+    }
+    return exchange(dir, database, temporary, ret_kept, err) != 0 ? -1 : drop_damaged_mark(&history, err);
+}
+
 int sqlite_store_restore(const char *dir, const char *path, char ret_kept[STORE_KEPT_MAX], struct err *err) {
     const struct store_reader none = {0};
     struct store_status status;
@@ -284,13 +321,7 @@ int sqlite_store_restore(const char *dir, const char *path, char ret_kept[STORE_
     char *temporary = path_join(dir, TEMPORARY_RESTORE TEMPORARY_RANDOM, err);
     int failed = database == NULL || temporary == NULL || directory_lock(dir, &lock, err) < 0 ? -1 : 0;
     if (failed == 0) {
-        failed = copy_database(path, temporary, err);
-        if (failed == 0) {
-            failed = begin_behind(temporary, newest_revision(database), err);
-        }
-        if (failed == 0) {
-            failed = exchange(dir, database, temporary, ret_kept, err);
-        }
+        failed = put_in_place(dir, path, database, temporary, ret_kept, err);
         if (failed < 0) {
             sqlite_remove_temporary(temporary); /* an untouched template names no file */
         }

@@ -12,17 +12,52 @@
 #ifndef BGPPEERD_STORE_SQLITE_STORE_H
 #define BGPPEERD_STORE_SQLITE_STORE_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
+#include "high_water.h"
 #include "sqlite_checkpoint.h"
 #include "sqlite_connection.h"
 #include "store_ops.h"
 
+/* The one row of table meta. What was there before migration 4 has zeros in the last three. */
+struct store_meta {
+    uint64_t revision;
+    uint64_t compacted;
+    uint64_t change_rows;
+    uint64_t commits; /* transactions so far, of all kinds */
+    uint64_t content; /* sum of the objects' digests; sqlite_content.c */
+    unsigned char uuid[STORE_UUID_SIZE];
+};
+
+/* What the high-water mark says of the database that was here last. */
+struct history {
+    const char *dir;
+    struct high_water mark;
+    enum high_water_state state;
+};
+
+/* The files that the store has open. */
+struct place {
+    char log_path[PATH_MAX];
+    dev_t database_device;
+    ino_t database_file;
+    dev_t log_device;
+    ino_t log_file;
+    int64_t page_size;
+};
+
 struct sqlite_store {
     struct store base;
-    char *path;  /* of the database */
-    int lock_fd; /* holds the data directory's lock */
+    char *dir;              /* the data directory */
+    char *path;             /* of the database */
+    int lock_fd;            /* holds the data directory's lock */
+    struct history history; /* as it was at the start */
+    struct place place;
+    int mark_fd;       /* the writer's: of the high-water mark, -1 = it cannot be written */
+    bool mark_failing; /* the writer's: logged once until it can */
     unsigned schema_version;
     struct connection writer;
     unsigned long log_frames; /* the writer's: length of the log after the last commit */
@@ -33,19 +68,47 @@ struct sqlite_store {
     struct checkpointer checkpointer;
 };
 
-/* The one row of table meta. */
-struct store_meta {
-    uint64_t revision;
-    uint64_t compacted;
-    uint64_t change_rows;
-};
-
 #define DATABASE_FILE "/bgppeerd.db"
 
 /* sqlite_open.c */
-/* Look at a database that nobody has open, without altering it: whole, ours, not newer than we are. */
-int sqlite_check_file(const char *path, unsigned *ret_applied, struct err *err) MUST_CHECK;
+/* What a look at a database has found. */
+struct finding {
+    unsigned applied; /* migrations */
+    struct store_meta meta;
+};
+/* Look at a database that nobody has open, without altering it: whole, ours, not newer than we are.
+ * `lenient`: a damaged log counts as far as it can be read. */
+int sqlite_check_file(const char *path, bool lenient, struct finding *ret, struct err *err) MUST_CHECK;
 void sqlite_store_close(struct store *store);
+
+/* sqlite_content.c */
+uint64_t sqlite_object_digest(const char *kind, const char *name, uint64_t revision, const char *body,
+                              size_t body_len);
+/* The SQL function content_sum(kind, name, revision, body), for migrations. A code of SQLite's. */
+int sqlite_content_install(sqlite3 *db);
+/* The sum over all rows of table object. */
+int sqlite_content_sum(struct connection *connection, uint64_t *ret, struct err *err) MUST_CHECK;
+/* The failure when that is not what table meta says; always -1. */
+int sqlite_content_differs(const struct connection *connection, struct err *err);
+
+/* sqlite_history.c */
+int history_read_mark(const char *dir, struct history *history, struct err *err) MUST_CHECK;
+/* May a missing database be made? Not when the mark, or a file of the names in `companions` (NULL at the
+ * end), shows that there was one. */
+int history_check_missing(const struct history *history, const char *const *companions, const char *path,
+                          struct err *err) MUST_CHECK;
+/* Has the database come at least as far as the mark says? */
+int history_check(const struct history *history, const struct store_meta *meta, const char *path,
+                  struct err *err) MUST_CHECK;
+/* Let the database go on behind the mark and `revision`, with what it holds now and an empty change log. */
+int history_begin_behind(struct connection *writer, const struct history *history, uint64_t revision,
+                         struct err *err) MUST_CHECK;
+/* After each transaction, before it is acknowledged. What fails is logged, once. */
+void history_raise(struct sqlite_store *store, const struct store_meta *meta);
+/* Remember the open files. */
+int place_note(struct sqlite_store *store, struct err *err) MUST_CHECK;
+/* Are they still those that a start would find? */
+int place_check(const struct sqlite_store *store, struct err *err) MUST_CHECK;
 
 /* sqlite_read.c */
 int sqlite_read_meta(struct connection *connection, struct store_meta *ret, struct err *err) MUST_CHECK;
@@ -61,6 +124,9 @@ int sqlite_store_read_audit(struct store *store, uint64_t keep,
 void sqlite_store_sizes(struct store *store, struct store_figures *ret);
 
 /* sqlite_write.c */
+int sqlite_write_meta(struct connection *connection, const struct store_meta *meta, const char *action,
+                      struct err *err) MUST_CHECK;
+int sqlite_store_check(struct store *store, struct err *err) MUST_CHECK;
 int sqlite_store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
 int sqlite_store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted,
                          struct err *err) MUST_CHECK;

@@ -48,8 +48,21 @@ static void undo(struct sqlite_store *store, bool committing) {
     }
 }
 
+int sqlite_write_meta(struct connection *connection, const struct store_meta *meta, const char *action,
+                      struct err *err) {
+    struct query query;
+    query_begin(&query, connection, QUERY_META_SET);
+    query_bind_number(&query, 1, (int64_t)meta->revision);
+    query_bind_number(&query, 2, (int64_t)meta->compacted);
+    query_bind_number(&query, 3, (int64_t)meta->change_rows);
+    query_bind_number(&query, 4, (int64_t)meta->commits);
+    query_bind_number(&query, 5, (int64_t)meta->content);
+    query_bind_blob(&query, 6, meta->uuid, sizeof(meta->uuid));
+    return query_run(&query, action, err);
+}
+
 static int begin(struct sqlite_store *store, struct store_meta *ret_meta, struct err *err) {
-    if (roll_back(store, err) < 0) {
+    if (place_check(store, err) < 0 || roll_back(store, err) < 0) {
         return -1;
     }
     if (query_simple(&store->writer, QUERY_BEGIN_WRITE, commit_action, err) < 0) {
@@ -58,9 +71,14 @@ static int begin(struct sqlite_store *store, struct store_meta *ret_meta, struct
     return sqlite_read_meta(&store->writer, ret_meta, err);
 }
 
-/* COMMIT, and what follows from success or failure. */
-static int finish(struct sqlite_store *store, const char *action, struct err *err) {
+/* COMMIT, with `meta` as it is afterwards, and what follows from success or failure. */
+static int finish(struct sqlite_store *store, struct store_meta *meta, const char *action, struct err *err) {
     struct query query;
+    meta->commits++;
+    if (sqlite_write_meta(&store->writer, meta, action, err) < 0) {
+        undo(store, false);
+        return -1;
+    }
     query_begin(&query, &store->writer, QUERY_COMMIT);
     if (query_run(&query, action, err) < 0) {
         /* A commit refused for a constraint wrote nothing; any other may have written frames. */
@@ -68,6 +86,7 @@ static int finish(struct sqlite_store *store, const char *action, struct err *er
         return -1;
     }
     store->tail_in_doubt = false;
+    history_raise(store, meta);
     checkpointer_note(&store->checkpointer, &store->writer, store->log_frames);
     return 0;
 }
@@ -77,6 +96,42 @@ static int disagree(const struct store_change *change, const char *finding, stru
                    "state and store disagree: %s %s at revision %" PRIu64
                    " %s; nothing was written; restart the service",
                    change->kind, change->name, change->revision, finding);
+}
+
+/* The digest of an object as it is stored now; 0 = there is none. */
+static int stored_digest(struct connection *writer, const struct store_change *change, uint64_t *ret,
+                         struct err *err) {
+    struct query query;
+    query_begin(&query, writer, QUERY_OBJECT_GET);
+    query_bind_text(&query, 1, change->kind);
+    query_bind_text(&query, 2, change->name);
+    int stepped = query_step(&query, commit_action, err);
+    if (stepped == 1) {
+        size_t body_len = 0;
+        const char *body = query_text(&query, 1, &body_len, err);
+        stepped = body != NULL ? 0 : -1;
+        if (body != NULL) {
+            *ret = sqlite_object_digest(change->kind, change->name, (uint64_t)query_number(&query, 0), body,
+                                        body_len);
+        }
+    }
+    query_end(&query);
+    return stepped;
+}
+
+/* What the change makes of the sum of all objects. */
+static int count_content(struct connection *writer, const struct store_change *change, uint64_t *content,
+                         struct err *err) {
+    uint64_t before = 0;
+    if (change->op != STORE_CREATE && stored_digest(writer, change, &before, err) < 0) {
+        return -1;
+    }
+    *content -= before;
+    if (change->op != STORE_DELETE) {
+        *content += sqlite_object_digest(change->kind, change->name, change->revision, change->body,
+                                         change->body_len);
+    }
+    return 0;
 }
 
 static int write_object(struct connection *writer, const struct store_change *change, struct err *err) {
@@ -106,8 +161,9 @@ static int write_object(struct connection *writer, const struct store_change *ch
     return failed;
 }
 
-static int write_change(struct connection *writer, const struct store_change *change, struct err *err) {
-    if (write_object(writer, change, err) < 0) {
+static int write_change(struct connection *writer, const struct store_change *change, struct store_meta *meta,
+                        struct err *err) {
+    if (count_content(writer, change, &meta->content, err) < 0 || write_object(writer, change, err) < 0) {
         return -1;
     }
     struct query query;
@@ -155,8 +211,8 @@ static int write_audit(struct connection *writer, const struct store_audit *audi
     return query_run(&query, commit_action, err);
 }
 
-static int write_batch(struct connection *writer, const struct store_batch *batch,
-                       const struct store_meta *meta, struct err *err) {
+static int write_batch(struct connection *writer, const struct store_batch *batch, struct store_meta *meta,
+                       struct err *err) {
     if (batch->change_count > 0 && batch->changes[0].revision <= meta->revision) {
         return err_set(err, ERR_INTERNAL,
                        "state and store disagree: revision %" PRIu64 " is to be written but %" PRIu64
@@ -164,7 +220,7 @@ static int write_batch(struct connection *writer, const struct store_batch *batc
                        batch->changes[0].revision, meta->revision);
     }
     for (size_t i = 0; i < batch->change_count; i++) {
-        if (write_change(writer, &batch->changes[i], err) < 0) {
+        if (write_change(writer, &batch->changes[i], meta, err) < 0) {
             return -1;
         }
     }
@@ -183,14 +239,15 @@ static int write_batch(struct connection *writer, const struct store_batch *batc
             return -1;
         }
     }
-    if (batch->change_count == 0) {
-        return 0;
+    if (batch->change_count > 0) {
+        meta->revision = batch->changes[batch->change_count - 1].revision;
+        meta->change_rows += batch->change_count;
     }
-    struct query query;
-    query_begin(&query, writer, QUERY_META_ADVANCE);
-    query_bind_number(&query, 1, (int64_t)batch->changes[batch->change_count - 1].revision);
-    query_bind_number(&query, 2, (int64_t)batch->change_count);
-    return query_run(&query, commit_action, err);
+    return 0;
+}
+
+int sqlite_store_check(struct store *store, struct err *err) {
+    return place_check((struct sqlite_store *)store, err);
 }
 
 int sqlite_store_commit(struct store *base, const struct store_batch *batch, struct err *err) {
@@ -200,11 +257,11 @@ int sqlite_store_commit(struct store *base, const struct store_batch *batch, str
         undo(store, false);
         return -1;
     }
-    return finish(store, commit_action, err);
+    return finish(store, &meta, commit_action, err);
 }
 
-/* Drop the `rows` oldest changes; *ret_compacted is the last one's revision. */
-static int drop_oldest(struct connection *writer, uint64_t rows, uint64_t *ret_compacted, struct err *err) {
+/* Drop the `rows` oldest changes. */
+static int drop_oldest(struct connection *writer, uint64_t rows, struct store_meta *meta, struct err *err) {
     struct query query;
     query_begin(&query, writer, QUERY_CHANGE_NTH);
     query_bind_number(&query, 1, (int64_t)rows - 1);
@@ -224,14 +281,8 @@ static int drop_oldest(struct connection *writer, uint64_t rows, uint64_t *ret_c
     if (query_run(&query, compact_action, err) < 0) {
         return -1;
     }
-    int64_t dropped = sqlite3_changes64(writer->db);
-    query_begin(&query, writer, QUERY_META_COMPACT);
-    query_bind_number(&query, 1, last);
-    query_bind_number(&query, 2, dropped);
-    if (query_run(&query, compact_action, err) < 0) {
-        return -1;
-    }
-    *ret_compacted = (uint64_t)last;
+    meta->change_rows -= (uint64_t)sqlite3_changes64(writer->db);
+    meta->compacted = (uint64_t)last;
     return 0;
 }
 
@@ -248,15 +299,14 @@ int sqlite_store_compact(struct store *base, uint64_t keep, uint64_t *ret_compac
         return 0;
     }
     uint64_t rows = meta.change_rows - keep;
-    uint64_t compacted = 0;
-    if (drop_oldest(&store->writer, rows < COMPACT_ROWS_MAX ? rows : COMPACT_ROWS_MAX, &compacted, err) < 0) {
+    if (drop_oldest(&store->writer, rows < COMPACT_ROWS_MAX ? rows : COMPACT_ROWS_MAX, &meta, err) < 0) {
         undo(store, false);
         return -1;
     }
-    if (finish(store, compact_action, err) < 0) {
+    if (finish(store, &meta, compact_action, err) < 0) {
         return -1;
     }
-    *ret_compacted = compacted;
+    *ret_compacted = meta.compacted;
     return 0;
 }
 
@@ -276,7 +326,7 @@ int sqlite_store_trim_audit(struct store *base, uint64_t upto, bool *ret_more, s
         return -1;
     }
     bool more = sqlite3_changes64(store->writer.db) == TRIM_ROWS_MAX;
-    if (finish(store, trim_action, err) < 0) {
+    if (finish(store, &meta, trim_action, err) < 0) {
         return -1;
     }
     *ret_more = more;

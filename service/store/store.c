@@ -96,6 +96,14 @@ int store_commit(struct store *store, const struct store_batch *batch, struct er
     return failed;
 }
 
+int store_check(struct store *store, struct err *err) {
+    return store->ops->check != NULL ? store->ops->check(store, err) : 0;
+}
+
+const struct err *store_accepted(const struct store *store) {
+    return store->accepted.code != ERR_NONE ? &store->accepted : NULL;
+}
+
 void store_figures(struct store *store, struct store_figures *ret) {
     *ret = (struct store_figures){.commit_failures =
                                       atomic_load_explicit(&store->commit_failures, memory_order_relaxed)};

@@ -28,6 +28,7 @@ struct store_ops {
     int (*backup)(struct store *store, const char *path, struct err *err);
     int (*backup_open)(struct store *store, bool (*go_on)(void *arg), void *arg, int *ret_fd,
                        struct err *err);
+    int (*check)(struct store *store, struct err *err); /* NULL: nothing can be wrong without a commit */
     /* The sizes in `ret`; the rest is store.c's. */
     void (*sizes)(struct store *store, struct store_figures *ret);
 };
@@ -36,6 +37,7 @@ struct store {
     const struct store_ops *ops;
     struct histogram commits; /* noted by store.c */
     _Atomic uint64_t commit_failures;
+    struct err accepted; /* at the opening; ERR_NONE = nothing had to be */
 };
 
 /* The SQLite implementation. */
