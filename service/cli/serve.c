@@ -63,6 +63,7 @@ struct serve_settings {
     const char *node_address_ranges;
     bool no_auth;
     bool insecure_http;
+    bool accept_rollback;
 };
 
 static const char *const LOG_FORMATS[] = {"text", "json", NULL};
@@ -270,6 +271,12 @@ static const struct option OPTIONS[] = {
      .offset = MEMBER(insecure_http),
      .help = "Allow addresses that other machines can reach without TLS; tokens and passwords then cross the "
              "network readable"},
+    {.name = "accept-rollback",
+     .type = OPTION_FLAG,
+     .offset = MEMBER(accept_rollback),
+     .help = "Start although acknowledged writes are missing (an older, another or no database, a damaged "
+             "log), and "
+             "go on with what is there. For one start, by a person who has looked"},
 };
 
 /* ---- the process ---- */
@@ -398,12 +405,35 @@ static int open_vault(const struct serve_settings *settings, struct service *ser
     return 0;
 }
 
+/* Of a service that had a database; the vault's is the default place of the key. */
+static const char *const COMPANIONS[] = {DATAFILE_ADMIN_TOKEN, VAULT_KEY_FILE, NULL};
+
+/* A start that went on although writes are missing: for the log and, so that nobody overlooks it, the trail.
+ */
+static void tell_accepted(const struct serve_settings *settings, const struct service *service) {
+    const struct err *accepted = store_accepted(service->store);
+    if (accepted != NULL) {
+        log_event(LOG_WARN, "rollback-accepted", LOG_STR("instead", accepted->text));
+        state_audit(service->state, &(struct audit_entry){.event = AUDIT_WRITE,
+                                                          .time_ms = clock_realtime_ms(),
+                                                          .user = "bgppeerd",
+                                                          .verb = "accept-rollback",
+                                                          .resource = "database"});
+    } else if (settings->accept_rollback) {
+        log_event(LOG_WARN, "rollback-not-needed",
+                  LOG_STR("text",
+                          "the database is complete; take --accept-rollback away again, or the next damage "
+                          "will be accepted without a question"));
+    }
+}
+
 static int start_service(const struct serve_settings *settings, const struct ip_ranges *ranges,
                          struct service *service, struct err *err) {
     if (random_start(err) != 0 || codec_start(err) != 0) {
         return -1;
     }
-    const struct store_options store = {.dir = settings->data_dir};
+    const struct store_options store = {
+        .dir = settings->data_dir, .companions = COMPANIONS, .accept_rollback = settings->accept_rollback};
     struct state_options state = {.secret_namespace = settings->secret_namespace,
                                   .keep_changes = settings->keep_changes,
                                   .keep_audit = settings->keep_audit,
@@ -441,6 +471,7 @@ static int start_service(const struct serve_settings *settings, const struct ip_
         state_resume_rotation(service->state, err) != 0) {
         return -1;
     }
+    tell_accepted(settings, service);
     return listen_file_write(service->http, settings->data_dir, settings->tls_cert, err);
 }
 

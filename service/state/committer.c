@@ -14,6 +14,7 @@
 #include "state_internal.h"
 
 #define PROBE_INTERVAL_MS     2000 /* how often a failed store is tried while nobody writes */
+#define CHECK_INTERVAL_MS     1000 /* how often one that works is looked at */
 #define COMPACT_EVERY_CHANGES 1000 /* of ordinary size; no more than what one store_compact drops */
 #define COMPACT_STEPS_MAX     4    /* after one batch */
 
@@ -107,18 +108,16 @@ static bool stands_alone(const struct write *write) {
     return write->op == WRITE_TASK || write->verify != NULL;
 }
 
-/* Wait for writes; NULL when stopping and nothing is left, or (with `probe`) when none came in time. */
-static struct write *queue_take(struct queue *queue, bool probe, bool *ret_stop) {
+/* Wait for writes; NULL when stopping and nothing is left, or when none came in time. */
+static struct write *queue_take(struct queue *queue, bool *ret_stop) {
     struct write *head, *last;
     struct timespec until;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PROBE_INTERVAL_MS / 1000;
+    until.tv_sec += CHECK_INTERVAL_MS / 1000;
     pthread_mutex_lock(&queue->lock);
     while (queue->head == NULL && !queue->stopping) {
-        if (!probe) {
-            pthread_cond_wait(&queue->cond, &queue->lock);
-        } else if (pthread_cond_timedwait(&queue->cond, &queue->lock, &until) == ETIMEDOUT) {
+        if (pthread_cond_timedwait(&queue->cond, &queue->lock, &until) == ETIMEDOUT) {
             break;
         }
     }
@@ -370,6 +369,32 @@ static void probe_store(struct state *state) {
     }
 }
 
+/* A store that has lost its files takes no writes, and says so before anybody tries. */
+static void check_store(struct state *state) {
+    struct err err = ERR_INIT;
+
+    if (store_check(state->store, &err) != 0) {
+        log_event(LOG_ERROR, "store-lost", LOG_STR("error", err.text));
+        state_set_failure(state, &err);
+    }
+}
+
+/* When it is time, try a store that fails, or look at one that works. Returns when it is time again. */
+static int64_t look_after_store(struct state *state, int64_t due_ms) {
+    int64_t now_ms = clock_monotonic_ms();
+    struct err err = ERR_INIT;
+
+    if (now_ms < due_ms) {
+        return due_ms;
+    }
+    if (state_writable(state, &err) < 0) {
+        probe_store(state);
+        return now_ms + PROBE_INTERVAL_MS;
+    }
+    check_store(state);
+    return now_ms + CHECK_INTERVAL_MS;
+}
+
 /* Drop from the log what the history no longer has. `due`: what was added since; returns what is still due,
  * so that a log that has grown faster than one call drops rows does not stay long. */
 static size_t compact(struct state *state, size_t due) {
@@ -389,13 +414,12 @@ static size_t compact(struct state *state, size_t due) {
 static void *committer_main(void *arg) {
     struct state *state = arg;
     size_t due = state->compaction_due;
-    int64_t probe_ms = 0; /* when a failed store is tried next */
+    int64_t look_ms = 0; /* when the store is looked at next */
     bool stop = false;
 
     while (!stop) {
         struct err err = ERR_INIT;
-        bool failed = state_writable(state, &err) < 0;
-        struct write *writes = queue_take(&state->queue, failed, &stop);
+        struct write *writes = queue_take(&state->queue, &stop);
 
         if (writes != NULL && writes->op == WRITE_TASK) {
             run_task(state, writes);
@@ -403,11 +427,8 @@ static void *committer_main(void *arg) {
             due += run_batch(state, writes);
         }
         /* Also between writes: dry runs and refused ones do not touch the store. */
-        if (failed && !stop && (writes == NULL || clock_monotonic_ms() >= probe_ms)) {
-            probe_ms = clock_monotonic_ms() + PROBE_INTERVAL_MS;
-            if (state_writable(state, &err) < 0) {
-                probe_store(state);
-            }
+        if (!stop) {
+            look_ms = look_after_store(state, look_ms);
         }
         if (state_writable(state, &err) == 0) { /* a store that fails has something else to tell */
             due = compact(state, due);
