@@ -1,0 +1,293 @@
+/*
+ * Status: what the sessions of the fleet really do, compared with the lists and from both ends (design:
+ * status). Pure data: no I/O, no clock of its own (callers say the time), nothing durable.
+ *
+ * For every node it keeps when the node was last heard, which list it has, which sessions its newest lists
+ * want, and its newest report. A session is judged from four things: what this end wants and has, and what
+ * the other end wants and has. Times are milliseconds of the monotonic clock unless said otherwise.
+ *
+ * All functions may be called from any thread. Locks: one of 64 stripes by slot for a node's pointers, held
+ * for a few instructions and never two at a time; what the pointers lead to is immutable and counted.
+ */
+#ifndef BGPPEERD_STATUS_H
+#define BGPPEERD_STATUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/ip.h"
+#include "base/random.h"
+#include "peering.h"
+
+#define STATUS_SESSIONS_MAX       4096  /* of one report; beyond: ERR_TOO_LARGE */
+#define STATUS_REPORT_INTERVAL_MS 30000 /* how often an agent reports when nothing changes */
+#define STATUS_SILENT_MS          90000 /* three intervals without a poll and a report: silent */
+#define STATUS_SETTLE_MS          90000 /* how long a daemon may take to bring up what it was just given */
+#define STATUS_HALF_UP_MS         60000 /* two intervals: how long two reports may differ for being apart */
+#define STATUS_TWO_AGENTS_MS      90000 /* two boots that alternate within this time are two agents */
+#define STATUS_TEXT_MAX           128   /* of an agent's texts, NUL included; longer ones are cut */
+#define STATUS_MESSAGE_MAX        320
+
+/* ---- what an agent says ---- */
+
+/* RFC 4271, 8.2.2. SESSION_ABSENT: the daemon does not have the session. */
+enum session_state {
+    SESSION_ABSENT,
+    SESSION_IDLE,
+    SESSION_CONNECT,
+    SESSION_ACTIVE,
+    SESSION_OPEN_SENT,
+    SESSION_OPEN_CONFIRM,
+    SESSION_ESTABLISHED,
+    SESSION_STATE_COUNT
+};
+/* "Established" …; NULL for SESSION_ABSENT. Static. */
+const char *session_state_name(enum session_state state);
+/* SESSION_ABSENT: there is no such state. */
+enum session_state session_state_by_name(const char *name);
+
+/* What a daemon, a socket or the kernel's counters say went wrong. The names are those of `lastError.code`.
+ */
+enum session_error {
+    SESSION_ERROR_NONE,
+    SESSION_ERROR_BAD_PEER_AS,         /* OPEN Message Error / Bad Peer AS (RFC 4271, 6.2) */
+    SESSION_ERROR_BAD_BGP_IDENTIFIER,  /* OPEN Message Error / Bad BGP Identifier */
+    SESSION_ERROR_OPEN,                /* any other OPEN Message Error */
+    SESSION_ERROR_UPDATE,              /* UPDATE Message Error (RFC 4271, 6.3) */
+    SESSION_ERROR_HOLD_TIMER,          /* Hold Timer Expired (RFC 4271, 6.5) */
+    SESSION_ERROR_FSM,                 /* Finite State Machine Error (RFC 4271, 6.6) */
+    SESSION_ERROR_MAX_PREFIXES,        /* Cease / Maximum Number of Prefixes Reached (RFC 4486) */
+    SESSION_ERROR_ADMIN_SHUTDOWN,      /* Cease / Administrative Shutdown (RFC 4486, RFC 8203) */
+    SESSION_ERROR_PEER_DECONFIGURED,   /* Cease / Peer De-configured (RFC 4486) */
+    SESSION_ERROR_ADMIN_RESET,         /* Cease / Administrative Reset (RFC 4486) */
+    SESSION_ERROR_CONNECTION_REJECTED, /* Cease / Connection Rejected (RFC 4486) */
+    SESSION_ERROR_CEASE,               /* any other Cease */
+    SESSION_ERROR_REFUSED,             /* the TCP connection was refused */
+    SESSION_ERROR_RESET,               /* the TCP connection was reset or closed */
+    SESSION_ERROR_NO_ROUTE,            /* network or host unreachable */
+    SESSION_ERROR_TIMED_OUT,           /* no answer to the TCP connection */
+    SESSION_ERROR_NO_SOURCE_ADDRESS,   /* the session's source is no address of this host */
+    SESSION_ERROR_MD5_DIFFERS,         /* TCP MD5 signatures do not match (kernel counter) */
+    SESSION_ERROR_MD5_MISSING,         /* the far end does not sign, this end has a password */
+    SESSION_ERROR_MD5_UNEXPECTED,      /* the far end signs, this end has no password */
+    SESSION_ERROR_TTL,                 /* segments with too low a TTL were dropped (RFC 5082) */
+    SESSION_ERROR_OTHER,
+    SESSION_ERROR_COUNT
+};
+const char *session_error_name(enum session_error error); /* NULL for NONE. Static. */
+/* SESSION_ERROR_OTHER for a name that is not known: agents may be newer than the service. */
+enum session_error session_error_by_name(const char *name);
+
+/* One session as its daemon tells it. */
+struct status_session {
+    struct ip_addr address;
+    uint16_t port;           /* 179 when the report has none */
+    uint8_t state;           /* enum session_state, never SESSION_ABSENT */
+    uint8_t error;           /* enum session_error */
+    bool error_from_remote;  /* the far end said it */
+    bool shut_down;          /* the daemon's own configuration keeps it down */
+    int32_t hold_time_s;     /* negotiated; -1 = not known */
+    uint32_t transitions;    /* how often it became Established */
+    uint32_t received, sent; /* prefixes */
+    int64_t since_ms;        /* realtime: when it entered its state; 0 = not known */
+    int64_t error_at_ms;     /* realtime; 0 = not known */
+};
+
+/* A report, as decoded; texts are borrowed for the call. */
+struct status_report {
+    const char *list;      /* ETag (without quotes) of the list that the daemon has taken; NULL = none yet */
+    int64_t applied_at_ms; /* realtime, as the agent's clock says; 0 = not known */
+    const char *apply_error; /* why the newest list could not be applied; NULL = it could */
+    const char *agent_version;
+    const char *daemon; /* "BIRD 2.0.12" */
+    const char *boot;   /* names one life of the agent */
+    uint64_t sequence;  /* grows within it */
+    size_t session_count;
+    const struct status_session *sessions; /* in any order; two of one key: the last one counts */
+};
+
+/* ---- verdicts ---- */
+
+enum status_verdict {
+    VERDICT_UP,
+    VERDICT_HALF_UP,
+    VERDICT_DOWN,
+    VERDICT_CONVERGING,
+    VERDICT_WITHHELD,
+    VERDICT_INCOMPATIBLE,
+    VERDICT_UNEXPECTED,
+    VERDICT_MISSING,
+    VERDICT_UNKNOWN,
+    VERDICT_COUNT
+};
+const char *verdict_name(enum status_verdict verdict); /* "HalfUp". Static. */
+bool verdict_by_name(const char *name, enum status_verdict *ret);
+
+/* What one session is to be, as far as judging it needs. */
+struct status_want {
+    struct ip_addr address; /* the far end's */
+    uint16_t port;          /* the far end's; 179 when the list has none */
+    uint16_t own_port;      /* where the far end connects to */
+    struct ip_addr own;     /* this end's address of that family */
+    uint32_t as_number;
+    uint32_t local_as_number;
+    uint32_t remote_slot; /* STATUS_NO_SLOT: not one of our nodes */
+    uint8_t ttl_security;
+    bool external;
+    bool passive;
+    bool withheld;
+    bool has_password;
+    uint64_t password; /* of the password's fingerprint; 0 = none */
+    uint64_t digest;   /* of everything in the list's entry: equal means that nothing about it changed */
+};
+#define STATUS_NO_SLOT UINT32_MAX
+
+/* One end of a session, as far as it is known. */
+struct status_end {
+    const char *node;                 /* its name */
+    int64_t heard_age_ms;             /* since its newest poll or report; -1: never */
+    bool reports;                     /* its agent has reported within STATUS_SILENT_MS */
+    bool applied;                     /* … that it has taken this session as it is in the newest list */
+    int64_t applied_age_ms;           /* since then */
+    const char *apply_error;          /* NULL = none */
+    bool knows_list;                  /* its newest list is known, so that `want` tells something */
+    const struct status_want *want;   /* NULL: its list has no such session */
+    const struct status_session *has; /* NULL: its daemon has no such session */
+    int64_t has_age_ms;               /* since the report first said this state */
+    bool was_up;                      /* Established at some time since `applied` */
+    bool error_is_new;                /* the daemon's error happened since `applied` */
+};
+
+struct status_judgement {
+    enum status_verdict verdict;
+    char message[STATUS_MESSAGE_MAX]; /* one sentence: the likely cause; "" when there is nothing to say */
+};
+
+/*
+ * The verdict on one session, seen from `here`. `there` NULL: the far end is not one of our nodes. Pure.
+ * The rules, in their order, stand in judge.c.
+ */
+void status_judge(const struct status_end *here, const struct status_end *there,
+                  struct status_judgement *ret);
+
+/* ---- the fleet ---- */
+
+struct status;
+
+int status_new(struct status **ret, struct err *err) MUST_CHECK;
+void status_free(struct status *status); /* accepts NULL; nobody may use it any more */
+
+/* A node's place. The uid tells a node from an earlier one that had its slot. */
+struct status_node_key {
+    uint32_t slot;
+    const char *name;
+    const char *uid;
+};
+
+/* A poll by the node itself: it has the list with this ETag (NULL: it has none yet). `waits`: the poll is
+ * parked, which counts as being heard until status_note_poll is called with false. Never fails, never waits
+ * for memory: a node that is not known yet is known from its first list on. */
+void status_note_poll(struct status *status, const struct status_node_key *key, const char *etag, bool waits,
+                      int64_t now_ms);
+
+/* What the caller knows of lists and this room does not. */
+struct status_lists {
+    int64_t (*slot_of)(void *arg, const char *node); /* -1: there is no such node */
+    /* Of all that the list's document says of an entry: equal numbers mean that nothing about it changed. */
+    uint64_t (*digest_of)(void *arg, const struct peering_entry *entry);
+    void *arg;
+};
+/* The node's newest list. An equal ETag changes nothing. */
+int status_set_list(struct status *status, const struct status_node_key *key, const struct peering_list *list,
+                    const char *etag, const struct status_lists *lists, struct err *err) MUST_CHECK;
+/* The node was deleted. */
+void status_forget(struct status *status, uint32_t slot);
+
+enum status_taken {
+    STATUS_TAKEN,     /* something is new */
+    STATUS_SAME,      /* it says what the one before said */
+    STATUS_OUTDATED,  /* an older sequence of the same boot: ignored */
+    STATUS_NOT_KNOWN, /* (status_take_same) there is no such report any more: send the whole */
+};
+/* `now_real_ms`: the same instant on the realtime clock, by which the ages of what the agent's clock says are
+ * told; times in the future count as now. ERR_TOO_LARGE: too many sessions. */
+int status_take_report(struct status *status, const struct status_node_key *key,
+                       const struct status_report *report, int64_t now_ms, int64_t now_real_ms,
+                       enum status_taken *ret, struct err *err) MUST_CHECK;
+/* "Nothing changed since the report with this digest" (status_node_view.digest). */
+enum status_taken status_take_same(struct status *status, const struct status_node_key *key, const char *boot,
+                                   uint64_t sequence, const char *digest, int64_t now_ms);
+
+/* What is known of a node. Texts are valid during the call that hands it out. */
+struct status_node_view {
+    const char *name;
+    int64_t heard_age_ms;      /* -1: never */
+    bool waits;                /* a poll of it is parked */
+    bool silent;               /* not heard for STATUS_SILENT_MS, or never */
+    bool reports;              /* its agent has reported within that time */
+    const char *fetched;       /* ETag that its newest poll had; "" = none */
+    const char *current;       /* ETag of its newest list; "" = not computed yet */
+    const char *applied;       /* ETag that its agent says it has applied; "" = none */
+    const char *apply_error;   /* "" = none */
+    const char *agent_version; /* "" = not known, as those below */
+    const char *daemon;
+    const char *digest;
+    bool two_agents; /* two agents report for it in turns */
+};
+
+/* One row of what a node's sessions are, desired and reported, seen from that node. */
+struct status_row {
+    const struct status_want *want;     /* NULL: not in the list */
+    const struct status_session *here;  /* NULL: not reported */
+    const struct status_session *there; /* NULL: not reported, or the far end is not ours */
+    const char *remote;                 /* name of the far node; NULL: not ours */
+    struct ip_addr address;
+    uint16_t port;
+    struct status_judgement judgement;
+};
+
+/* `row` is called for each session, by address and port; false ends the visit. -1: ERR_NOT_FOUND (nothing is
+ * known of the node), ERR_NO_MEMORY. `view` may be NULL, and so may `row`. */
+int status_visit_node(struct status *status, uint32_t slot, int64_t now_ms,
+                      void (*view)(void *arg, const struct status_node_view *view),
+                      bool (*row)(void *arg, const struct status_row *row), void *arg,
+                      struct err *err) MUST_CHECK;
+
+/* ---- changes ---- */
+
+/* A session's verdict went over a border: to Up, or from it, or between other classes. */
+struct status_transition {
+    const char *node;
+    struct ip_addr address;
+    uint16_t port;
+    const char *remote; /* NULL: not one of ours */
+    enum status_verdict from;
+    enum status_verdict to;
+    uint32_t folded; /* further changes that were left out because the session flaps; 0 = none */
+    const char *message;
+};
+
+/*
+ * Judge again what may have changed since the last call, and what time alone changes. One thread at a time.
+ * `on_change` is called for each transition; the first verdict of a session that was Unknown since the start
+ * is none. At most `max_nodes` nodes are looked at (0: all that are due); returns how many were.
+ */
+size_t status_sweep(struct status *status, int64_t now_ms, size_t max_nodes,
+                    void (*on_change)(void *arg, const struct status_transition *transition), void *arg);
+
+/* Sums over all nodes as of the last sweep. */
+struct status_totals {
+    uint64_t verdicts[VERDICT_COUNT][2]; /* [..][external] */
+    uint64_t nodes;                      /* of which something is known */
+    uint64_t nodes_current;              /* heard, and have their newest list */
+    uint64_t nodes_behind;               /* heard, and do not */
+    uint64_t nodes_silent;
+    uint64_t reports[3];                 /* by enum status_taken: TAKEN, SAME, OUTDATED */
+    uint64_t transitions[VERDICT_COUNT]; /* by the new verdict */
+    uint64_t memory;                     /* bytes that reports and wants take */
+};
+void status_read_totals(struct status *status, int64_t now_ms, struct status_totals *ret);
+
+#endif

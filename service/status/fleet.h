@@ -1,0 +1,175 @@
+/*
+ * Inside the status room: the nodes, and what is known of each.
+ *
+ * A node's members are guarded by its stripe's lock, but for those of the sweep, which one thread uses under
+ * the sweep's own lock. Lock order: sweep, then one stripe; never two stripes. Lists and reports are
+ * immutable once they are linked, and counted, so that they can be read without a lock.
+ */
+#ifndef BGPPEERD_STATUS_FLEET_H
+#define BGPPEERD_STATUS_FLEET_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "status.h"
+
+#define FLEET_STRIPES    64
+#define FLEET_CHUNK      256
+#define FLEET_CHUNKS_MAX 16384
+#define FLEET_LISTS      3 /* the newest, and two before it that an agent may still be on */
+#define FLEET_UID_MAX    UUID_TEXT_MAX
+#define FLEET_BOOT_MAX   48
+#define FLEET_NAME_MAX   254
+
+/* The sessions that one list wants, by address and port. */
+struct wants {
+    atomic_uint refs;
+    char etag[DIGEST_TEXT_MAX];
+    size_t count;
+    struct status_want items[];
+};
+
+/* One reported session, and what earlier reports add to it. */
+struct reported {
+    struct status_session session;
+    uint64_t want;      /* digest of the want that it fulfils in the list the agent has applied; 0: none */
+    int64_t applied_ms; /* since when it fulfils that */
+    int64_t state_ms;   /* since when it is in its state */
+    bool was_up;        /* Established at some time since applied_ms */
+    bool error_is_new;  /* its error happened since applied_ms */
+};
+
+/* A report as it is kept; sessions by address and port. */
+struct report {
+    atomic_uint refs;
+    char list[DIGEST_TEXT_MAX]; /* "" = none */
+    char digest[DIGEST_TEXT_MAX];
+    char boot[FLEET_BOOT_MAX];
+    char apply_error[STATUS_TEXT_MAX];
+    char agent_version[STATUS_TEXT_MAX];
+    char daemon[STATUS_TEXT_MAX];
+    int64_t applied_ms;      /* since when the agent has `list` */
+    int64_t applied_real_ms; /* the same by its own clock; 0 = not known */
+    bool linked;             /* `want` of the sessions is known */
+    size_t cap;              /* what its memory is for */
+    size_t count;
+    struct reported items[];
+};
+
+/* What the sweep remembers of a session. */
+struct judged {
+    struct ip_addr address;
+    uint16_t port;
+    uint8_t verdict; /* enum status_verdict */
+    uint8_t class;   /* the last one that is not Converging */
+    bool fresh;      /* not judged to be anything but Unknown or Converging since the start */
+    bool external;
+    bool seen;         /* in the present walk */
+    uint8_t rows;      /* transitions told in the window */
+    uint32_t folded;   /* … and not told */
+    int64_t window_ms; /* when the window began */
+};
+
+struct fleet_node {
+    bool known;
+    char name[FLEET_NAME_MAX];
+    char uid[FLEET_UID_MAX];
+    uint32_t life; /* counts the nodes that have had this slot */
+    /* Polls. */
+    int64_t polled_ms; /* -1: never */
+    bool waits;
+    char fetched[DIGEST_TEXT_MAX];
+    /* Lists, the newest first; NULL: none. */
+    struct wants *lists[FLEET_LISTS];
+    /* Reports. */
+    struct report *report; /* NULL: none */
+    int64_t reported_ms;
+    uint64_t sequence;
+    char other_boot[FLEET_BOOT_MAX]; /* the boot that reported before the present one */
+    int64_t other_boot_ms;           /* … and when; -1: never */
+    int64_t two_agents_ms;           /* when two boots were last seen to alternate; -1: never */
+    bool dirty;
+    /* The sweep's. */
+    uint32_t judged_life;
+    struct judged *judged;
+    size_t judged_count;
+    size_t judged_cap;
+    bool judged_before; /* has the node been looked at since the start? */
+    int64_t due_ms;
+};
+
+struct fleet_chunk {
+    struct fleet_node nodes[FLEET_CHUNK];
+};
+
+struct status {
+    pthread_mutex_t stripes[FLEET_STRIPES];
+    pthread_mutex_t grow; /* making chunks */
+    _Atomic(struct fleet_chunk *) chunks[FLEET_CHUNKS_MAX];
+    atomic_uint chunk_count; /* all chunks in use are below */
+    atomic_uint_fast64_t memory;
+    atomic_uint_fast64_t reports[STATUS_OUTDATED + 1];
+
+    pthread_mutex_t sweep;
+    uint64_t verdicts[VERDICT_COUNT][2];
+    uint64_t transitions[VERDICT_COUNT];
+    uint32_t sweep_next; /* slot where the next partial sweep begins */
+};
+
+/* The node of a slot; NULL: no node was ever there. Its members want its stripe's lock. */
+struct fleet_node *fleet_node(struct status *status, uint32_t slot);
+pthread_mutex_t *fleet_stripe(struct status *status, uint32_t slot);
+/* The node of `key`, made or made anew when it is another one than before; locked. NULL: memory is out, or
+ * there are too many slots; nothing is locked then. */
+struct fleet_node *fleet_lock(struct status *status, const struct status_node_key *key, struct err *err);
+
+struct wants *wants_ref(struct wants *wants); /* accepts NULL */
+void wants_unref(struct status *status, struct wants *wants);
+struct report *report_ref(struct report *report); /* accepts NULL */
+void report_unref(struct status *status, struct report *report);
+
+/* By address, then port: <0, 0, >0. */
+int fleet_compare(const struct ip_addr *a, uint16_t a_port, const struct ip_addr *b, uint16_t b_port);
+/* NULL: not there. `wants` and `report` may be NULL. */
+const struct status_want *wants_find(const struct wants *wants, const struct ip_addr *address, uint16_t port);
+const struct reported *report_find(const struct report *report, const struct ip_addr *address, uint16_t port);
+
+/* Everything about one node at one moment: references and copies, usable without locks. */
+struct fleet_view {
+    uint32_t slot;
+    uint32_t life;
+    bool known;
+    char name[FLEET_NAME_MAX];
+    char fetched[DIGEST_TEXT_MAX];
+    struct wants *lists[FLEET_LISTS];
+    struct report *report;
+    int64_t polled_ms;
+    int64_t reported_ms;
+    bool waits;
+    bool two_agents;
+};
+/* `known` false: nothing is known of the slot, and nothing needs to be given back. */
+void fleet_view_take(struct status *status, uint32_t slot, int64_t now_ms, struct fleet_view *ret);
+void fleet_view_done(struct status *status, struct fleet_view *view);
+int64_t fleet_heard_age(const struct fleet_view *view, int64_t now_ms); /* -1: never */
+bool fleet_reports(const struct fleet_view *view, int64_t now_ms);
+
+/* What a row borrows of the far end. */
+struct fleet_far {
+    char name[FLEET_NAME_MAX];
+    struct status_session session;
+};
+/* The session of `view`'s node with that key, judged: in its list, or reported, or both. The row borrows from
+ * the view and from `far`. */
+void fleet_judge(struct status *status, const struct fleet_view *view, const struct ip_addr *address,
+                 uint16_t port, int64_t now_ms, struct status_row *row, struct fleet_far *far);
+
+/* All sessions of the view's node, by address and port, until `row` says false. */
+void fleet_visit(struct status *status, const struct fleet_view *view, int64_t now_ms,
+                 bool (*row)(void *arg, const struct status_row *row), void *arg);
+
+/* The report with its sessions linked to what the applied list wants; under the stripe's lock. -1: no
+ * memory; the report stays as it is. */
+int report_link(struct status *status, struct fleet_node *node, struct err *err) MUST_CHECK;
+
+#endif
