@@ -73,7 +73,7 @@ static size_t read_file(const char *name, char *out, size_t size) {
     return len;
 }
 
-/* The flags, the pool and the limits are the service's own (service/http/server.c). */
+/* The flags, the pool and the limits are the service's own (service/http/machine/server.c). */
 static struct MHD_Daemon *start(struct answers *answers, unsigned threads, const char *certificate,
                                 const char *key) {
     static struct sockaddr_in address = {.sin_family = AF_INET};

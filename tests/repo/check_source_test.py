@@ -85,6 +85,66 @@ class CheckSourceTest(unittest.TestCase):
         self.write("service/base/store/text.c", "int a;\n")
         self.expect("service/base/store/text.c:1", "does not open with a paragraph")
 
+    def write_http(self, path, *includes):
+        """A file of the room http, which then is whole."""
+        self.write("include/http.h", header("BGPPEERD_HTTP_H"))
+        self.write("tests/http/server_test.py", "")
+        lines = "".join(f'#include "{name}"\n' for name in includes)
+        if path.endswith(".h"):
+            name = path.removesuffix(".h").replace("/", "_").upper()
+            self.write(f"service/http/{path}", header(f"BGPPEERD_HTTP_{name}_H", lines))
+        else:
+            self.write(f"service/http/{path}", OPENING + lines)
+
+    def test_folders_inside_http_use_those_below(self):
+        folders = ("request", "machine", "access", "objects", "fleet", "admin")
+        for folder in folders:
+            self.write_http(f"{folder}/one.h")
+            self.write_http(f"{folder}/two.c", f"{folder}/one.h")
+        self.assertEqual(self.check(), [])
+        beside = {("fleet", "admin"), ("admin", "fleet")}
+        for place, folder in enumerate(folders):
+            for used_place, used in enumerate(folders):
+                if folder == used:
+                    continue
+                self.write_http(f"{folder}/two.c", f"{used}/one.h")
+                if used_place < place and (folder, used) not in beside:
+                    self.assertEqual(self.check(), [])
+                else:
+                    self.expect(f"service/http/{folder}/two.c:2", f"http/{folder} is not above http/{used}")
+            self.write_http(f"{folder}/two.c")
+
+    def test_the_door_of_a_room_uses_all_of_it_and_nothing_inside_uses_the_door(self):
+        self.write_http("admin/one.h")
+        self.write_http("door.h")
+        self.write_http("routes.c", "http.h", "admin/one.h", "door.h")
+        self.assertEqual(self.check(), [])
+        self.write_http("admin/two.c", "door.h")
+        self.expect("service/http/admin/two.c:2", "name it with its folder")
+
+    def test_private_headers_are_named_with_their_folder(self):
+        self.write_http("admin/one.h")
+        self.write_http("admin/two.c", "one.h")
+        self.expect("service/http/admin/two.c:2", "one.h: name it with its folder")
+
+    def test_a_divided_room_has_no_other_folders(self):
+        self.write_http("misc/one.c")
+        self.expect("service/http/misc/one.c:1", "is in no folder that http has: request, machine")
+
+    def test_names_of_a_library_stay_where_it_is_known(self):
+        self.write_http("request/one.c")
+        for folder in ("request", "machine"):
+            self.write(f"service/http/{folder}/two.c", OPENING + "#include <microhttpd.h>\n\nint a = MHD_YES;\n")
+        self.assertEqual(self.check(), [])
+        self.write("service/http/objects/two.c", OPENING + "int a = MHD_YES;\n")
+        self.expect("service/http/objects/two.c:2", "microhttpd.h is for http/machine, http/request only")
+        self.write("service/http/objects/two.c", OPENING + "#include <microhttpd.h>\n")
+        self.expect("service/http/objects/two.c:2", "microhttpd.h is for")
+        self.write("service/http/objects/two.c", OPENING + "struct MHD_Connection;\n/* MHD_YES */\n")
+        self.assertEqual(self.check(), [])
+        self.write("service/state/state.c", OPENING + "int a = sqlite3_open(b);\n")
+        self.expect("service/state/state.c:2", "sqlite3.h is for store only")
+
     def test_libraries_stay_in_their_rooms(self):
         for library in ("microhttpd.h", "sqlite3.h", "jansson.h", "yaml.h", "sodium.h"):
             self.write("service/state/state.c", OPENING + f"#include <{library}>\n")

@@ -18,6 +18,7 @@
 #include "objects/table.h"
 #include "request/etag.h"
 #include "request/media.h"
+#include "request/percent.h"
 #include "request/request.h"
 #include "request/warning.h"
 
@@ -387,7 +388,7 @@ static struct ip_addr network_of(int family, const char *text) {
                                       : (void *)&((struct sockaddr_in6 *)&storage)->sin6_addr;
 
     assert_int_equal(inet_pton(family, text, address), 1);
-    assert_true(listen_peer_network((struct sockaddr *)&storage, &network));
+    assert_true(listen_remote_network((struct sockaddr *)&storage, &network));
     return network;
 }
 
@@ -402,7 +403,7 @@ static void test_networks_of_limits(void **state) {
     assert_memory_not_equal(&one, &next, sizeof one);
     assert_memory_not_equal(&four, &five, sizeof four);
     struct sockaddr_storage local = {.ss_family = AF_UNIX};
-    assert_false(listen_peer_network((struct sockaddr *)&local, &one));
+    assert_false(listen_remote_network((struct sockaddr *)&local, &one));
 }
 
 int main(void) {

@@ -6,21 +6,17 @@
 
 #include "auth.h"
 #include "base/err.h"
+#include "http.h"
 #include "request/request.h"
 #include "request/router.h"
+#include "request/serving.h"
 #include "state.h"
 
-/* What a route asks for, made from the route table at start. */
-struct route_access {
-    unsigned verb; /* 0: public */
-    enum auth_resource resource;
-    bool named;      /* the last parameter of its path is the object's name */
-    bool namespaced; /* the first one is the namespace */
-};
-
-/* ERR_INTERNAL: a route that no rule covers. `ret` has a place for each route. */
-int access_init(const struct route *routes, size_t count, struct route_access *ret,
-                struct err *err) MUST_CHECK;
+/* Set up what the server asks here: who may come in, how often, and what is written down about it. The
+ * options' limits are per user and per address. ERR_INTERNAL: a route that no rule covers. */
+int access_start(struct serving *serving, const struct http_options *options, struct err *err) MUST_CHECK;
+/* Accepts what was never started. */
+void access_stop(struct serving *serving);
 
 /*
  * Name the caller of a request and decide. `routed` is the outcome of request_route, with its error in `err`:

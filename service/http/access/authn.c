@@ -1,8 +1,8 @@
 /*
  * Authentication. A bearer token is looked up in memory, unless its connection has just sent the same one; a
- * client certificate is verified when a connection's first request needs it, and again every PEER_VERIFY_MS,
- * so that one that has expired or whose CA was taken away ends. Runs on the connection's thread; keeps
- * nothing but the connection's peer.
+ * client certificate is verified when a connection's first request needs it, and again every
+ * CERTIFICATE_VERIFY_MS, so that one that has expired or whose CA was taken away ends. Runs on the
+ * connection's thread; keeps nothing but what the connection remembers.
  */
 #include "access/authn.h"
 
@@ -11,12 +11,12 @@
 
 #include "base/clock.h"
 #include "machine/connection.h"
-#include "machine/server.h"
+#include "request/serving.h"
 
-static int no_credential(const struct http *http, struct err *err) {
+static int no_credential(const struct serving *serving, struct err *err) {
     return err_set(err, ERR_UNAUTHORIZED,
                    "this needs a credential: send a token in the header \"Authorization: Bearer bpd_…\"%s",
-                   http->tls != NULL ? " or a client certificate" : "");
+                   serving->tls != NULL ? " or a client certificate" : "");
 }
 
 /*
@@ -36,7 +36,6 @@ static int refuse_page(const struct request *request, struct err *err) {
 /* An address, "localhost", or a name without a dot, which nobody outside can have. */
 static bool is_local_name(const char *host) {
     size_t len = strcspn(host, ":");
-
     return host[0] == '[' || memchr(host, '.', len) == NULL || strspn(host, "0123456789.") >= len ||
            (len > strlen(".localhost") &&
             strncasecmp(host + len - strlen(".localhost"), ".localhost", strlen(".localhost")) == 0);
@@ -44,7 +43,6 @@ static bool is_local_name(const char *host) {
 
 static int by_nothing(struct request *request, struct err *err) {
     const char *host = request_header(request, HEADER_HOST);
-
     if (refuse_page(request, err) != 0) {
         return -1;
     }
@@ -73,54 +71,35 @@ static int by_token(struct request *request, const char *header, struct err *err
     if (token[len + strspn(token + len, " \t")] != '\0') {
         return err_set(err, ERR_UNAUTHORIZED, "the Authorization header has something behind the token");
     }
-    struct token_registry *registry = state_tokens(request->http->state);
+    struct token_registry *registry = state_tokens(request->serving->state);
     int64_t now_ms = clock_realtime_ms();
-    return request->peer != NULL
-               ? token_registry_recognize(registry, &request->peer->token, token, len, now_ms,
+    return request->connection != NULL
+               ? token_registry_recognize(registry, &request->connection->token, token, len, now_ms,
                                           &request->principal, err)
                : token_registry_authenticate(registry, token, len, now_ms, &request->principal, err);
 }
 
-static int by_certificate(struct request *request, struct peer *peer, struct err *err) {
-    struct http *http = request->http;
-    int64_t now_ms = clock_monotonic_ms();
-
-    if (peer->certificate == PEER_UNSEEN || now_ms - peer->verified_ms >= PEER_VERIFY_MS) {
-        struct err failure = ERR_INIT;
-        bool present = false;
-        int rc = tls_client(http->tls, request->connection, &present, &peer->principal, &failure);
-
-        peer->verified_ms = now_ms;
-        peer->certificate = !present ? PEER_NO_CERTIFICATE : rc == 0 ? PEER_GOOD : PEER_BAD;
-        if (present && rc != 0) {
-            *err = failure;
-            return -1;
-        }
-    }
-    if (peer->certificate == PEER_GOOD) {
-        request->principal = peer->principal;
+static int by_certificate(struct request *request, struct err *err) {
+    switch (connection_certificate(request->connection, &request->principal, err)) {
+    case CERTIFICATE_GOOD:
         return 0;
+    case CERTIFICATE_BAD:
+        return -1;
+    default:
+        return no_credential(request->serving, err);
     }
-    return peer->certificate == PEER_NO_CERTIFICATE
-               ? no_credential(http, err)
-               : err_set(err, ERR_UNAUTHORIZED, "the client certificate of this connection was refused");
 }
 
 int authn_request(struct request *request, struct err *err) {
-    struct http *http = request->http;
-    const char *header;
-    struct peer *peer;
-
-    if (http->no_auth) {
+    if (request->serving->no_auth) {
         return by_nothing(request, err);
     }
-    header = request_header(request, HEADER_AUTHORIZATION);
+    const char *header = request_header(request, HEADER_AUTHORIZATION);
     if (header != NULL) {
         return by_token(request, header, err);
     }
-    peer = request->peer;
-    if (http->tls == NULL || peer == NULL || !peer->tls) {
-        return no_credential(http, err);
+    if (!connection_may_certify(request->connection)) {
+        return no_credential(request->serving, err);
     }
-    return refuse_page(request, err) != 0 ? -1 : by_certificate(request, peer, err);
+    return refuse_page(request, err) != 0 ? -1 : by_certificate(request, err);
 }

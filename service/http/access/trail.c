@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "admin/metrics.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "machine/connection.h"
-#include "machine/server.h"
+#include "request/metrics.h"
+#include "request/serving.h"
 
 #define SHOWN_MAX 512 /* of a text that had to be masked */
 
@@ -34,8 +34,8 @@ static void add(const struct request *request, struct audit_entry *entry, const 
     entry->request = request->id;
     entry->time_ms = clock_realtime_ms();
     entry->user = request->principal.user;
-    entry->source = peer_address(request->peer);
-    state_audit(request->http->state, entry);
+    entry->source = connection_address(request->connection);
+    state_audit(request->serving->state, entry);
     write_line(request, entry, token_masked(detail, shown, sizeof shown));
 }
 
@@ -84,13 +84,13 @@ static void shown_path(const char *uri, char *ret, size_t size) {
 }
 
 void trail_refused(const struct request *request, const struct access *access, const struct err *failure) {
-    const struct peer *peer = request->peer;
+    const struct connection *connection = request->connection;
     char path[128];
     unsigned ignored;
 
     /* Per address: whoever floods us with refusals must not push the writes out of the trail. */
-    if (peer != NULL && !limiter_take(request->http->refusals, &peer->network, sizeof peer->network,
-                                      clock_monotonic_ms(), &ignored)) {
+    if (connection != NULL && !limiter_take(request->serving->refusals, &connection->network,
+                                            sizeof(connection->network), clock_monotonic_ms(), &ignored)) {
         return;
     }
     shown_path(request->uri, path, sizeof path);

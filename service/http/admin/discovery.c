@@ -7,12 +7,14 @@
 #include "admin/discovery.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "handlers.h"
-#include "machine/server.h"
+#include "admin/handlers.h"
+#include "base/buf.h"
 #include "request/media.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 #define GROUP_NAME    "projectcalico.org"
 #define GROUP_VERSION GROUP_NAME "/v3"
@@ -22,6 +24,21 @@
 /* Clients compare it byte for byte. */
 #define TYPE_AGGREGATED(version)                                                                             \
     "application/json;g=apidiscovery.k8s.io;v=" version ";as=APIGroupDiscoveryList"
+
+/* Newer clients ask for /api and /apis with everything below them in one document ("aggregated"), in one of
+ * two versions that differ in their name only. */
+enum aggregated { AGGREGATED_V2, AGGREGATED_V2BETA1, AGGREGATED_COUNT };
+
+struct documents {
+    struct buf api;       /* /api */
+    struct buf core;      /* /api/v1 */
+    struct buf apis;      /* /apis */
+    struct buf group;     /* /apis/projectcalico.org */
+    struct buf resources; /* /apis/projectcalico.org/v3 */
+    struct buf version;   /* /version */
+    struct buf all_api[AGGREGATED_COUNT];
+    struct buf all_apis[AGGREGATED_COUNT];
+};
 
 static bool is_about(const struct route *route, const char *resource) {
     return route->resource != NULL && strcmp(route->resource, resource) == 0;
@@ -198,7 +215,7 @@ static size_t list_all(struct documents *documents, struct buf *ret[]) {
 }
 #define DOCUMENTS_COUNT (6 + 2 * AGGREGATED_COUNT)
 
-int documents_init(struct documents *documents, const char *version, struct err *err) {
+static int make_all(struct documents *documents, const char *version, struct err *err) {
     buf_add_str(&documents->api,
                 "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[]}");
     make_resource_list("", "v1", &documents->core);
@@ -224,17 +241,30 @@ int documents_init(struct documents *documents, const char *version, struct err 
     return 0;
 }
 
-void documents_done(struct documents *documents) {
+int documents_new(const char *version, struct documents **ret, struct err *err) {
+    struct documents *documents = calloc(1, sizeof(*documents));
+    if (documents == NULL) {
+        return err_no_memory(err);
+    }
+    *ret = documents;
+    return make_all(documents, version, err);
+}
+
+void documents_free(struct documents *documents) {
+    if (documents == NULL) {
+        return;
+    }
     struct buf *all[DOCUMENTS_COUNT];
     size_t count = list_all(documents, all);
     for (size_t i = 0; i < count; i++) {
         buf_done(all[i]);
     }
+    free(documents);
 }
 
 /* The path's documents: plain, and aggregated ones where there are. */
 static const struct buf *find_document(const struct request *request, const struct buf **ret_aggregated) {
-    const struct documents *documents = &request->http->documents;
+    const struct documents *documents = request->serving->documents;
     const struct {
         const char *path;
         const struct buf *plain;
@@ -269,5 +299,5 @@ int handle_discovery(struct request *request, struct err *err) {
         type = TYPE_AGGREGATED("v2beta1");
         document = &aggregated[AGGREGATED_V2BETA1];
     }
-    return reply_static(request, MHD_HTTP_OK, type, document->data, document->len, err);
+    return reply_static(request, STATUS_OK, type, document->data, document->len, err);
 }

@@ -1,161 +1,330 @@
 /*
- * Metrics: the counters of requests. A shard belongs to a thread (or to several, when there are more than
- * shards), so its additions are atomic and relaxed; nothing is ordered by them. No locks.
+ * /metrics: everything that is counted, as Prometheus reads it. One table of families; each is a number of
+ * struct scrape or has a function for its samples. No label's values grow with the fleet, and none is a
+ * secret or a node's name. Runs on the connection's thread: the locks it takes are held by nobody for long.
  */
-#include "admin/metrics.h"
+#include <stddef.h>
+#include <stdio.h>
 
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "admin/handlers.h"
+#include "admin/metrics_text.h"
 #include "admin/process.h"
-#include "base/clock.h"
-#include "handlers.h"
-#include "machine/server.h"
+#include "base/log.h"
+#include "machine/connection.h"
+#include "machine/park.h"
+#include "machine/tls.h"
+#include "request/metrics.h"
+#include "request/reply.h"
+#include "request/serving.h"
 
-/* Followed by the counters of (route_count + 1) * METRICS_CLASSES. */
-struct shard {
-    _Alignas(64) struct histogram durations[METRICS_WORK_COUNT];
-    _Atomic uint64_t body_bytes;
-    _Atomic uint64_t lists;
-    _Atomic uint64_t cut;
-    _Atomic uint64_t audit[AUDIT_EVENT_COUNT];
-    _Atomic uint64_t errors[METRICS_ERRORS];
-    _Atomic uint64_t requests[];
+#define NONE       METRICS_LABELS()
+#define NS_PER_MS  UINT64_C(1000000)
+#define NOT_KNOWN  UINT64_MAX /* the family is left out */
+#define STATUS_MAX 8
+
+/* What one scrape shows. Times are in nanoseconds. */
+struct scrape {
+    const struct serving *serving;
+    struct metrics_totals totals;
+    struct state_figures state;
+    struct process_figures process;
+    struct park_figures park;
+    struct connections_figures connections;
+    uint64_t active;
+    uint64_t watches, watches_max;
+    uint64_t connections_max;
+    uint64_t queue_max;
+    uint64_t writable;
+    uint64_t tokens;
+    uint64_t certificate_ns;
+    uint64_t unseals, unseal_failures, data_keys, data_key_ns;
+    uint64_t backup_ns;
+    uint64_t log_dropped;
 };
 
-struct metrics {
+struct family {
+    const char *name;
+    const char *type;
+    const char *help;
+    /* Either the samples, or a member that is the only one. */
+    void (*add)(struct buf *out, const char *name, const struct scrape *scrape);
+    size_t offset;
+    bool seconds; /* … which is nanoseconds */
+};
+
+/* ---- families with labels, and histograms ---- */
+
+static void add_build(struct buf *out, const char *name, const struct scrape *scrape) {
+    metrics_text_number(out, name,
+                        METRICS_LABELS({"version", scrape->serving->version},
+                                       {"libmicrohttpd", scrape->serving->library_version}),
+                        1);
+}
+
+static void add_requests(struct buf *out, const char *name, const struct scrape *scrape) {
+    static const char *const CLASSES[METRICS_CLASSES] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
     size_t route_count;
-    size_t shard_size;
-    char *shards; /* HTTP_SHARDS of them */
-    uint64_t process_start_ns;
-    _Atomic uint64_t backups;
-    _Atomic int64_t backup_ms;
+    const struct route *routes = routes_all(&route_count);
+    for (size_t i = 0; i < (route_count + 1) * METRICS_CLASSES; i++) {
+        const struct route *route = i / METRICS_CLASSES < route_count ? &routes[i / METRICS_CLASSES] : NULL;
+        /* Successes are there from the start, so that their first increase is seen. */
+        if (scrape->totals.requests[i] > 0 || (route != NULL && i % METRICS_CLASSES == 1)) {
+            metrics_text_number(out, name,
+                                METRICS_LABELS({"method", route != NULL ? method_text(route->method) : ""},
+                                               {"route", route != NULL ? route->path : ""},
+                                               {"code", CLASSES[i % METRICS_CLASSES]}),
+                                scrape->totals.requests[i]);
+        }
+    }
+}
+
+/* Those that alerts are about are there from the start, so that their first increase is seen. */
+static bool is_expected(size_t status) {
+    return status == STATUS_UNAUTHORIZED || status == STATUS_FORBIDDEN ||
+           status == STATUS_TOO_MANY_REQUESTS || status == STATUS_INTERNAL_SERVER_ERROR ||
+           status == STATUS_SERVICE_UNAVAILABLE || status == STATUS_INSUFFICIENT_STORAGE;
+}
+
+static void add_errors(struct buf *out, const char *name, const struct scrape *scrape) {
+    for (size_t i = 0; i < METRICS_ERRORS; i++) {
+        size_t status = METRICS_ERROR_FIRST + i;
+        if (scrape->totals.errors[i] > 0 || is_expected(status)) {
+            char text[STATUS_MAX];
+            snprintf(text, sizeof(text), "%zu", status);
+            metrics_text_number(out, name, METRICS_LABELS({"code", text}), scrape->totals.errors[i]);
+        }
+    }
+}
+
+static void add_durations(struct buf *out, const char *name, const struct scrape *scrape) {
+    static const char *const WORK[METRICS_WORK_COUNT] = {"poll", "read", "write"};
+    for (size_t i = 0; i < METRICS_WORK_COUNT; i++) {
+        metrics_text_histogram(out, name, METRICS_LABELS({"work", WORK[i]}), &HISTOGRAM_DURATIONS,
+                               &scrape->totals.durations[i], true);
+    }
+}
+
+static void add_polls(struct buf *out, const char *name, const struct scrape *scrape) {
+    uint64_t unchanged = 0;
+    size_t route_count;
+    const struct route *routes = routes_all(&route_count);
+    for (size_t i = 0; i < route_count; i++) {
+        if ((routes[i].flags & ROUTE_POLL) != 0) {
+            unchanged += scrape->totals.requests[i * METRICS_CLASSES + 2];
+        }
+    }
+    metrics_text_number(out, name, METRICS_LABELS({"result", "unchanged"}), unchanged);
+    metrics_text_number(out, name, METRICS_LABELS({"result", "list"}), scrape->totals.lists);
+}
+
+static void add_audit(struct buf *out, const char *name, const struct scrape *scrape) {
+    for (size_t i = 0; i < AUDIT_EVENT_COUNT; i++) {
+        metrics_text_number(out, name, METRICS_LABELS({"event", audit_event_name((enum audit_event)i)}),
+                            scrape->totals.audit[i]);
+    }
+}
+
+static void add_objects(struct buf *out, const char *name, const struct scrape *scrape) {
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        metrics_text_number(out, name, METRICS_LABELS({"kind", kind_info((enum kind)i)->name}),
+                            scrape->state.objects[i]);
+    }
+}
+
+static void add_writes(struct buf *out, const char *name, const struct scrape *scrape) {
+    static const char *const RESULTS[WRITE_RESULT_COUNT] = {[WRITE_STORED] = "stored",
+                                                            [WRITE_UNCHANGED] = "unchanged",
+                                                            [WRITE_DRY] = "dry_run",
+                                                            [WRITE_REFUSED] = "refused",
+                                                            [WRITE_FAILED] = "failed"};
+    for (size_t i = 0; i < WRITE_RESULT_COUNT; i++) {
+        metrics_text_number(out, name, METRICS_LABELS({"result", RESULTS[i]}), scrape->state.writes[i]);
+    }
+}
+
+static void add_changes(struct buf *out, const char *name, const struct scrape *scrape) {
+    static const char *const OPERATIONS[] = {
+        [STORE_CREATE] = "create", [STORE_UPDATE] = "update", [STORE_DELETE] = "delete"};
+    for (size_t i = STORE_CREATE; i <= STORE_DELETE; i++) {
+        metrics_text_number(out, name, METRICS_LABELS({"operation", OPERATIONS[i]}),
+                            scrape->state.changes[i]);
+    }
+}
+
+static void add_batches(struct buf *out, const char *name, const struct scrape *scrape) {
+    metrics_text_histogram(out, name, NONE, &HISTOGRAM_NUMBERS, &scrape->state.batches, false);
+}
+
+static void add_commits(struct buf *out, const char *name, const struct scrape *scrape) {
+    metrics_text_histogram(out, name, NONE, &HISTOGRAM_DURATIONS, &scrape->state.store.commits, true);
+}
+
+static void add_computes(struct buf *out, const char *name, const struct scrape *scrape) {
+    metrics_text_histogram(out, name, NONE, &HISTOGRAM_DURATIONS, &scrape->state.list_computes, true);
+}
+
+static void add_sizes(struct buf *out, const char *name, const struct scrape *scrape) {
+    metrics_text_number(out, name, METRICS_LABELS({"file", "database"}), scrape->state.store.database_bytes);
+    metrics_text_number(out, name, METRICS_LABELS({"file", "log"}), scrape->state.store.log_bytes);
+}
+
+/* ---- all of them ---- */
+
+#define AT(member)      .offset = offsetof(struct scrape, member)
+#define SECONDS(member) AT(member), .seconds = true
+
+static const struct family FAMILIES[] = {
+    {"bgppeerd_build_info", "gauge", "Always 1; the labels say what is running.", .add = add_build},
+    {"bgppeerd_http_requests_total", "counter",
+     "Requests answered, by route and hundred of the status; HEAD counts as GET, and no route matched where "
+     "it is empty. Watches count when they end.",
+     .add = add_requests},
+    {"bgppeerd_http_errors_total", "counter", "Of the requests answered, those with an error, by status.",
+     .add = add_errors},
+    {"bgppeerd_http_requests_cut_total", "counter",
+     "Requests whose connection ended before their answer was out; watches and backups apart.",
+     AT(totals.cut)},
+    {"bgppeerd_http_requests_in_progress", "gauge",
+     "Requests under way, with the polls and watches that wait.", AT(active)},
+    {"bgppeerd_http_request_duration_seconds", "histogram",
+     "Time from a request's first line to the end of its answer. Polls that waited, watches and backups are "
+     "not in it.",
+     .add = add_durations},
+    {"bgppeerd_http_response_body_bytes_total", "counter", "Bytes of the answers' bodies.",
+     AT(totals.body_bytes)},
+    {"bgppeerd_http_connections", "gauge", "Open connections.", AT(connections.open)},
+    {"bgppeerd_http_connections_limit", "gauge", "How many connections may be open.", AT(connections_max)},
+    {"bgppeerd_http_connections_opened_total", "counter", "Connections accepted.", AT(connections.opened)},
+    {"bgppeerd_http_connections_cut_total", "counter",
+     "Connections cut because a request, or taking an answer, took too long.", AT(connections.cut)},
+    {"bgppeerd_tls_certificate_expiry_timestamp_seconds", "gauge", "When the TLS certificate in use expires.",
+     SECONDS(certificate_ns)},
+    {"bgppeerd_polls_total", "counter", "Polls answered 304 (unchanged) or with a list.", .add = add_polls},
+    {"bgppeerd_polls_waiting", "gauge", "Polls that wait for a change.", AT(park.waiting)},
+    {"bgppeerd_polls_waiting_limit", "gauge", "How many polls may wait.", AT(park.max)},
+    {"bgppeerd_polls_waited_total", "counter", "Waits of polls that began.", AT(park.waits)},
+    {"bgppeerd_polls_woken_total", "counter", "Waits of polls that a change ended.", AT(park.woken)},
+    {"bgppeerd_watches", "gauge", "Open watches.", AT(watches)},
+    {"bgppeerd_watches_limit", "gauge", "How many watches may be open.", AT(watches_max)},
+    {"bgppeerd_audit_entries_total", "counter", "Entries of the audit trail, by event.", .add = add_audit},
+    {"bgppeerd_tokens", "gauge", "Tokens in force or expired, but not revoked.", AT(tokens)},
+    {"bgppeerd_fleet_revision", "gauge", "The newest resourceVersion.", AT(state.revision)},
+    {"bgppeerd_objects", "gauge", "Stored objects, by kind.", .add = add_objects},
+    {"bgppeerd_peering_lists", "gauge", "Nodes whose list was asked for since the start.", AT(state.lists)},
+    {"bgppeerd_peering_lists_with_problems", "gauge", "Of these lists, those that name problems.",
+     AT(state.lists_with_problems)},
+    {"bgppeerd_sessions", "gauge", "Sessions in these lists.", AT(state.sessions)},
+    {"bgppeerd_sessions_withheld", "gauge", "Of these sessions, those withheld for want of their password.",
+     AT(state.sessions_withheld)},
+    {"bgppeerd_peering_list_compute_duration_seconds", "histogram",
+     "Time to compute and encode a list. A poll that finds its list made computes nothing.",
+     .add = add_computes},
+    {"bgppeerd_writes_total", "counter",
+     "Writes, by what became of them; one of several objects counts once.", .add = add_writes},
+    {"bgppeerd_changes_total", "counter", "Changes of objects that were stored, by operation.",
+     .add = add_changes},
+    {"bgppeerd_write_queue_length", "gauge", "Writes that wait for the committer.", AT(state.queued)},
+    {"bgppeerd_write_queue_limit", "gauge", "How many writes may wait.", AT(queue_max)},
+    {"bgppeerd_write_batch_changes", "histogram", "Changes that shared a transaction.", .add = add_batches},
+    {"bgppeerd_store_commit_duration_seconds", "histogram",
+     "Time to make a transaction durable, also of those that failed.", .add = add_commits},
+    {"bgppeerd_store_commit_failures_total", "counter", "Transactions that failed.",
+     AT(state.store.commit_failures)},
+    {"bgppeerd_store_writable", "gauge", "1 while the store takes writes, as /readyz says.", AT(writable)},
+    {"bgppeerd_store_size_bytes", "gauge", "Size of the database and of its write-ahead log.",
+     .add = add_sizes},
+    {"bgppeerd_store_available_bytes", "gauge", "Free space in the data directory's filesystem.",
+     AT(state.store.free_bytes)},
+    {"bgppeerd_vault_decryptions_total", "counter", "Values that were to be decrypted.", AT(unseals)},
+    {"bgppeerd_vault_decryption_failures_total", "counter",
+     "Of them, those that were altered or had lost their key.", AT(unseal_failures)},
+    {"bgppeerd_vault_data_keys", "gauge", "Data keys in the vault; more than one: a rotation is unfinished.",
+     AT(data_keys)},
+    {"bgppeerd_vault_data_key_created_timestamp_seconds", "gauge",
+     "When the data key was made that seals new values.", SECONDS(data_key_ns)},
+    {"bgppeerd_backups_total", "counter", "Backups that were downloaded whole.", AT(totals.backups)},
+    {"bgppeerd_backup_last_timestamp_seconds", "gauge",
+     "When the newest of these backups was out; missing before the first one since the start.",
+     SECONDS(backup_ns)},
+    {"bgppeerd_log_lines_dropped_total", "counter",
+     "Log lines lost because they were not taken fast enough or could not be written.", AT(log_dropped)},
+    {"process_cpu_seconds_total", "counter", "Processor time used.", SECONDS(process.cpu_ns)},
+    {"process_resident_memory_bytes", "gauge", "Memory in use.", AT(process.resident_bytes)},
+    {"process_virtual_memory_bytes", "gauge", "Address space in use.", AT(process.virtual_bytes)},
+    {"process_open_fds", "gauge", "Open file descriptors.", AT(process.open_fds)},
+    {"process_max_fds", "gauge", "How many file descriptors may be open.", AT(process.max_fds)},
+    {"process_start_time_seconds", "gauge", "When the process started.", SECONDS(totals.process_start_ns)},
 };
 
-int metrics_new(size_t route_count, struct metrics **ret, struct err *err) {
-    struct metrics *metrics = calloc(1, sizeof(*metrics));
-    if (metrics == NULL) {
-        return err_no_memory(err);
+static uint64_t ns_of_ms(int64_t ms) {
+    return ms > 0 ? (uint64_t)ms * NS_PER_MS : NOT_KNOWN;
+}
+
+static int take(struct request *request, struct scrape *scrape, struct err *err) {
+    struct serving *serving = request->serving;
+    *scrape = (struct scrape){.serving = serving,
+                              .active = serving_active(serving),
+                              .watches = atomic_load(&serving->watches),
+                              .watches_max = serving->watches_max,
+                              .connections_max = serving->connections_max,
+                              .queue_max = STATE_QUEUE_MAX,
+                              .certificate_ns =
+                                  serving->tls != NULL ? ns_of_ms(tls_expires_ms(serving->tls)) : NOT_KNOWN,
+                              .unseals = NOT_KNOWN,
+                              .unseal_failures = NOT_KNOWN,
+                              .data_keys = NOT_KNOWN,
+                              .data_key_ns = NOT_KNOWN,
+                              .log_dropped = log_dropped()};
+    if (metrics_read(serving->metrics, &request->arena, &scrape->totals, err) != 0) {
+        return -1;
     }
-    size_t size = sizeof(struct shard) + (route_count + 1) * METRICS_CLASSES * sizeof(uint64_t);
-    size = (size + _Alignof(struct shard) - 1) / _Alignof(struct shard) * _Alignof(struct shard);
-    metrics->route_count = route_count;
-    metrics->shard_size = size;
-    metrics->process_start_ns = process_start_ns(); /* once: it must not waver */
-    metrics->shards = aligned_alloc(_Alignof(struct shard), HTTP_SHARDS * size);
-    if (metrics->shards == NULL) {
-        free(metrics);
-        return err_no_memory(err);
+    process_read(&scrape->process);
+    park_read(serving->park, &scrape->park);
+    connections_read(serving->connections, &scrape->connections);
+    state_figures(serving->state, &scrape->state);
+    scrape->writable = scrape->state.writable;
+    scrape->tokens = scrape->state.tokens;
+    scrape->backup_ns = ns_of_ms(scrape->totals.backup_ms);
+    if (scrape->state.has_vault) {
+        scrape->unseals = scrape->state.unseals;
+        scrape->unseal_failures = scrape->state.unseal_failures;
+        scrape->data_keys = scrape->state.data_keys;
+        scrape->data_key_ns = ns_of_ms(scrape->state.data_key_created_ms);
     }
-    memset(metrics->shards, 0, HTTP_SHARDS * size);
-    *ret = metrics;
     return 0;
 }
 
-void metrics_free(struct metrics *metrics) {
-    if (metrics != NULL) {
-        free(metrics->shards);
-        free(metrics);
+static void add_family(struct buf *out, const struct family *family, const struct scrape *scrape) {
+    if (family->add != NULL) {
+        metrics_text_family(out, family->name, family->type, family->help);
+        family->add(out, family->name, scrape);
+        return;
+    }
+    uint64_t value = *(const uint64_t *)(const void *)((const char *)scrape + family->offset);
+    if (value == NOT_KNOWN) {
+        return;
+    }
+    metrics_text_family(out, family->name, family->type, family->help);
+    if (family->seconds) {
+        metrics_text_seconds(out, family->name, NONE, value);
+    } else {
+        metrics_text_number(out, family->name, NONE, value);
     }
 }
 
-/* ---- counting ---- */
-
-static struct shard *shard_at(const struct metrics *metrics, size_t index) {
-    return (struct shard *)(void *)(metrics->shards + index * metrics->shard_size);
-}
-
-static void add(_Atomic uint64_t *counter, uint64_t more) {
-    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
-}
-
-static enum metrics_work work_of(const struct request *request) {
-    const struct route *route = request->route;
-    if (route != NULL && route->handler == handle_peerings) {
-        return METRICS_POLL;
-    }
-    return request->method == METHOD_GET || request->method == METHOD_HEAD ? METRICS_READ : METRICS_WRITE;
-}
-
-/* What is more than a status. */
-static void note_success(struct metrics *metrics, struct shard *shard, const struct request *request,
-                         bool complete) {
-    if (request->route->handler == handle_peerings && request_query(request, "explain") == NULL) {
-        add(&shard->lists, 1);
-    } else if (request->route->handler == handle_backup && complete && request->method == METHOD_GET) {
-        atomic_store_explicit(&metrics->backup_ms, clock_realtime_ms(), memory_order_relaxed);
-        add(&metrics->backups, 1);
-    }
-}
-
-void metrics_request(const struct request *request, bool complete, int64_t took_ns) {
-    struct metrics *metrics = request->http->metrics;
-    struct shard *shard = shard_at(metrics, request->shard);
-    unsigned status = request->status;
-    if (!complete && !request->stream) { /* most watches end so */
-        add(&shard->cut, 1);
-    }
-    if (status < 100 || status >= METRICS_ERROR_FIRST + METRICS_ERRORS) {
-        return; /* there was no answer */
-    }
-    size_t route =
-        request->route != NULL ? (size_t)(request->route - request->http->routes) : metrics->route_count;
-    add(&shard->requests[route * METRICS_CLASSES + status / 100 - 1], 1);
-    if (status >= METRICS_ERROR_FIRST) {
-        add(&shard->errors[status - METRICS_ERROR_FIRST], 1);
-    } else if (status == MHD_HTTP_OK && request->route != NULL) {
-        note_success(metrics, shard, request, complete);
-    }
-    /* Of an answer that was cut nobody knows how much went out, but of a stream. */
-    if (request->reply_bytes > 0 && request->method != METHOD_HEAD && (complete || request->stream)) {
-        add(&shard->body_bytes, request->reply_bytes);
-    }
-    if (!request->waited && !request->stream) {
-        histogram_note(&shard->durations[work_of(request)], &HISTOGRAM_DURATIONS, (uint64_t)took_ns);
-    }
-}
-
-void metrics_audit(const struct request *request, enum audit_event event) {
-    add(&shard_at(request->http->metrics, request->shard)->audit[event], 1);
-}
-
-/* ---- reading ---- */
-
-static uint64_t load(const _Atomic uint64_t *counter) {
-    return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
-int metrics_read(const struct metrics *metrics, struct arena *arena, struct metrics_totals *ret,
-                 struct err *err) {
-    size_t request_count = (metrics->route_count + 1) * METRICS_CLASSES;
-    uint64_t *requests = arena_array(arena, request_count, sizeof(*requests));
-    if (requests == NULL) {
+int handle_metrics(struct request *request, struct err *err) {
+    struct scrape *scrape = arena_alloc(&request->arena, sizeof(*scrape));
+    if (scrape == NULL) {
         return err_no_memory(err);
     }
-    *ret =
-        (struct metrics_totals){.requests = requests,
-                                .process_start_ns = metrics->process_start_ns,
-                                .backups = load(&metrics->backups),
-                                .backup_ms = atomic_load_explicit(&metrics->backup_ms, memory_order_relaxed)};
-    memset(requests, 0, request_count * sizeof(*requests));
-    for (size_t i = 0; i < HTTP_SHARDS; i++) {
-        const struct shard *shard = shard_at(metrics, i);
-        for (size_t k = 0; k < request_count; k++) {
-            requests[k] += load(&shard->requests[k]);
-        }
-        for (size_t k = 0; k < METRICS_ERRORS; k++) {
-            ret->errors[k] += load(&shard->errors[k]);
-        }
-        for (size_t k = 0; k < METRICS_WORK_COUNT; k++) {
-            histogram_read(&shard->durations[k], &ret->durations[k]);
-        }
-        for (size_t k = 0; k < AUDIT_EVENT_COUNT; k++) {
-            ret->audit[k] += load(&shard->audit[k]);
-        }
-        ret->body_bytes += load(&shard->body_bytes);
-        ret->lists += load(&shard->lists);
-        ret->cut += load(&shard->cut);
+    if (take(request, scrape, err) != 0) {
+        return -1;
     }
-    return 0;
+    struct buf body = BUF_INIT;
+    for (size_t i = 0; i < sizeof(FAMILIES) / sizeof(FAMILIES[0]); i++) {
+        add_family(&body, &FAMILIES[i], scrape);
+    }
+    int result = reply_buffer(request, STATUS_OK, TYPE_METRICS, &body, err);
+    buf_done(&body);
+    return result;
 }

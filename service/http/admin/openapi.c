@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/handlers.h"
 #include "base/random.h"
-#include "handlers.h"
-#include "machine/server.h"
 #include "request/etag.h"
 #include "request/media.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 /* What kubectl asks for has an "@" where a media type cannot have one: answered with it, older versions
  * fail to parse the Content-Type. */
@@ -27,21 +27,10 @@ static int reply_document(struct request *request, enum openapi_index index, con
     snprintf(etag, sizeof(etag), "\"%s\"", document->hash);
     const char *known = request_header(request, HEADER_IF_NONE_MATCH);
     bool same = known != NULL && etag_list_has(known, document->hash, strlen(document->hash), true);
-    size_t len = same ? 0 : document->len;
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        len, same ? NULL : (void *)(uintptr_t)document->bytes, MHD_RESPMEM_PERSISTENT);
-    if (response == NULL) {
-        return err_no_memory(err);
-    }
-    if (reply_header(response, MHD_HTTP_HEADER_ETAG, etag, err) != 0 ||
-        reply_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, keep, err) != 0 ||
-        reply_header(response, MHD_HTTP_HEADER_VARY, "Accept", err) != 0 ||
-        (!same && reply_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type, err) != 0)) {
-        MHD_destroy_response(response);
-        return -1;
-    }
-    request->reply_bytes = len;
-    return reply_send(request, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response, err);
+    const struct reply_head head = {
+        .type = same ? NULL : type, .etag = etag, .cache_control = keep, .vary = "Accept"};
+    return reply_shared(request, same ? STATUS_NOT_MODIFIED : STATUS_OK, &head, document->bytes,
+                        same ? 0 : document->len, NULL, NULL, err);
 }
 
 int handle_openapi(struct request *request, struct err *err) {

@@ -1,20 +1,14 @@
 /*
  * Reviews, as Kubernetes' clients ask them: may I (kubectl auth can-i), who am I (kubectl auth whoami), what
- * may I (kubectl auth can-i --list), and the audit trail for admins. Nothing is stored; all comes from the
- * request's principal and from memory.
+ * may I (kubectl auth can-i --list). Nothing is stored; all comes from the request's principal.
  */
 #include <string.h>
 
 #include "access/access.h"
-#include "base/clock.h"
-#include "base/number.h"
-#include "handlers.h"
-#include "machine/server.h"
+#include "admin/handlers.h"
 #include "request/media.h"
 #include "request/reply.h"
-
-#define AUDIT_PAGE     100
-#define AUDIT_PAGE_MAX 1000
+#include "request/serving.h"
 
 static int reply_body(struct request *request, unsigned status, struct buf *body, struct err *err) {
     int rc = reply_buffer(request, status, TYPE_JSON, body, err);
@@ -108,7 +102,7 @@ int handle_access_review(struct request *request, struct err *err) {
     buf_printf(&body, "},\"status\":{\"allowed\":%s", allowed ? "true" : "false");
     buf_json_member_str(&body, "reason", reason);
     buf_add_str(&body, "}}");
-    return reply_body(request, MHD_HTTP_CREATED, &body, err);
+    return reply_body(request, STATUS_CREATED, &body, err);
 }
 
 /* ---- who am I ---- */
@@ -124,9 +118,9 @@ int handle_self_review(struct request *request, struct err *err) {
     buf_json_key(&body, "groups");
     buf_add_char(&body, '[');
     buf_add_json_str(&body, role_group(request->principal.role));
-    buf_add_str(&body,
-                request->http->no_auth ? ",\"system:unauthenticated\"]}}}" : ",\"system:authenticated\"]}}}");
-    return reply_body(request, MHD_HTTP_CREATED, &body, err);
+    buf_add_str(&body, request->serving->no_auth ? ",\"system:unauthenticated\"]}}}"
+                                                 : ",\"system:authenticated\"]}}}");
+    return reply_body(request, STATUS_CREATED, &body, err);
 }
 
 /* ---- what may I ---- */
@@ -185,90 +179,5 @@ int handle_rules_review(struct request *request, struct err *err) {
     buf_add_str(&body, "],\"nonResourceRules\":[{\"verbs\":[\"get\"],\"nonResourceURLs\":[\"/api\",\"/apis\","
                        "\"/healthz\",\"/livez\",\"/openapi.json\",\"/openapi/*\",\"/readyz\",\"/version\"]}],"
                        "\"incomplete\":false}}");
-    return reply_body(request, MHD_HTTP_CREATED, &body, err);
-}
-
-/* ---- the audit trail ---- */
-
-static int time_param(struct request *request, const char *name, int64_t *ret, struct err *err) {
-    const char *text = request_query(request, name);
-
-    if (text != NULL && text[0] != '\0' && !clock_parse(text, strlen(text), ret)) {
-        return err_set(err, ERR_BAD_REQUEST,
-                       "%s=%.50s is not a time; write for example %s=2026-11-23T00:00:00Z", name, text, name);
-    }
-    return 0;
-}
-
-static int number_param(struct request *request, const char *name, uint64_t max, uint64_t *ret,
-                        struct err *err) {
-    const char *text = request_query(request, name);
-
-    if (text != NULL && text[0] != '\0' && (!u64_parse(text, strlen(text), max, ret) || *ret == 0)) {
-        return err_set(err, ERR_BAD_REQUEST, "%s=%.50s is not a number from 1 to %llu", name, text,
-                       (unsigned long long)max);
-    }
-    return 0;
-}
-
-static const char *text_param(struct request *request, const char *name) {
-    const char *text = request_query(request, name);
-
-    return text != NULL && text[0] != '\0' ? text : NULL;
-}
-
-static void add_entry(struct buf *out, const struct audit_entry *entry) {
-    char time[CLOCK_TEXT_MAX];
-
-    clock_format_millis(entry->time_ms, time);
-    buf_json_comma(out);
-    buf_add_char(out, '{');
-    buf_json_member_u64(out, "sequence", entry->sequence);
-    buf_json_member_str(out, "time", time);
-    audit_entry_members(entry, out);
-    buf_add_char(out, '}');
-}
-
-int handle_audit(struct request *request, struct err *err) {
-    struct audit_filter filter = {.event = -1};
-    struct audit_entry *entries;
-    struct buf body = BUF_INIT;
-    uint64_t limit = AUDIT_PAGE, below = 0;
-    enum audit_event event;
-    const char *wanted;
-    size_t count;
-    bool more;
-
-    if (request_parse_query(request, err) != 0 || time_param(request, "since", &filter.since_ms, err) != 0 ||
-        time_param(request, "until", &filter.until_ms, err) != 0 ||
-        number_param(request, "limit", AUDIT_PAGE_MAX, &limit, err) != 0 ||
-        number_param(request, "continue", UINT64_MAX, &below, err) != 0) {
-        return -1;
-    }
-    wanted = text_param(request, "event");
-    if (wanted != NULL) {
-        if (!audit_event_parse(wanted, &event)) {
-            return err_set(err, ERR_BAD_REQUEST,
-                           "event=%.50s is not one of write, denied, unauthorized, passwords, token, vault",
-                           wanted);
-        }
-        filter.event = (int)event;
-    }
-    filter.user = text_param(request, "user");
-    filter.resource = text_param(request, "resource");
-    filter.name = text_param(request, "name");
-    if (audit_read(state_audit_trail(request->http->state), &filter, below, (size_t)limit, &request->arena,
-                   &entries, &count, &more, err) != 0) {
-        return -1;
-    }
-    buf_add_str(&body, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"AuditList\",\"metadata\":{");
-    if (more) {
-        buf_printf(&body, "\"continue\":\"%llu\"", (unsigned long long)entries[count - 1].sequence);
-    }
-    buf_add_str(&body, "},\"items\":[");
-    for (size_t i = 0; i < count; i++) {
-        add_entry(&body, &entries[i]);
-    }
-    buf_add_str(&body, "]}");
-    return reply_body(request, MHD_HTTP_OK, &body, err);
+    return reply_body(request, STATUS_CREATED, &body, err);
 }

@@ -7,14 +7,18 @@
 #include <string.h>
 
 #include "access/trail.h"
+#include "admin/handlers.h"
 #include "base/clock.h"
-#include "handlers.h"
-#include "machine/server.h"
+#include "machine/park.h"
 #include "model/object.h"
 #include "request/media.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 #define HEAD "\"apiVersion\":\"bgppeerd.io/v1\""
+
+/* Of an answer that is nobody's to keep. */
+static const struct reply_head HEAD_ONCE = {.type = TYPE_JSON, .cache_control = "no-store"};
 
 /* Outside the request's arena, which is not wiped. */
 struct token_work {
@@ -77,7 +81,7 @@ static int answer(struct request *request, struct err *err) {
         struct principal holder;
 
         token_principal(token, &holder);
-        park_hasten(request->http->park, holder.user);
+        park_hasten(request->serving->park, holder.user);
         buf_add_str(&body,
                     "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Success\","
                     "\"details\":{\"group\":\"bgppeerd.io\",\"kind\":\"tokens\"");
@@ -86,8 +90,7 @@ static int answer(struct request *request, struct err *err) {
     } else {
         add_token(&body, token, work->text);
     }
-    rc = reply_wiped(request, work->write.revoke ? MHD_HTTP_OK : MHD_HTTP_CREATED, TYPE_JSON, "no-store",
-                     NULL, &body, err);
+    rc = reply_wiped(request, work->write.revoke ? STATUS_OK : STATUS_CREATED, &HEAD_ONCE, &body, err);
     buf_done(&body);
     return rc;
 }
@@ -114,7 +117,7 @@ static struct token_work *new_work(struct request *request, bool revoke, struct 
 static int submit(struct request *request, struct token_work *work) {
     /* The connection must be suspended before anyone can resume it. */
     request_suspend(request, answer);
-    if (state_submit_token(request->http->state, &work->write, &work->write.write.err) != 0) {
+    if (state_submit_token(request->serving->state, &work->write, &work->write.write.err) != 0) {
         request->resume = answer_refused;
         request_resume(request);
     }
@@ -196,11 +199,11 @@ int handle_token_get(struct request *request, struct err *err) {
     struct token token;
     int rc;
 
-    if (!token_registry_get(state_tokens(request->http->state), request->params[0], &token)) {
+    if (!token_registry_get(state_tokens(request->serving->state), request->params[0], &token)) {
         return err_set(err, ERR_NOT_FOUND, "tokens.bgppeerd.io \"%.64s\" not found", request->params[0]);
     }
     add_token(&body, &token, NULL);
-    rc = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &body, err);
+    rc = reply_buffer(request, STATUS_OK, TYPE_JSON, &body, err);
     buf_done(&body);
     return rc;
 }
@@ -211,7 +214,7 @@ int handle_token_list(struct request *request, struct err *err) {
     size_t count;
     int rc;
 
-    if (token_registry_list(state_tokens(request->http->state), &tokens, &count, err) != 0) {
+    if (token_registry_list(state_tokens(request->serving->state), &tokens, &count, err) != 0) {
         return -1;
     }
     buf_add_str(&body, "{" HEAD ",\"kind\":\"TokenList\",\"metadata\":{},\"items\":[");
@@ -221,7 +224,7 @@ int handle_token_list(struct request *request, struct err *err) {
     }
     buf_add_str(&body, "]}");
     free(tokens);
-    rc = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &body, err);
+    rc = reply_buffer(request, STATUS_OK, TYPE_JSON, &body, err);
     buf_done(&body);
     return rc;
 }

@@ -3,7 +3,7 @@
  * and backups. A change is started and answered with 202; its progress is in the status. A backup is streamed
  * from a file that has no name, so that no client chooses a path on this machine.
  *
- * Requests own what they answer with; a backup's file belongs to its request until libmicrohttpd has it.
+ * Requests own what they answer with; a backup's file belongs to its request until it is answered with.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #include "access/trail.h"
+#include "admin/handlers.h"
 #include "admin/vault_operation.h"
 #include "base/clock.h"
-#include "handlers.h"
-#include "machine/server.h"
 #include "machine/worker.h"
 #include "request/media.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 /* ---- status ---- */
 
@@ -79,8 +79,8 @@ static int reply_vault(struct request *request, unsigned status, struct err *err
         return err_no_memory(err);
     }
     /* The operation first: what the keys are after it ended is then not older than its end. */
-    struct vault_operation operation = vault_operation_newest(&request->http->vault_operations);
-    if (state_vault_report(request->http->state, report, err) != 0) {
+    struct vault_operation operation = vault_operation_newest(request->serving->vault_operations);
+    if (state_vault_report(request->serving->state, report, err) != 0) {
         return -1;
     }
     struct buf body = BUF_INIT;
@@ -101,7 +101,7 @@ static int reply_vault(struct request *request, unsigned status, struct err *err
 }
 
 int handle_vault(struct request *request, struct err *err) {
-    return reply_vault(request, MHD_HTTP_OK, err);
+    return reply_vault(request, STATUS_OK, err);
 }
 
 /* ---- changes ---- */
@@ -118,11 +118,11 @@ static int body_syntax(struct request *request, enum codec_syntax *ret, const ch
 
 static int start(struct request *request, enum vault_operation_type type,
                  const struct vault_new_root *new_root, struct err *err) {
-    if (vault_operation_start(request->http, type, new_root, err) != 0) {
+    if (vault_operation_start(request->serving, type, new_root, err) != 0) {
         return -1;
     }
     trail_vault(request, vault_operation_type_text(type));
-    return reply_vault(request, MHD_HTTP_ACCEPTED, err);
+    return reply_vault(request, STATUS_ACCEPTED, err);
 }
 
 int handle_vault_rotate(struct request *request, struct err *err) {
@@ -170,7 +170,7 @@ int handle_vault_cancel_root(struct request *request, struct err *err) {
 /* ---- backup ---- */
 
 struct backup {
-    int fd; /* -1 = none, or libmicrohttpd's */
+    int fd; /* -1 = none, or the answer's */
     struct err err;
 };
 
@@ -182,13 +182,13 @@ static void backup_cleanup(struct request *request) {
 }
 
 static bool go_on(void *arg) {
-    const struct http *http = arg;
-    return !atomic_load(&http->stopping);
+    const struct serving *serving = arg;
+    return !atomic_load(&serving->stopping);
 }
 
 static void backup_job(struct request *request) {
     struct backup *backup = request->work;
-    if (state_backup(request->http->state, go_on, request->http, &backup->fd, &backup->err) == 0) {
+    if (state_backup(request->serving->state, go_on, request->serving, &backup->fd, &backup->err) == 0) {
         backup->err.code = ERR_NONE;
     }
 }
@@ -203,21 +203,13 @@ static int backup_answer(struct request *request, struct err *err) {
     if (fstat(backup->fd, &status) != 0) {
         return err_set(err, ERR_UNAVAILABLE, "the size of the backup cannot be told; try again");
     }
-    struct MHD_Response *response = MHD_create_response_from_fd64((uint64_t)status.st_size, backup->fd);
-    if (response == NULL) {
-        return err_no_memory(err);
-    }
-    backup->fd = -1; /* the response closes it */
-    request->reply_bytes = (uint64_t)status.st_size;
-    if (reply_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream", err) != 0 ||
-        reply_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store", err) != 0 ||
-        reply_header(response, "Content-Disposition", "attachment; filename=\"bgppeerd.backup\"", err) != 0) {
-        MHD_destroy_response(response);
-        return -1;
-    }
+    static const struct reply_head HEAD = {.type = "application/octet-stream",
+                                           .cache_control = "no-store",
+                                           .disposition = "attachment; filename=\"bgppeerd.backup\""};
+    int fd = backup->fd;
+    backup->fd = -1; /* the answer closes it */
     trail_vault(request, "backup");
-    request->stream = true; /* as long as it takes */
-    return reply_send(request, MHD_HTTP_OK, response, err);
+    return reply_file(request, fd, (uint64_t)status.st_size, &HEAD, err);
 }
 
 int handle_backup(struct request *request, struct err *err) {
@@ -228,5 +220,5 @@ int handle_backup(struct request *request, struct err *err) {
     *backup = (struct backup){.fd = -1, .err = ERR_INIT};
     request->work = backup;
     request->cleanup = backup_cleanup;
-    return worker_run(request->http->slow_worker, request, backup_job, backup_answer, err);
+    return worker_run(request->serving->slow_worker, request, backup_job, backup_answer, err);
 }

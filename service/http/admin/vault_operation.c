@@ -4,13 +4,21 @@
  */
 #include "admin/vault_operation.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "machine/server.h"
 #include "machine/worker.h"
+#include "request/serving.h"
+
+struct vault_operations {
+    pthread_mutex_t lock; /* guards what follows; a leaf */
+    struct vault_operation newest;
+    char *key_file; /* arguments of the running one, or NULL */
+    char *passphrase_file;
+};
 
 const char *vault_operation_type_text(enum vault_operation_type type) {
     static const char *const TEXTS[] = {[VAULT_ROTATE_DATA_KEY] = "DataKeyRotation",
@@ -25,14 +33,24 @@ const char *vault_operation_state_text(enum vault_operation_state state) {
     return TEXTS[state];
 }
 
-void vault_operations_init(struct vault_operations *operations) {
+int vault_operations_new(struct vault_operations **ret, struct err *err) {
+    struct vault_operations *operations = calloc(1, sizeof(*operations));
+    if (operations == NULL) {
+        return err_no_memory(err);
+    }
     pthread_mutex_init(&operations->lock, NULL);
+    *ret = operations;
+    return 0;
 }
 
-void vault_operations_done(struct vault_operations *operations) {
+void vault_operations_free(struct vault_operations *operations) {
+    if (operations == NULL) {
+        return;
+    }
     pthread_mutex_destroy(&operations->lock);
     free(operations->key_file);
     free(operations->passphrase_file);
+    free(operations);
 }
 
 struct vault_operation vault_operation_newest(struct vault_operations *operations) {
@@ -45,25 +63,25 @@ struct vault_operation vault_operation_newest(struct vault_operations *operation
 /* ---- running, on the thread for slow jobs ---- */
 
 static bool note_progress(void *arg, size_t done, size_t total) {
-    struct http *http = arg;
-    pthread_mutex_lock(&http->vault_operations.lock);
-    http->vault_operations.newest.done = done;
-    http->vault_operations.newest.total = total;
-    pthread_mutex_unlock(&http->vault_operations.lock);
-    return !atomic_load(&http->stopping);
+    struct serving *serving = arg;
+    pthread_mutex_lock(&serving->vault_operations->lock);
+    serving->vault_operations->newest.done = done;
+    serving->vault_operations->newest.total = total;
+    pthread_mutex_unlock(&serving->vault_operations->lock);
+    return !atomic_load(&serving->stopping);
 }
 
-static int run_one(struct http *http, enum vault_operation_type type, const char **ret_message,
+static int run_one(struct serving *serving, enum vault_operation_type type, const char **ret_message,
                    struct err *err) {
-    const struct key_progress progress = {.step = note_progress, .arg = http};
-    const struct vault_new_root new_root = {.key_file = http->vault_operations.key_file,
-                                            .passphrase_file = http->vault_operations.passphrase_file};
+    const struct key_progress progress = {.step = note_progress, .arg = serving};
+    const struct vault_new_root new_root = {.key_file = serving->vault_operations->key_file,
+                                            .passphrase_file = serving->vault_operations->passphrase_file};
     bool restart = false;
     switch (type) {
     case VAULT_ROTATE_DATA_KEY:
-        return state_rotate_data_key(http->state, &progress, err);
+        return state_rotate_data_key(serving->state, &progress, err);
     case VAULT_CHANGE_ROOT_KEY:
-        if (state_change_root_key(http->state, &new_root, &restart, err) != 0) {
+        if (state_change_root_key(serving->state, &new_root, &restart, err) != 0) {
             return -1;
         }
         *ret_message = restart ? "restart the service with the new root key as its source; until then either "
@@ -71,17 +89,17 @@ static int run_one(struct http *http, enum vault_operation_type type, const char
                                : "the key file holds the new root key; backups made before need the old one";
         return 0;
     case VAULT_CANCEL_ROOT_KEY_CHANGE:
-        return state_cancel_root_key_change(http->state, err);
+        return state_cancel_root_key_change(serving->state, err);
     }
     return err_set(err, ERR_INTERNAL, "operation %d on the vault is not known", (int)type);
 }
 
 static void run(void *arg) {
-    struct http *http = arg;
-    struct vault_operations *operations = &http->vault_operations;
+    struct serving *serving = arg;
+    struct vault_operations *operations = serving->vault_operations;
     struct err err = ERR_INIT;
     const char *message = "";
-    int result = run_one(http, operations->newest.type, &message, &err);
+    int result = run_one(serving, operations->newest.type, &message, &err);
     pthread_mutex_lock(&operations->lock);
     struct vault_operation *newest = &operations->newest;
     newest->state = result == 0 ? VAULT_SUCCEEDED : VAULT_FAILED;
@@ -101,9 +119,9 @@ static int copy_text(const char *text, char **ret, struct err *err) {
 }
 
 /* With the lock. */
-static int start(struct http *http, enum vault_operation_type type, const struct vault_new_root *new_root,
-                 struct err *err) {
-    struct vault_operations *operations = &http->vault_operations;
+static int start(struct serving *serving, enum vault_operation_type type,
+                 const struct vault_new_root *new_root, struct err *err) {
+    struct vault_operations *operations = serving->vault_operations;
     const struct vault_operation previous = operations->newest;
     if (previous.id != 0 && previous.state == VAULT_RUNNING) {
         return err_set(err, ERR_CONFLICT,
@@ -121,7 +139,7 @@ static int start(struct http *http, enum vault_operation_type type, const struct
         /* Before the job can run: it reads this without the lock. */
         operations->newest = (struct vault_operation){
             .id = previous.id + 1, .type = type, .state = VAULT_RUNNING, .started_ms = clock_realtime_ms()};
-        result = worker_detach(http->slow_worker, run, http, err);
+        result = worker_detach(serving->slow_worker, run, serving, err);
     }
     if (result != 0) {
         operations->newest = previous;
@@ -132,10 +150,10 @@ static int start(struct http *http, enum vault_operation_type type, const struct
     return result;
 }
 
-int vault_operation_start(struct http *http, enum vault_operation_type type,
+int vault_operation_start(struct serving *serving, enum vault_operation_type type,
                           const struct vault_new_root *new_root, struct err *err) {
-    pthread_mutex_lock(&http->vault_operations.lock);
-    int result = start(http, type, new_root, err);
-    pthread_mutex_unlock(&http->vault_operations.lock);
+    pthread_mutex_lock(&serving->vault_operations->lock);
+    int result = start(serving, type, new_root, err);
+    pthread_mutex_unlock(&serving->vault_operations->lock);
     return result;
 }

@@ -5,7 +5,6 @@
 #ifndef BGPPEERD_HTTP_ADMIN_VAULT_OPERATION_H
 #define BGPPEERD_HTTP_ADMIN_VAULT_OPERATION_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,7 +12,8 @@
 #include "base/err.h"
 #include "vault.h"
 
-struct http;
+struct serving;
+struct vault_operations;
 
 enum vault_operation_type { VAULT_ROTATE_DATA_KEY, VAULT_CHANGE_ROOT_KEY, VAULT_CANCEL_ROOT_KEY_CHANGE };
 enum vault_operation_state { VAULT_RUNNING, VAULT_SUCCEEDED, VAULT_FAILED };
@@ -29,17 +29,11 @@ struct vault_operation {
     char message[ERR_TEXT_MAX]; /* why it failed, or what is left to do; "" = nothing */
 };
 
-struct vault_operations {
-    pthread_mutex_t lock; /* guards what follows; a leaf */
-    struct vault_operation newest;
-    char *key_file; /* arguments of the running one, or NULL */
-    char *passphrase_file;
-};
-
-void vault_operations_init(struct vault_operations *operations);
-void vault_operations_done(struct vault_operations *operations);
+int vault_operations_new(struct vault_operations **ret, struct err *err) MUST_CHECK;
+/* After the workers have ended. Accepts NULL. */
+void vault_operations_free(struct vault_operations *operations);
 /* `new_root` for a change of the root key, else NULL; copied. ERR_CONFLICT: one is running. */
-int vault_operation_start(struct http *http, enum vault_operation_type type,
+int vault_operation_start(struct serving *serving, enum vault_operation_type type,
                           const struct vault_new_root *new_root, struct err *err) MUST_CHECK;
 struct vault_operation vault_operation_newest(struct vault_operations *operations);
 

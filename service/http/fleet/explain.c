@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/number.h"
-#include "handlers.h"
-#include "machine/server.h"
+#include "fleet/handlers.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 #define SESSIONS_LIMIT_DEFAULT 500
 #define SESSIONS_LIMIT_MAX     5000
@@ -18,11 +18,11 @@ int handle_explain(struct request *request, const char *remote, struct err *err)
                        "explain= names no remote; write an address or a node's name, for example "
                        "explain=192.0.2.1");
     }
-    struct picture *picture = state_picture(request->http->state);
+    struct picture *picture = state_picture(request->serving->state);
     struct buf out = BUF_INIT;
     int result = peering_explain(picture->index, request->params[0], remote, &out, err);
     if (result == 0) {
-        result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &out, err);
+        result = reply_buffer(request, STATUS_OK, TYPE_JSON, &out, err);
     }
     buf_done(&out);
     picture_unref(picture);
@@ -49,7 +49,7 @@ int handle_bgppeer_sessions(struct request *request, struct err *err) {
     }
     const char *after = request_query(request, "continue");
     const char *next = NULL;
-    struct picture *picture = state_picture(request->http->state);
+    struct picture *picture = state_picture(request->serving->state);
     struct buf items = BUF_INIT, suppressed = BUF_INIT, out = BUF_INIT;
     int result = peering_encode_sessions(picture->index, request->params[0],
                                          after != NULL && after[0] != '\0' ? after : NULL, limit, &items,
@@ -67,7 +67,7 @@ int handle_bgppeer_sessions(struct request *request, struct err *err) {
         buf_add(&out, suppressed.data, suppressed.len);
         buf_add_str(&out, "]}");
         out.failed = out.failed || buf_failed(&items) || buf_failed(&suppressed);
-        result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &out, err);
+        result = reply_buffer(request, STATUS_OK, TYPE_JSON, &out, err);
     }
     buf_done(&items);
     buf_done(&suppressed);

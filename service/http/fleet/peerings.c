@@ -7,17 +7,17 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "access/access.h"
 #include "access/trail.h"
 #include "base/clock.h"
 #include "base/number.h"
 #include "base/random.h"
-#include "handlers.h"
+#include "fleet/handlers.h"
 #include "machine/park.h"
-#include "machine/server.h"
 #include "request/etag.h"
 #include "request/media.h"
-#include "request/pretty.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 #define WAIT_JITTER   16                    /* a wait is made longer by up to this part of it */
 #define ETAG_TEXT_MAX (DIGEST_TEXT_MAX + 4) /* with quotes and "-p" */
@@ -46,24 +46,8 @@ static void unref_list(void *list) {
 static int reply_list(struct request *request, struct node_list *list, struct err *err) {
     char etag[ETAG_TEXT_MAX];
     make_etag(list->etag, false, etag);
-    if (pretty_wanted(request)) {
-        int result = reply_copy(request, MHD_HTTP_OK, list->json, list->json_len, etag, err);
-        node_list_unref(list);
-        return result;
-    }
-    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
-        list->json_len, (void *)(uintptr_t)list->json, unref_list, list);
-    if (response == NULL) {
-        node_list_unref(list);
-        return err_no_memory(err);
-    }
-    request->reply_bytes = list->json_len;
-    if (reply_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, TYPE_JSON, err) != 0 ||
-        reply_validators(response, etag, err) != 0) {
-        MHD_destroy_response(response);
-        return -1;
-    }
-    return reply_send(request, MHD_HTTP_OK, response, err);
+    const struct reply_head head = reply_head_of(TYPE_JSON, etag);
+    return reply_shared(request, STATUS_OK, &head, list->json, list->json_len, unref_list, list, err);
 }
 
 /* The list with its passwords in clear: made for this answer, wiped when it is out. */
@@ -72,10 +56,11 @@ static int reply_revealed(struct request *request, struct err *err) {
     struct buf body = {.wipe = true};
     char digest[DIGEST_TEXT_MAX];
     char etag[ETAG_TEXT_MAX];
-    int result = state_reveal_list(request->http->state, node, &body, digest, err);
+    int result = state_reveal_list(request->serving->state, node, &body, digest, err);
     if (result == 0) {
         make_etag(digest, true, etag);
-        result = reply_wiped(request, MHD_HTTP_OK, TYPE_JSON, "private, no-cache", etag, &body, err);
+        const struct reply_head head = reply_head_of(TYPE_JSON, etag);
+        result = reply_wiped(request, STATUS_OK, &head, &body, err);
     }
     buf_done(&body);
     if (result == 0) {
@@ -113,19 +98,20 @@ static void on_changed(struct parked *parked) {
 
 static bool withdraw(struct park_entry *entry) {
     struct poll *poll = (struct poll *)((char *)entry - offsetof(struct poll, entry));
-    return state_unpark(entry->request->http->state, &poll->parked);
+    return state_unpark(entry->request->serving->state, &poll->parked);
 }
 
 static int go_on(struct request *request, struct err *err);
 
 static int park(struct request *request, struct poll *poll, const struct node_list *list, struct err *err) {
-    struct http *http = request->http;
+    struct serving *serving = request->serving;
     if (poll->deadline_ms == 0) {
         /* So that a thousand polls that began together do not end together. */
         uint64_t jitter = random_u64() % (uint64_t)(poll->wait_ms / WAIT_JITTER + 1);
         poll->deadline_ms = clock_monotonic_ms() + 1 + poll->wait_ms + (int64_t)jitter;
     }
-    if (park_enter(http->park, &poll->entry, request, true, poll->deadline_ms, withdraw, go_on, err) != 0) {
+    if (park_enter(serving->park, &poll->entry, request, true, poll->deadline_ms, withdraw, go_on, err) !=
+        0) {
         return -1;
     }
     poll->parked = (struct parked){.wake = on_changed, .arg = &poll->entry};
@@ -134,7 +120,7 @@ static int park(struct request *request, struct poll *poll, const struct node_li
     struct err ignored = ERR_INIT;
     /* A failure (the node is gone) comes out again, as an answer, when the poll is evaluated anew. */
     bool armed =
-        state_park(http->state, request->params[0], &poll->parked, &changed, &ignored) == 0 && !changed;
+        state_park(serving->state, request->params[0], &poll->parked, &changed, &ignored) == 0 && !changed;
     park_settle(&poll->entry, armed);
     return 0;
 }
@@ -142,14 +128,14 @@ static int park(struct request *request, struct poll *poll, const struct node_li
 /* ---- answering ---- */
 
 static bool must_wait(const struct request *request, const struct poll *poll) {
-    return poll != NULL && !atomic_load(&request->http->stopping) &&
+    return poll != NULL && !atomic_load(&request->serving->stopping) &&
            (poll->deadline_ms == 0 || clock_monotonic_ms() < poll->deadline_ms);
 }
 
 static int evaluate(struct request *request, struct poll *poll, struct err *err) {
     const char *node = request->params[0];
     struct node_list *list = NULL;
-    if (state_node_list(request->http->state, node, &list, err) != 0) {
+    if (state_node_list(request->serving->state, node, &list, err) != 0) {
         if (err->code == ERR_NOT_FOUND) {
             return err_set(
                 err, ERR_NOT_FOUND,

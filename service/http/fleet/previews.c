@@ -11,15 +11,14 @@
 
 #include "access/trail.h"
 #include "base/number.h"
-#include "handlers.h"
-#include "machine/connection.h"
-#include "machine/server.h"
+#include "fleet/handlers.h"
 #include "machine/worker.h"
 #include "objects/preview.h"
 #include "objects/write.h"
 #include "request/etag.h"
 #include "request/media.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 #define DOCUMENTS_MAX 1000
 #define APPLY_TRIES   2 /* to apply what was compared before the fleet moves on again */
@@ -62,10 +61,6 @@ static void cleanup(struct request *request) {
     release_ones(group);
     buf_done(&group->changes);
     buf_done(&group->warnings);
-}
-
-static void on_done(struct write *write) {
-    request_resume(write->arg);
 }
 
 /* ---- documents ---- */
@@ -112,7 +107,7 @@ static int decode_one(struct request *request, struct group *group, size_t index
         .unknown = group->unknown,
         .kind = document->kind,
         .any_namespace = true,
-        .name_space = info->namespaced ? state_secret_namespace(request->http->state) : NULL};
+        .name_space = info->namespaced ? state_secret_namespace(request->serving->state) : NULL};
     struct causes *causes = arena_alloc(&request->arena, sizeof(*causes));
     struct one *one = &group->ones[index];
     struct advice advice;
@@ -123,18 +118,10 @@ static int decode_one(struct request *request, struct group *group, size_t index
     causes_init(causes, &request->arena);
     advice_init(&advice, &request->arena);
     describe(group, index, ": ", about);
-    *one = (struct one){.write = {.op = WRITE_REPLACE,
-                                  .kind = document->kind,
-                                  .object_arena = &one->object_arena,
-                                  .upsert = true,
-                                  .dry_run = group->dry_run,
-                                  .actor = request->principal.user,
-                                  .source = peer_address(request->peer),
-                                  .request = request->id,
-                                  .arena = &request->arena,
-                                  .done = on_done,
-                                  .arg = request,
-                                  .err = ERR_INIT}};
+    write_init(&one->write, request, WRITE_REPLACE, document->kind);
+    one->write.object_arena = &one->object_arena;
+    one->write.upsert = true;
+    one->write.dry_run = group->dry_run;
     arena_init(&one->object_arena, 0);
     one->object_arena.wipe = document->kind == KIND_SECRET;
     if (codec_decode(&options, document->json, document->len, &one->object_arena, &one->write.object, causes,
@@ -247,7 +234,7 @@ static int encode_changes(struct group *group, const struct picture *before, con
 static int make_preview(struct request *request, struct group *group, bool advised, struct err *err) {
     struct picture *before, *after;
     struct node_set *affected;
-    if (state_preview(request->http->state, &group->ones[0].write, &before, &after, &affected, err) != 0) {
+    if (state_preview(request->serving->state, &group->ones[0].write, &before, &after, &affected, err) != 0) {
         return -1;
     }
     group->revision = snapshot_revision(before->snapshot);
@@ -302,7 +289,7 @@ static int preview_answer(struct request *request, struct err *err) {
     struct shown_preview shown = {.revision = group->revision};
     memcpy(shown.body, group->body, sizeof(shown.body));
     memcpy(shown.result, group->result, sizeof(shown.result));
-    shown_previews_add(&request->http->previews, &shown);
+    shown_previews_add(request->serving->previews, &shown);
 
     struct buf objects = BUF_INIT;
     add_objects(&objects, group);
@@ -316,7 +303,7 @@ int handle_previews(struct request *request, struct err *err) {
     if (group_new(request, &group, err) != 0) {
         return -1;
     }
-    return worker_run(request->http->worker, request, preview_job, preview_answer, err);
+    return worker_run(request->serving->worker, request, preview_job, preview_answer, err);
 }
 
 /* ---- apply ---- */
@@ -336,7 +323,7 @@ static void dry_run_job(struct request *request) {
     struct picture *before, *after;
     struct node_set *affected;
     struct err err = ERR_INIT;
-    if (state_preview(request->http->state, first, &before, &after, &affected, &err) != 0) {
+    if (state_preview(request->serving->state, first, &before, &after, &affected, &err) != 0) {
         first->err = err;
         return;
     }
@@ -350,10 +337,10 @@ static void dry_run_job(struct request *request) {
 
 static int apply_submit(struct request *request, struct group *group, struct err *err) {
     if (group->dry_run) {
-        return worker_run(request->http->worker, request, dry_run_job, apply_answer, err);
+        return worker_run(request->serving->worker, request, dry_run_job, apply_answer, err);
     }
     request_suspend(request, apply_answer);
-    if (state_submit(request->http->state, &group->ones[0].write, &group->err) != 0) {
+    if (state_submit(request->serving->state, &group->ones[0].write, &group->err) != 0) {
         request->resume = apply_refused;
         request_resume(request);
     }
@@ -363,7 +350,7 @@ static int apply_submit(struct request *request, struct group *group, struct err
 /* Is the group's newest preview the one that was shown for If-Match? */
 static int compare(const struct request *request, const struct group *group, struct err *err) {
     char shown[DIGEST_TEXT_MAX];
-    if (!shown_previews_find(&request->http->previews, group->if_fleet, group->body, shown)) {
+    if (!shown_previews_find(request->serving->previews, group->if_fleet, group->body, shown)) {
         return err_set(
             err, ERR_CONFLICT,
             "If-Match: no preview of these documents at resourceVersion %llu is known any more, and "
@@ -420,7 +407,7 @@ static int apply_reply(struct request *request, const struct group *group, struc
     buf_printf(&out, "\"resourceVersion\":\"%llu\"},", (unsigned long long)revision);
     add_objects(&out, group);
     buf_add_char(&out, '}');
-    int result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &out, err);
+    int result = reply_buffer(request, STATUS_OK, TYPE_JSON, &out, err);
     buf_done(&out);
     return result;
 }
@@ -435,7 +422,7 @@ static int apply_answer(struct request *request, struct err *err) {
             return -1;
         }
         if (group->tries++ < APPLY_TRIES) {
-            return worker_run(request->http->worker, request, compare_job, apply_after_compare, err);
+            return worker_run(request->serving->worker, request, compare_job, apply_after_compare, err);
         }
         first->verify = group->dry_run ? NULL : compare_at_last;
         return apply_submit(request, group, err);
@@ -446,7 +433,7 @@ static int apply_answer(struct request *request, struct err *err) {
     }
     trail_write(request, first);
     if (!group->dry_run) {
-        struct picture *picture = state_picture(request->http->state);
+        struct picture *picture = state_picture(request->serving->state);
         int advised = advise(request, group, picture, err);
         picture_unref(picture);
         if (advised != 0) {

@@ -1,11 +1,13 @@
 /*
- * Peer: made from the socket's address and, for TLS, the session, which is asked for a client certificate
- * here, before the handshake. Owned by its connection. The list's lock is held over shutdown(), so that no
- * socket number is reused in between.
+ * See connection.h. A connection is made from the socket's address and, for TLS, the session, which is asked
+ * for a client certificate here, before the handshake. Owned by libmicrohttpd's connection. The list's lock
+ * is held over shutdown(), so that no socket number is reused in between.
  */
 #include "machine/connection.h"
 
+#include <errno.h>
 #include <malloc.h>
+#include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -16,170 +18,227 @@
 #include "machine/listen.h"
 #include "machine/tls.h"
 
-void peers_init(struct peers *peers, int64_t header_ms, int64_t answer_ms, int64_t stall_ms) {
-    *peers = (struct peers){.header_ms = header_ms, .answer_ms = answer_ms, .stall_ms = stall_ms};
-    pthread_mutex_init(&peers->lock, NULL);
+void connections_init(struct connections *all, int64_t header_ms, int64_t answer_ms, int64_t stall_ms) {
+    *all = (struct connections){.header_ms = header_ms, .answer_ms = answer_ms, .stall_ms = stall_ms};
+    pthread_mutex_init(&all->lock, NULL);
 }
 
-static void set_deadline(struct peer *peer, int64_t ms) {
-    atomic_store_explicit(&peer->deadline_ms, ms == 0 ? 0 : clock_coarse_ms() + ms, memory_order_relaxed);
+int64_t connections_answer_ms(const struct connections *all) {
+    return all->answer_ms;
+}
+
+int64_t connections_stall_ms(const struct connections *all) {
+    return all->stall_ms;
+}
+
+/* ---- what it does now ---- */
+
+static void set_deadline(struct connection *connection, int64_t ms) {
+    atomic_store_explicit(&connection->deadline_ms, ms == 0 ? 0 : clock_coarse_ms() + ms,
+                          memory_order_relaxed);
 }
 
 /* How much the socket holds unsent; 0 = what the kernel thinks best. On failure it stays as it was. */
-static void limit_ahead(const struct peer *peer, int bytes) {
-    (void)setsockopt(peer->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes));
+static void limit_ahead(const struct connection *connection, int bytes) {
+    (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes));
 }
 
-void peer_streams(const struct peers *peers, struct peer *peer) {
-    if (peer == NULL) {
+void connection_streams(struct connection *connection) {
+    if (connection == NULL) {
         return;
     }
-    if (!peer->streams) {
-        peer->streams = true;
-        limit_ahead(peer, PEER_STREAM_AHEAD);
+    if (!connection->streams) {
+        connection->streams = true;
+        limit_ahead(connection, CONNECTION_STREAM_AHEAD);
     }
-    atomic_store_explicit(&peer->taken_by_ms, clock_monotonic_ms() + peers->stall_ms, memory_order_relaxed);
+    atomic_store_explicit(&connection->taken_by_ms, clock_monotonic_ms() + connection->all->stall_ms,
+                          memory_order_relaxed);
 }
 
-bool peer_has_taken(struct peer *peer) {
-    return peer == NULL ||
-           atomic_exchange_explicit(&peer->taken_by_ms, 0, memory_order_relaxed) != PEER_STALLED;
+bool connection_has_taken(struct connection *connection) {
+    return connection == NULL ||
+           atomic_exchange_explicit(&connection->taken_by_ms, 0, memory_order_relaxed) != CONNECTION_STALLED;
 }
 
-void peer_awaits(const struct peers *peers, struct peer *peer) {
-    if (peer != NULL) {
-        if (peer->streams) {
-            peer->streams = false;
-            atomic_store_explicit(&peer->taken_by_ms, 0, memory_order_relaxed);
-            limit_ahead(peer, 0);
+bool connection_has_gone(const struct connection *connection) {
+    if (connection == NULL || connection->fd < 0) {
+        return false;
+    }
+    char byte;
+    ssize_t got = recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+void connection_awaits(struct connection *connection) {
+    if (connection != NULL) {
+        if (connection->streams) {
+            connection->streams = false;
+            atomic_store_explicit(&connection->taken_by_ms, 0, memory_order_relaxed);
+            limit_ahead(connection, 0);
         }
-        set_deadline(peer, peers->header_ms);
+        set_deadline(connection, connection->all->header_ms);
     }
 }
 
-void peer_serves(struct peer *peer) {
-    if (peer != NULL) {
-        set_deadline(peer, 0);
+void connection_serves(struct connection *connection) {
+    if (connection != NULL) {
+        set_deadline(connection, 0);
     }
 }
 
-void peer_answers(const struct peers *peers, struct peer *peer) {
-    if (peer != NULL) {
-        set_deadline(peer, peers->answer_ms);
+void connection_answers(struct connection *connection) {
+    if (connection != NULL) {
+        set_deadline(connection, connection->all->answer_ms);
     }
 }
+
+/* ---- all of them, now and then ---- */
 
 /* Has a crowd gone? glibc keeps what it freed below its newest blocks: a flood would show in the process's
  * size for ever. */
-static bool crowd_has_gone(struct peers *peers, int64_t now_ms) {
-    if (peers->most - peers->count < PEERS_TRIM_COUNT || now_ms - peers->trimmed_ms < PEERS_TRIM_MS) {
+static bool crowd_has_gone(struct connections *all, int64_t now_ms) {
+    if (all->most - all->count < CONNECTIONS_TRIM_COUNT || now_ms - all->trimmed_ms < CONNECTIONS_TRIM_MS) {
         return false;
     }
-    peers->most = peers->count;
-    peers->trimmed_ms = now_ms;
+    all->most = all->count;
+    all->trimmed_ms = now_ms;
     return true;
 }
 
 /* Its thread may be taking the next piece at this moment: then it is too late to call it stalled. */
-static void look_for_stall(struct peer *peer, int64_t now_ms) {
-    int64_t by_ms = atomic_load_explicit(&peer->taken_by_ms, memory_order_relaxed);
-
+static void look_for_stall(struct connection *connection, int64_t now_ms) {
+    int64_t by_ms = atomic_load_explicit(&connection->taken_by_ms, memory_order_relaxed);
     if (by_ms > 0 && by_ms <= now_ms &&
-        atomic_compare_exchange_strong_explicit(&peer->taken_by_ms, &by_ms, PEER_STALLED,
+        atomic_compare_exchange_strong_explicit(&connection->taken_by_ms, &by_ms, CONNECTION_STALLED,
                                                 memory_order_relaxed, memory_order_relaxed)) {
-        limit_ahead(peer, 0);
-        log_event(LOG_INFO, "watch-stalled", LOG_STR("remote", peer->address),
+        limit_ahead(connection, 0);
+        log_event(LOG_INFO, "watch-stalled", LOG_STR("remote", connection->address),
                   LOG_STR("text", "its reader took too long to take an event; it has to list again"));
     }
 }
 
-void peers_sweep(struct peers *peers) {
+void connections_sweep(struct connections *all) {
     int64_t now_ms = clock_monotonic_ms();
-    bool trim;
-
-    pthread_mutex_lock(&peers->lock);
-    for (struct peer *peer = peers->first; peer != NULL; peer = peer->next) {
-        int64_t deadline_ms = atomic_load_explicit(&peer->deadline_ms, memory_order_relaxed);
-
+    pthread_mutex_lock(&all->lock);
+    for (struct connection *connection = all->first; connection != NULL; connection = connection->next) {
+        int64_t deadline_ms = atomic_load_explicit(&connection->deadline_ms, memory_order_relaxed);
         if (deadline_ms != 0 && deadline_ms <= now_ms) {
             /* Its own thread sees the end of the connection and closes it. */
-            (void)shutdown(peer->fd, SHUT_RDWR);
-            peer_serves(peer);
-            peers->cut++;
-            log_event(LOG_INFO, "connection-cut", LOG_STR("remote", peer->address),
+            (void)shutdown(connection->fd, SHUT_RDWR);
+            connection_serves(connection);
+            all->cut++;
+            log_event(LOG_INFO, "connection-cut", LOG_STR("remote", connection->address),
                       LOG_STR("text", "it took too long to send a request or to take an answer"));
         }
-        look_for_stall(peer, now_ms);
+        look_for_stall(connection, now_ms);
     }
-    trim = crowd_has_gone(peers, now_ms);
-    pthread_mutex_unlock(&peers->lock);
+    bool trim = crowd_has_gone(all, now_ms);
+    pthread_mutex_unlock(&all->lock);
     if (trim) {
         (void)malloc_trim(0);
     }
 }
 
-void peers_read(struct peers *peers, struct peers_figures *ret) {
-    pthread_mutex_lock(&peers->lock);
-    *ret = (struct peers_figures){.open = peers->count, .opened = peers->opened, .cut = peers->cut};
-    pthread_mutex_unlock(&peers->lock);
+void connections_read(struct connections *all, struct connections_figures *ret) {
+    pthread_mutex_lock(&all->lock);
+    *ret = (struct connections_figures){.open = all->count, .opened = all->opened, .cut = all->cut};
+    pthread_mutex_unlock(&all->lock);
 }
 
-struct peer *peer_new(struct peers *peers, struct MHD_Connection *connection) {
-    const union MHD_ConnectionInfo *info;
-    struct peer *peer = calloc(1, sizeof *peer);
+/* ---- life ---- */
 
-    if (peer == NULL) {
+static void add_to_list(struct connection *connection) {
+    struct connections *all = connection->all;
+    pthread_mutex_lock(&all->lock);
+    connection->next = all->first;
+    if (connection->next != NULL) {
+        connection->next->prev = connection;
+    }
+    all->first = connection;
+    all->count++;
+    all->opened++;
+    if (all->count > all->most) {
+        all->most = all->count;
+    }
+    pthread_mutex_unlock(&all->lock);
+}
+
+struct connection *connection_new(struct connections *all, struct MHD_Connection *mhd) {
+    struct connection *connection = calloc(1, sizeof(*connection));
+    if (connection == NULL) {
         return NULL;
     }
-    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    connection->all = all;
+    connection->mhd = mhd;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info != NULL) {
-        (void)listen_peer_text(info->client_addr, peer->address);
-        (void)listen_peer_network(info->client_addr, &peer->network);
+        (void)listen_remote_text(info->client_addr, connection->address);
+        (void)listen_remote_network(info->client_addr, &connection->network);
     }
-    peer->tls = tls_prepare(connection);
-    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    peer->fd = info != NULL ? info->connect_fd : -1;
-    peer_awaits(peers, peer);
-    pthread_mutex_lock(&peers->lock);
-    peer->next = peers->first;
-    if (peer->next != NULL) {
-        peer->next->prev = peer;
-    }
-    peers->first = peer;
-    peers->count++;
-    peers->opened++;
-    if (peers->count > peers->most) {
-        peers->most = peers->count;
-    }
-    pthread_mutex_unlock(&peers->lock);
-    return peer;
+    connection->tls = tls_prepare(mhd);
+    info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    connection->fd = info != NULL ? info->connect_fd : -1;
+    connection_awaits(connection);
+    add_to_list(connection);
+    return connection;
 }
 
-void peer_free(struct peers *peers, struct peer *peer) {
-    if (peer == NULL) {
+void connection_free(struct connection *connection) {
+    if (connection == NULL) {
         return;
     }
-    pthread_mutex_lock(&peers->lock);
-    if (peer->prev != NULL) {
-        peer->prev->next = peer->next;
+    struct connections *all = connection->all;
+    pthread_mutex_lock(&all->lock);
+    if (connection->prev != NULL) {
+        connection->prev->next = connection->next;
     } else {
-        peers->first = peer->next;
+        all->first = connection->next;
     }
-    if (peer->next != NULL) {
-        peer->next->prev = peer->prev;
+    if (connection->next != NULL) {
+        connection->next->prev = connection->prev;
     }
-    peers->count--;
-    pthread_mutex_unlock(&peers->lock);
-    free(peer);
+    all->count--;
+    pthread_mutex_unlock(&all->lock);
+    free(connection);
 }
 
-struct peer *peer_of(struct MHD_Connection *connection) {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
+struct connection *connection_of(struct MHD_Connection *mhd) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info != NULL ? info->socket_context : NULL;
 }
 
-const char *peer_address(const struct peer *peer) {
-    return peer != NULL ? peer->address : "";
+const char *connection_address(const struct connection *connection) {
+    return connection != NULL ? connection->address : "";
+}
+
+/* ---- client certificates ---- */
+
+bool connection_may_certify(const struct connection *connection) {
+    return connection != NULL && connection->tls && connection->all->tls != NULL;
+}
+
+enum certificate_state connection_certificate(struct connection *connection, struct principal *ret,
+                                              struct err *err) {
+    int64_t now_ms = clock_monotonic_ms();
+    if (connection->certificate == CERTIFICATE_UNSEEN ||
+        now_ms - connection->verified_ms >= CERTIFICATE_VERIFY_MS) {
+        struct err failure = ERR_INIT;
+        bool present = false;
+        int result =
+            tls_client(connection->all->tls, connection->mhd, &present, &connection->principal, &failure);
+        connection->verified_ms = now_ms;
+        connection->certificate = !present      ? CERTIFICATE_NONE
+                                  : result == 0 ? CERTIFICATE_GOOD
+                                                : CERTIFICATE_BAD;
+        if (connection->certificate == CERTIFICATE_BAD) {
+            *err = failure;
+            return CERTIFICATE_BAD;
+        }
+    }
+    if (connection->certificate == CERTIFICATE_GOOD) {
+        *ret = connection->principal;
+    } else if (connection->certificate == CERTIFICATE_BAD) {
+        err_set(err, ERR_UNAUTHORIZED, "the client certificate of this connection was refused");
+    }
+    return connection->certificate;
 }

@@ -3,7 +3,7 @@
  *
  * The request's context is made when its first line is in and freed when its answer is out; between
  * them every call runs on the connection's own thread. No handler blocks: writes and waiting polls
- * suspend their connection. The connection's own context is its struct peer.
+ * suspend their connection. The connection's own context is its struct connection.
  */
 #include "machine/dispatch.h"
 
@@ -12,25 +12,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/metrics.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "machine/connection.h"
+#include "machine/linger.h"
 #include "machine/server.h"
+#include "request/metrics.h"
 #include "request/reply.h"
 #include "request/request.h"
+#include "request/serving.h"
 
 #define LOGGED_URI_MAX 512
 
 /* ---- one request ---- */
 
-void *dispatch_uri(void *cls, const char *uri, struct MHD_Connection *connection) {
+void *dispatch_uri(void *cls, const char *uri, struct MHD_Connection *mhd) {
+    struct http *http = cls;
+    struct connection *connection = connection_of(mhd);
     /* NULL is noticed by dispatch_request, which closes the connection. */
-    struct request *request = request_new(cls, connection, uri);
-    if (request != NULL && request->peer != NULL) {
+    struct request *request = request_new(&http->serving, mhd, connection, uri);
+    if (request != NULL && connection != NULL) {
         /* When a query does not fit into the connection's memory, libmicrohttpd forgets the request. */
-        request_free(request->peer->request);
-        request->peer->request = request;
+        request_free(connection->request);
+        connection->request = request;
     }
     return request;
 }
@@ -72,12 +76,12 @@ static uint64_t announced_length(const struct request *request) {
  * for them libmicrohttpd closes the connection and says nothing. */
 static bool headers_too_large(const struct request *request) {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+        MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     size_t notes = request->headers.count;
     if (memchr(request->uri, '?', request->uri_len) != NULL) {
-        notes += (size_t)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, NULL, NULL);
+        notes += (size_t)MHD_get_connection_values(request->mhd, MHD_GET_ARGUMENT_KIND, NULL, NULL);
     }
-    return info != NULL && info->header_size + notes * HTTP_HEADER_EACH > request->http->header_bytes_max;
+    return info != NULL && info->header_size + notes * HTTP_HEADER_EACH > request->serving->header_bytes_max;
 }
 
 static enum MHD_Result refuse_headers(struct request *request) {
@@ -86,10 +90,10 @@ static enum MHD_Result refuse_headers(struct request *request) {
     err_set(
         &failure, ERR_TOO_LARGE,
         "the request's headers are too large: together they may have %zu bytes, where each counts %d more",
-        request->http->header_bytes_max, HTTP_HEADER_EACH);
+        request->serving->header_bytes_max, HTTP_HEADER_EACH);
     request->cut_short = true;
-    return reply_failure_as(request, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge",
-                            &failure, &err) == 0
+    return reply_failure_as(request, STATUS_HEADERS_TOO_LARGE, "RequestHeaderFieldsTooLarge", &failure,
+                            &err) == 0
                ? MHD_YES
                : MHD_NO;
 }
@@ -102,10 +106,10 @@ static enum MHD_Result begin(struct request *request, const char *method, const 
     struct err err; /* 1.3 KB: not worth zeroing for a poll */
     err_clear(&err);
     request->phase = REQUEST_BODY;
-    peer_serves(request->peer);
-    headers_read(request->connection, &request->headers);
+    connection_serves(request->connection);
+    headers_read(request->mhd, &request->headers);
     int routed = request_route(request, method, &err);
-    routed = access_check(request, routed, &err);
+    routed = request->serving->admit(request, routed, &err);
     if (headers_too_large(request)) {
         return refuse_headers(request);
     }
@@ -119,7 +123,7 @@ static enum MHD_Result begin(struct request *request, const char *method, const 
         return MHD_YES;
     }
     uint64_t length = announced_length(request);
-    size_t length_max = request->http->body_bytes_max;
+    size_t length_max = request->serving->body_bytes_max;
     if (length > length_max && routed == 0) {
         routed =
             err_set(&err, ERR_TOO_LARGE, "the body has %" PRIu64 " bytes; this service takes at most %zu",
@@ -140,7 +144,7 @@ static enum MHD_Result begin(struct request *request, const char *method, const 
  * answered at its end, or, when the end is too far, by closing. */
 static enum MHD_Result take_body(struct request *request, const char *bytes, size_t len) {
     int64_t age_ms = (clock_monotonic_ns() - request->start_ns) / 1000000;
-    if (age_ms > request->http->body_ms) {
+    if (age_ms > request->serving->body_ms) {
         log_event(LOG_WARN, "slow-body", LOG_STR("id", request->id), LOG_INT("ms", age_ms));
         return MHD_NO;
     }
@@ -156,7 +160,7 @@ static enum MHD_Result take_body(struct request *request, const char *bytes, siz
         return request->dropped <= HTTP_DISCARD_MAX ? MHD_YES : MHD_NO;
     }
     if (taken != 0) {
-        request->dropped = request->http->body_bytes_max;
+        request->dropped = request->serving->body_bytes_max;
         return fail_later(request, &err);
     }
     return MHD_YES;
@@ -176,16 +180,9 @@ static enum MHD_Result run_handler(struct request *request) {
     return handler(request, &err) == 0 ? MHD_YES : answer_failure(request, &err);
 }
 
-enum MHD_Result dispatch_request(void *cls, struct MHD_Connection *connection, const char *url,
-                                 const char *method, const char *version, const char *upload_data,
-                                 size_t *upload_data_size, void **context) {
-    (void)cls;
-    (void)connection;
-    (void)url;
-    struct request *request = *context;
-    if (request == NULL) {
-        return MHD_NO;
-    }
+/* One call of libmicrohttpd's for a request: see dispatch_request. */
+static enum MHD_Result go_on(struct request *request, const char *method, const char *version,
+                             const char *upload_data, size_t *upload_data_size) {
     if (request->phase == REQUEST_NEW) {
         return begin(request, method, version);
     }
@@ -202,6 +199,24 @@ enum MHD_Result dispatch_request(void *cls, struct MHD_Connection *connection, c
     return run_handler(request);
 }
 
+enum MHD_Result dispatch_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                 const char *version, const char *upload_data, size_t *upload_data_size,
+                                 void **context) {
+    (void)cls;
+    (void)mhd;
+    (void)url;
+    struct request *request = *context;
+    if (request == NULL) {
+        return MHD_NO;
+    }
+    enum MHD_Result result = go_on(request, method, version, upload_data, upload_data_size);
+    /* A 304 fits into any socket's buffer: nobody can be slow to take it. */
+    if (request->phase == REQUEST_ANSWERED && !request->stream && request->status != STATUS_NOT_MODIFIED) {
+        connection_answers(request->connection);
+    }
+    return result;
+}
+
 static void log_access(struct request *request, enum MHD_RequestTerminationCode how, int64_t took_ns) {
     if (!log_enabled(LOG_INFO)) {
         return;
@@ -214,13 +229,13 @@ static void log_access(struct request *request, enum MHD_RequestTerminationCode 
         uri = cut;
     }
     log_event(LOG_INFO, how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "request" : "request-cut",
-              LOG_STR("id", request->id), LOG_STR("remote", peer_address(request->peer)),
+              LOG_STR("id", request->id), LOG_STR("remote", connection_address(request->connection)),
               LOG_STR("user", request->principal.user), LOG_STR("method", method_text(request->method)),
               LOG_STR("uri", uri), LOG_INT("status", request->status), LOG_INT("bytes", request->reply_bytes),
               LOG_INT("us", took_ns / 1000));
 }
 
-void dispatch_completed(void *cls, struct MHD_Connection *connection, void **context,
+void dispatch_completed(void *cls, struct MHD_Connection *mhd, void **context,
                         enum MHD_RequestTerminationCode how) {
     struct http *http = cls;
     struct request *request = *context;
@@ -230,34 +245,34 @@ void dispatch_completed(void *cls, struct MHD_Connection *connection, void **con
     }
     if (request->cut_short) {
         const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+            MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
         if (info != NULL) {
             linger_keep(http->linger, info->connect_fd);
         }
     }
-    struct peer *peer = request->peer;
-    if (peer != NULL) {
-        peer->request = NULL;
+    struct connection *connection = request->connection;
+    if (connection != NULL) {
+        connection->request = NULL;
     }
     int64_t took_ns = clock_monotonic_ns() - request->start_ns;
     metrics_request(request, how == MHD_REQUEST_TERMINATED_COMPLETED_OK, took_ns);
     log_access(request, how, took_ns);
     request_free(request);
-    peer_awaits(&http->peers, peer);
+    connection_awaits(connection);
 }
 
-void dispatch_connection(void *cls, struct MHD_Connection *connection, void **context,
+void dispatch_connection(void *cls, struct MHD_Connection *mhd, void **context,
                          enum MHD_ConnectionNotificationCode how) {
     struct http *http = cls;
     if (how == MHD_CONNECTION_NOTIFY_CLOSED) {
-        struct peer *peer = *context;
-        if (peer != NULL) {
-            request_free(peer->request); /* one that libmicrohttpd has forgotten */
+        struct connection *connection = *context;
+        if (connection != NULL) {
+            request_free(connection->request); /* one that libmicrohttpd has forgotten */
         }
-        peer_free(&http->peers, peer);
+        connection_free(connection);
         *context = NULL;
         return;
     }
     /* Without memory for it the connection has no address and no certificate; requests need a token then. */
-    *context = peer_new(&http->peers, connection);
+    *context = connection_new(&http->connections, mhd);
 }

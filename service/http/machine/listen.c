@@ -144,7 +144,7 @@ int listen_open(const char *text, int *ret_fd, char bound[HTTP_ADDRESS_TEXT_MAX]
     return 0;
 }
 
-bool listen_peer_ip(const struct sockaddr *peer, struct ip_addr *ret) {
+bool listen_remote_ip(const struct sockaddr *peer, struct ip_addr *ret) {
     union socket_address name;
     if (peer->sa_family == AF_INET) {
         memcpy(&name.v4, peer, sizeof(name.v4));
@@ -161,9 +161,9 @@ bool listen_peer_ip(const struct sockaddr *peer, struct ip_addr *ret) {
     return false;
 }
 
-bool listen_peer_network(const struct sockaddr *peer, struct ip_addr *ret) {
+bool listen_remote_network(const struct sockaddr *peer, struct ip_addr *ret) {
     struct ip_addr addr;
-    if (!listen_peer_ip(peer, &addr)) {
+    if (!listen_remote_ip(peer, &addr)) {
         return false;
     }
     if (addr.family == IP_V6) {
@@ -173,10 +173,10 @@ bool listen_peer_network(const struct sockaddr *peer, struct ip_addr *ret) {
     return true;
 }
 
-bool listen_peer_text(const struct sockaddr *peer, char text[HTTP_ADDRESS_TEXT_MAX]) {
+bool listen_remote_text(const struct sockaddr *peer, char text[HTTP_ADDRESS_TEXT_MAX]) {
     struct ip_addr addr;
     char ip[IP_TEXT_MAX];
-    if (!listen_peer_ip(peer, &addr)) {
+    if (!listen_remote_ip(peer, &addr)) {
         return false;
     }
     in_port_t port;

@@ -13,11 +13,11 @@ int listen_open(const char *address, int *ret_fd, char text[HTTP_ADDRESS_TEXT_MA
 
 /* The address of a connected peer; false: neither IPv4 nor IPv6. */
 struct sockaddr;
-bool listen_peer_ip(const struct sockaddr *peer, struct ip_addr *ret);
+bool listen_remote_ip(const struct sockaddr *peer, struct ip_addr *ret);
 /* Whom a limit per address means: the address; of an IPv6 one its first 64 bits, because who has one address
  * of such a network has them all. */
-bool listen_peer_network(const struct sockaddr *peer, struct ip_addr *ret);
+bool listen_remote_network(const struct sockaddr *peer, struct ip_addr *ret);
 /* "192.0.2.7:40112" of a connected peer; false: neither IPv4 nor IPv6. */
-bool listen_peer_text(const struct sockaddr *peer, char text[HTTP_ADDRESS_TEXT_MAX]);
+bool listen_remote_text(const struct sockaddr *peer, char text[HTTP_ADDRESS_TEXT_MAX]);
 
 #endif

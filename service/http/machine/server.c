@@ -1,5 +1,5 @@
 /*
- * Server: the libmicrohttpd daemons, their start and their stop.
+ * Server: the libmicrohttpd daemons, their settings, their start and their stop.
  *
  * One daemon per listening socket, each an epoll loop per thread.
  *
@@ -10,6 +10,7 @@
  */
 #include "machine/server.h"
 
+#include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +19,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "access/trail.h"
-#include "admin/metrics.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "machine/dispatch.h"
+#include "machine/linger.h"
+#include "machine/listen.h"
+#include "machine/park.h"
+#include "machine/tls.h"
+#include "machine/worker.h"
 
 /* Paths and queries are decoded by us, strictly; libmicrohttpd must leave them as they came. */
 static size_t leave_escaped(void *cls, struct MHD_Connection *connection, char *text) {
@@ -84,7 +88,7 @@ static int start_daemon(struct http *http, const struct http_options *options, s
     listener->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, dispatch_request, http, MHD_OPTION_LISTEN_SOCKET, listener->fd,
         MHD_OPTION_EXTERNAL_LOGGER, on_library_message, NULL, MHD_OPTION_CONNECTION_LIMIT, connections,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, http->header_bytes_max + HTTP_ANSWER_ROOM,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, http->serving.header_bytes_max + HTTP_ANSWER_ROOM,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_SECONDS, MHD_OPTION_UNESCAPE_CALLBACK,
         leave_escaped, NULL, MHD_OPTION_URI_LOG_CALLBACK, dispatch_uri, http, MHD_OPTION_NOTIFY_COMPLETED,
         dispatch_completed, http, MHD_OPTION_NOTIFY_CONNECTION, dispatch_connection, http, MHD_OPTION_ARRAY,
@@ -99,66 +103,50 @@ static int start_daemon(struct http *http, const struct http_options *options, s
     return 0;
 }
 
-/* About once a second, on the park's timer thread. */
-static void sweep(void *arg) {
-    struct http *http = arg;
-    pages_sweep(http->pages);
-    state_flush_tokens(http->state);
-    state_flush_audit(http->state);
-    peers_sweep(&http->peers);
-}
-
 static int64_t milliseconds(unsigned seconds, unsigned otherwise) {
     return 1000 * (int64_t)(seconds > 0 ? seconds : otherwise);
 }
 
-/* Who may come in, how often, and what is written down about it. */
-static int start_access(struct http *http, const struct http_options *options, struct err *err) {
-    size_t count;
-    http->no_auth = options->no_auth;
-    peers_init(&http->peers, milliseconds(options->header_seconds, HTTP_HEADER_SECONDS_DEFAULT),
-               milliseconds(options->answer_seconds, HTTP_ANSWER_SECONDS_DEFAULT),
-               milliseconds(options->stall_seconds, HTTP_STALL_SECONDS_DEFAULT));
-    http->routes = routes_all(&count);
-    http->access = calloc(count, sizeof(*http->access));
-    if (http->access == NULL) {
-        return err_no_memory(err);
-    }
-    if (access_init(http->routes, count, http->access, err) != 0 ||
-        limiter_new(TRAIL_REFUSED_PER_SECOND, TRAIL_REFUSED_BURST, &http->refusals, err) != 0) {
+static void set_limits(struct serving *serving, const struct http_options *options) {
+    serving->watches_max = options->watches_max > 0 ? options->watches_max : HTTP_WATCHES_DEFAULT;
+    serving->header_bytes_max =
+        options->header_bytes_max > 0 ? options->header_bytes_max : HTTP_HEADER_BYTES_DEFAULT;
+    serving->body_bytes_max = options->body_bytes_max > 0 ? options->body_bytes_max : HTTP_BODY_BYTES_DEFAULT;
+    serving->body_ms = milliseconds(options->body_seconds, HTTP_BODY_SECONDS_DEFAULT);
+    serving->connections_max = (uint64_t)options->listen_count * connection_limit(options);
+}
+
+static int start_parts(struct http *http, const struct http_options *options, struct err *err) {
+    struct serving *serving = &http->serving;
+    if (options->tls_cert != NULL &&
+        tls_new(options->tls_cert, options->tls_key, options->client_ca, &serving->tls, err) != 0) {
         return -1;
     }
-    double requests = (double)options->requests_per_second;
-    double failures = (double)options->auth_failures;
-    if ((requests > 0 && limiter_new(requests, 2 * requests, &http->requests, err) != 0) ||
-        (failures > 0 && limiter_new(failures / 60, failures, &http->failures, err) != 0)) {
-        return -1;
-    }
-    return options->tls_cert != NULL
-               ? tls_new(options->tls_cert, options->tls_key, options->client_ca, &http->tls, err)
+    http->connections.tls = serving->tls;
+    return linger_start(&http->linger, err) != 0 || worker_start(&serving->worker, err) != 0 ||
+                   worker_start(&serving->slow_worker, err) != 0
+               ? -1
                : 0;
 }
 
-static int start_rooms(struct http *http, const struct http_options *options, struct err *err) {
-    size_t count;
-    const struct route *routes = routes_all(&count);
-    unsigned parked = options->parked_max > 0 ? options->parked_max : HTTP_PARKED_DEFAULT;
-    http->watches_max = options->watches_max > 0 ? options->watches_max : HTTP_WATCHES_DEFAULT;
-    http->header_bytes_max =
-        options->header_bytes_max > 0 ? options->header_bytes_max : HTTP_HEADER_BYTES_DEFAULT;
-    http->body_bytes_max = options->body_bytes_max > 0 ? options->body_bytes_max : HTTP_BODY_BYTES_DEFAULT;
-    http->body_ms = milliseconds(options->body_seconds, HTTP_BODY_SECONDS_DEFAULT);
-    shown_previews_init(&http->previews);
-    vault_operations_init(&http->vault_operations);
-    if (router_init(&http->router, routes, count, err) != 0 || metrics_new(count, &http->metrics, err) != 0 ||
-        documents_init(&http->documents, http->version, err) != 0 || pages_new(&http->pages, err) != 0 ||
-        linger_start(&http->linger, err) != 0 || worker_start(&http->worker, err) != 0 ||
-        worker_start(&http->slow_worker, err) != 0 || start_access(http, options, err) != 0 ||
-        park_start(parked, sweep, http, &http->park, err) != 0) {
-        return -1;
+int server_new(const struct http_options *options, struct http **ret, struct err *err) {
+    /* Aligned for its shards. */
+    struct http *http = aligned_alloc(_Alignof(struct http), sizeof(*http));
+    *ret = http;
+    if (http == NULL) {
+        return err_no_memory(err);
     }
-    return 0;
+    memset(http, 0, sizeof(*http));
+    connections_init(&http->connections, milliseconds(options->header_seconds, HTTP_HEADER_SECONDS_DEFAULT),
+                     milliseconds(options->answer_seconds, HTTP_ANSWER_SECONDS_DEFAULT),
+                     milliseconds(options->stall_seconds, HTTP_STALL_SECONDS_DEFAULT));
+    http->serving.connections = &http->connections;
+    http->serving.library_version = MHD_get_version();
+    set_limits(&http->serving, options);
+    return start_parts(http, options, err);
 }
+
+/* ---- listeners ---- */
 
 /* Secure unless somebody says otherwise: nothing beyond this machine without encryption or without a
  * credential. */
@@ -251,17 +239,10 @@ static void warn_about(const struct http_options *options, const struct http_lis
     }
 }
 
-int http_start(const struct http_options *options, struct state *state, struct http **ret, struct err *err) {
-    /* Aligned for its shards. */
-    struct http *http = aligned_alloc(_Alignof(struct http), sizeof(*http));
-    if (http == NULL) {
-        return err_no_memory(err);
-    }
-    memset(http, 0, sizeof(*http));
-    http->state = state;
-    http->version = options->version;
-    if (http_check(options, err) != 0 || start_rooms(http, options, err) != 0) {
-        http_stop(http);
+int server_listen(struct http *http, const struct http_options *options, void (*sweep)(void *http),
+                  struct err *err) {
+    unsigned parked = options->parked_max > 0 ? options->parked_max : HTTP_PARKED_DEFAULT;
+    if (park_start(parked, sweep, http, &http->serving.park, err) != 0) {
         return -1;
     }
     /* All sockets first: a taken port must not leave a half-served set behind. */
@@ -269,20 +250,16 @@ int http_start(const struct http_options *options, struct state *state, struct h
         struct http_listener *listener = &http->listeners[i];
         if (check_listener(options, options->listen[i], &listener->tls, err) != 0 ||
             listen_open(options->listen[i], &listener->fd, listener->text, err) != 0) {
-            http_stop(http);
             return -1;
         }
         http->listener_count++;
         warn_about(options, listener);
     }
-    http->connections_max = (uint64_t)http->listener_count * connection_limit(options);
     for (size_t i = 0; i < http->listener_count; i++) {
         if (start_daemon(http, options, &http->listeners[i], err) != 0) {
-            http_stop(http);
             return -1;
         }
     }
-    *ret = http;
     return 0;
 }
 
@@ -295,18 +272,10 @@ bool http_is_tls(const struct http *http, size_t index) {
 }
 
 int http_reload(struct http *http, struct err *err) {
-    return http->tls != NULL ? tls_reload(http->tls, err) : 0;
+    return http->serving.tls != NULL ? tls_reload(http->serving.tls, err) : 0;
 }
 
 /* ---- stopping ---- */
-
-unsigned http_active_requests(const struct http *http) {
-    unsigned sum = 0;
-    for (size_t i = 0; i < HTTP_SHARDS; i++) {
-        sum += atomic_load_explicit(&http->shards[i].active, memory_order_acquire);
-    }
-    return sum;
-}
 
 /*
  * The kernel refuses who comes from now on. MHD_quiesce_daemon is for this, but with a pool of threads it may
@@ -327,11 +296,11 @@ static void pause_briefly(void) {
 /* Wait until nothing is in progress, or the time for it is over; and until nothing is suspended. */
 static void drain(struct http *http) {
     int64_t deadline = clock_monotonic_ms() + HTTP_DRAIN_MS;
-    while (http_active_requests(http) > 0 && clock_monotonic_ms() < deadline) {
+    while (serving_active(&http->serving) > 0 && clock_monotonic_ms() < deadline) {
         pause_briefly();
     }
-    unsigned left = http_active_requests(http);
-    unsigned stuck = atomic_load(&http->suspended);
+    unsigned left = serving_active(&http->serving);
+    unsigned stuck = atomic_load(&http->serving.suspended);
     if (left > 0 && stuck > 0) {
         log_event(LOG_WARN, "stop-waits", LOG_INT("requests", stuck),
                   LOG_STR("text", "writes are still not done; the disk may not answer"));
@@ -340,19 +309,17 @@ static void drain(struct http *http) {
                   LOG_STR("text", "their clients have not taken all of the answer, or not sent all of the "
                                   "request"));
     }
-    while (atomic_load(&http->suspended) > 0) {
+    while (atomic_load(&http->serving.suspended) > 0) {
         pause_briefly();
     }
 }
 
-void http_stop(struct http *http) {
-    if (http == NULL) {
-        return;
-    }
-    atomic_store(&http->stopping, true);
+void server_stop(struct http *http) {
+    struct serving *serving = &http->serving;
+    atomic_store(&serving->stopping, true);
     stop_accepting(http);
-    if (http->park != NULL) {
-        park_release(http->park);
+    if (serving->park != NULL) {
+        park_release(serving->park);
     }
     if (http->listener_count > 0) {
         drain(http);
@@ -364,18 +331,13 @@ void http_stop(struct http *http) {
             close(http->listeners[i].fd);
         }
     }
-    park_free(http->park);
-    worker_stop(http->worker);
-    worker_stop(http->slow_worker);
-    vault_operations_done(&http->vault_operations);
+    park_free(serving->park);
+    worker_stop(serving->worker);
+    worker_stop(serving->slow_worker);
     linger_stop(http->linger);
-    pages_free(http->pages);
-    documents_done(&http->documents);
-    tls_free(http->tls);
-    limiter_free(http->requests);
-    limiter_free(http->failures);
-    limiter_free(http->refusals);
-    metrics_free(http->metrics);
-    free(http->access);
+}
+
+void server_free(struct http *http) {
+    tls_free(http->serving.tls);
     free(http);
 }

@@ -1,33 +1,19 @@
 /*
- * The HTTP server's own struct, shared by the files of this room.
+ * The server: daemons, listeners and what keeps connections in order. Only this folder and the room's door
+ * see struct http; a request sees its struct serving.
  *
- * Built by http_start before any request arrives, immutable afterwards except where said: the
- * members with locks of their own (park, pages) and the atomics.
+ * Built by http_start before any request arrives, immutable afterwards except where said.
  */
 #ifndef BGPPEERD_HTTP_MACHINE_SERVER_H
 #define BGPPEERD_HTTP_MACHINE_SERVER_H
 
-#include <microhttpd.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "access/access.h"
-#include "admin/discovery.h"
-#include "admin/vault_operation.h"
-#include "auth.h"
 #include "http.h"
 #include "machine/connection.h"
-#include "machine/linger.h"
-#include "machine/listen.h"
-#include "machine/park.h"
-#include "machine/tls.h"
-#include "machine/worker.h"
-#include "objects/pages.h"
-#include "objects/preview.h"
-#include "request/router.h"
-#include "state.h"
+#include "request/serving.h"
 
 #define HTTP_CONNECTIONS_DEFAULT 16384
 #define HTTP_PARKED_DEFAULT      20000
@@ -48,19 +34,13 @@
 #define HTTP_DISCARD_MAX (16 * 1024 * 1024)
 #define HTTP_DRAIN_MS    3000
 
-/* Requests in progress, counted apart per thread: one counter would bounce between processors. */
-#define HTTP_SHARDS 64
-struct http_shard {
-    _Alignas(64) atomic_uint active;
-};
-
 /* Defaults of the limits of callers; http.h has their meaning. */
 #define HTTP_HEADER_SECONDS_DEFAULT 40
 #define HTTP_ANSWER_SECONDS_DEFAULT 300
 #define HTTP_STALL_SECONDS_DEFAULT  20
 _Static_assert(HTTP_STALL_SECONDS_MAX + 5 <= HTTP_IDLE_SECONDS, "a stalled watch ends before it is cut");
 
-struct metrics;
+struct MHD_Daemon;
 
 struct http_listener {
     struct MHD_Daemon *daemon;
@@ -69,42 +49,26 @@ struct http_listener {
     char text[HTTP_ADDRESS_TEXT_MAX];
 };
 
+/* What requests do not see is here; what they see is in `serving`. */
 struct http {
-    struct state *state;
-    const char *version;
-    struct router router;
-    const struct route *routes;  /* the table */
-    struct route_access *access; /* what each of them asks for */
-    bool no_auth;                /* everybody is admin */
-    struct tls *tls;             /* NULL: no listener has TLS */
-    struct limiter *requests;    /* per user; NULL = no limit */
-    struct limiter *failures;    /* of authentication, per address; NULL = no limit */
-    struct peers peers;          /* the open connections */
-    struct limiter *refusals;    /* entries of the audit trail, per address */
-    struct documents documents;
-    struct park *park;
-    struct pages *pages;
+    struct serving serving;
+    struct connections connections;
     struct lingering *linger;
-    struct worker *worker;
-    struct worker *slow_worker; /* changes of the vault's keys, backups: previews must not wait for them */
-    struct vault_operations vault_operations;
-    struct shown_previews previews;
     size_t listener_count;
     struct http_listener listeners[HTTP_LISTEN_MAX];
-    atomic_bool stopping;  /* no new waiting; connections are closed after their answer */
-    atomic_uint suspended; /* connections that libmicrohttpd holds for us */
-    atomic_uint watches;
-    unsigned watches_max;
-    size_t header_bytes_max;
-    size_t body_bytes_max;
-    int64_t body_ms;
-    uint64_t connections_max; /* on all listeners together */
-    struct metrics *metrics;
-    atomic_uint next_shard;
-    struct http_shard shards[HTTP_SHARDS];
 };
 
-/* Requests under way, those that wait included. */
-unsigned http_active_requests(const struct http *http);
+/* Limits from the options, connections, TLS, workers. *ret is to be freed also after a failure; NULL: out of
+ * memory. */
+int server_new(const struct http_options *options, struct http **ret, struct err *err) MUST_CHECK;
+/*
+ * Open the sockets and serve. Every part of `serving` must be there. `sweep` is called with the server about
+ * once a second, on the timer's thread. ERR_USAGE, ERR_UNAVAILABLE.
+ */
+int server_listen(struct http *http, const struct http_options *options, void (*sweep)(void *http),
+                  struct err *err) MUST_CHECK;
+/* Refuse who comes, answer who waits, finish what is in progress, end the threads: no request is left. */
+void server_stop(struct http *http);
+void server_free(struct http *http);
 
 #endif

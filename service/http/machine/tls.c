@@ -288,15 +288,14 @@ struct MHD_OptionItem tls_option(void) {
     return item;
 }
 
-static gnutls_session_t session_of(struct MHD_Connection *connection) {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+static gnutls_session_t session_of(struct MHD_Connection *mhd) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 
     return info != NULL ? info->tls_session : NULL;
 }
 
-bool tls_prepare(struct MHD_Connection *connection) {
-    gnutls_session_t session = session_of(connection);
+bool tls_prepare(struct MHD_Connection *mhd) {
+    gnutls_session_t session = session_of(mhd);
     struct tls *tls = atomic_load(&served);
 
     if (session == NULL) {
@@ -387,7 +386,7 @@ static int read_subject(gnutls_x509_crt_t cert, struct principal *ret, struct er
     return principal_from_certificate(name, groups, count, ret, err);
 }
 
-int tls_client(struct tls *tls, struct MHD_Connection *connection, bool *ret_present, struct principal *ret,
+int tls_client(struct tls *tls, struct MHD_Connection *mhd, bool *ret_present, struct principal *ret,
                struct err *err) {
     struct identity *identity = newest(tls);
     gnutls_x509_crt_t chain[CHAIN_MAX];
@@ -395,7 +394,7 @@ int tls_client(struct tls *tls, struct MHD_Connection *connection, bool *ret_pre
     unsigned count = 0, have = 0;
     int rc = -1;
 
-    raw = gnutls_certificate_get_peers(session_of(connection), &count);
+    raw = gnutls_certificate_get_peers(session_of(mhd), &count);
     *ret_present = raw != NULL && count > 0 && identity->clients != NULL;
     if (!*ret_present) {
         return -1;

@@ -35,12 +35,12 @@ int64_t tls_expires_ms(struct tls *tls);
 struct MHD_OptionItem tls_option(void);
 
 /* On a connection that is just being accepted: is it TLS? Asks for a client certificate if one is of use. */
-bool tls_prepare(struct MHD_Connection *connection);
+bool tls_prepare(struct MHD_Connection *mhd);
 /*
  * The principal of the connection's client certificate. *ret_present false: it has none, or no CA is known,
  * and the answer is -1 without an error. ERR_UNAUTHORIZED: it does not verify, or is no role.
  */
-int tls_client(struct tls *tls, struct MHD_Connection *connection, bool *ret_present, struct principal *ret,
+int tls_client(struct tls *tls, struct MHD_Connection *mhd, bool *ret_present, struct principal *ret,
                struct err *err) MUST_CHECK;
 
 #endif

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "machine/server.h"
+#include "request/serving.h"
 
 struct job {
     struct request *request; /* NULL: nobody waits */
@@ -35,7 +35,7 @@ static void run_job(const struct job *job) {
         job->run_detached(job->arg);
         return;
     }
-    if (atomic_load(&job->request->http->stopping)) {
+    if (atomic_load(&job->request->serving->stopping)) {
         job->request->resume = refuse;
     } else {
         job->run(job->request);

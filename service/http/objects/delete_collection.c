@@ -10,12 +10,12 @@
 #include <string.h>
 
 #include "access/trail.h"
-#include "handlers.h"
-#include "machine/connection.h"
-#include "machine/server.h"
+#include "objects/handlers.h"
 #include "objects/resource.h"
+#include "objects/selection.h"
 #include "objects/write.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 #define WAVE 64
 
@@ -85,8 +85,8 @@ static int advise(struct request *request, const struct collection_work *work, s
     if (advice == NULL) {
         return err_no_memory(err);
     }
-    struct picture *picture = state_picture(request->http->state);
-    state_advise_deleted(request->http->state, picture, work->deleted, work->deleted_count, advice);
+    struct picture *picture = state_picture(request->serving->state);
+    state_advise_deleted(request->serving->state, picture, work->deleted, work->deleted_count, advice);
     picture_unref(picture);
     return 0;
 }
@@ -105,7 +105,7 @@ static int answer(struct request *request, struct err *err) {
         buf_add(&body, work->records[i]->json, work->records[i]->json_len);
     }
     buf_add_str(&body, "]}");
-    int result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &body, err);
+    int result = reply_buffer(request, STATUS_OK, TYPE_JSON, &body, err);
     buf_done(&body);
     return result;
 }
@@ -118,19 +118,12 @@ static int next_wave(struct request *request, struct err *err) {
     size_t count = work->count - work->next < WAVE ? work->count - work->next : WAVE;
     for (size_t i = 0; i < count; i++) {
         const struct record *record = work->records[work->next + i];
-        work->wave[i] = (struct write){.op = WRITE_DELETE,
-                                       .kind = request->route->kind,
-                                       .key = record->key,
-                                       .if_uid = record->object->meta.uid,
-                                       .dry_run = work->dry_run,
-                                       .actor = request->principal.user,
-                                       .source = peer_address(request->peer),
-                                       .request = request->id,
-                                       .guard = access_write_guard(request),
-                                       .arena = &request->arena,
-                                       .done = on_done,
-                                       .arg = request,
-                                       .err = ERR_INIT};
+        struct write *write = &work->wave[i];
+        write_init(write, request, WRITE_DELETE, request->route->kind);
+        write->key = record->key;
+        write->if_uid = record->object->meta.uid;
+        write->dry_run = work->dry_run;
+        write->done = on_done;
     }
     work->wave_count = count;
     work->next += count;
@@ -139,7 +132,7 @@ static int next_wave(struct request *request, struct err *err) {
     request_suspend(request, end_wave);
     for (size_t i = 0; i < count; i++) {
         /* What cannot be submitted is done, with its failure. */
-        if (state_submit(request->http->state, &work->wave[i], &work->wave[i].err) != 0) {
+        if (state_submit(request->serving->state, &work->wave[i], &work->wave[i].err) != 0) {
             atomic_fetch_sub(&work->pending, 1);
         }
     }
@@ -181,7 +174,7 @@ int handle_delete_collection(struct request *request, struct err *err) {
     }
     err_clear(&work->failure);
     work->dry_run = options.dry_run;
-    struct picture *picture = state_picture(request->http->state);
+    struct picture *picture = state_picture(request->serving->state);
     work->snapshot = snapshot_ref(picture->snapshot);
     picture_unref(picture);
     request->work = work;

@@ -8,11 +8,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "handlers.h"
-#include "machine/server.h"
+#include "objects/handlers.h"
 #include "objects/selection.h"
 #include "request/media.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 #define NAME_LABEL "kubernetes.io/metadata.name" /* the label by which Kubernetes selects namespaces */
 
@@ -84,7 +84,7 @@ static void begin(struct namespaces *list) {
 
 /* The selected ones, in order of their names; `only` NULL: all. */
 static size_t add_all(struct request *request, struct namespaces *list, const char *only) {
-    const char *configured = state_secret_namespace(request->http->state);
+    const char *configured = state_secret_namespace(request->serving->state);
     bool configured_done = false;
     size_t added = 0;
     struct snapshot_cursor cursor;
@@ -110,7 +110,7 @@ static size_t add_all(struct request *request, struct namespaces *list, const ch
 
 static int answer(struct request *request, struct namespaces *list, const char *only, struct err *err) {
     bool bare = only != NULL && list->answer != MEDIA_TABLE;
-    struct picture *picture = state_picture(request->http->state);
+    struct picture *picture = state_picture(request->serving->state);
     list->snapshot = picture->snapshot;
     if (!bare) {
         begin(list);
@@ -124,7 +124,7 @@ static int answer(struct request *request, struct namespaces *list, const char *
     if (!bare) {
         buf_add_str(&list->out, "]}");
     }
-    return reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &list->out, err);
+    return reply_buffer(request, STATUS_OK, TYPE_JSON, &list->out, err);
 }
 
 static int handle(struct request *request, const char *only, struct err *err) {

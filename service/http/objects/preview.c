@@ -5,15 +5,16 @@
 #include "objects/preview.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "machine/server.h"
 #include "machine/worker.h"
 #include "objects/write.h"
 #include "peering.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 /* Nodes that are named in warnings one by one; beyond, they are counted. */
 #define WARNED_NODES_MAX 20
@@ -161,7 +162,7 @@ int preview_reply(struct request *request, uint64_t revision, const struct buf *
     buf_add(&out, warnings->data, warnings->len);
     buf_add_str(&out, "]}");
     out.failed = out.failed || buf_failed(objects) || buf_failed(changes) || buf_failed(warnings);
-    int result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &out, err);
+    int result = reply_buffer(request, STATUS_OK, TYPE_JSON, &out, err);
     buf_done(&out);
     return result;
 }
@@ -190,7 +191,8 @@ static void write_preview_job(struct request *request) {
     struct write_preview *preview = request->work;
     struct picture *before, *after;
     struct node_set *affected;
-    if (state_preview(request->http->state, preview->write, &before, &after, &affected, &preview->err) != 0) {
+    if (state_preview(request->serving->state, preview->write, &before, &after, &affected, &preview->err) !=
+        0) {
         return;
     }
     preview->revision = snapshot_revision(before->snapshot);
@@ -233,13 +235,32 @@ int preview_write(struct request *request, struct write *write, struct err *err)
     buf_init(&preview->warnings);
     request->work = preview;
     request->cleanup = write_preview_cleanup;
-    return worker_run(request->http->worker, request, write_preview_job, write_preview_answer, err);
+    return worker_run(request->serving->worker, request, write_preview_job, write_preview_answer, err);
 }
 
 /* ---- what was shown ---- */
 
-void shown_previews_init(struct shown_previews *previews) {
+struct shown_previews {
+    pthread_mutex_t lock; /* guards what follows; a leaf */
+    size_t next;
+    struct shown_preview items[PREVIEWS_KEPT];
+};
+
+int shown_previews_new(struct shown_previews **ret, struct err *err) {
+    struct shown_previews *previews = calloc(1, sizeof(*previews));
+    if (previews == NULL) {
+        return err_no_memory(err);
+    }
     pthread_mutex_init(&previews->lock, NULL);
+    *ret = previews;
+    return 0;
+}
+
+void shown_previews_free(struct shown_previews *previews) {
+    if (previews != NULL) {
+        pthread_mutex_destroy(&previews->lock);
+        free(previews);
+    }
 }
 
 void shown_previews_add(struct shown_previews *previews, const struct shown_preview *preview) {

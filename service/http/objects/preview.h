@@ -5,8 +5,6 @@
 #ifndef BGPPEERD_HTTP_OBJECTS_PREVIEW_H
 #define BGPPEERD_HTTP_OBJECTS_PREVIEW_H
 
-#include <pthread.h>
-
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/random.h"
@@ -41,12 +39,9 @@ struct shown_preview {
     char body[DIGEST_TEXT_MAX];
     char result[DIGEST_TEXT_MAX];
 };
-struct shown_previews {
-    pthread_mutex_t lock;
-    size_t next;
-    struct shown_preview items[PREVIEWS_KEPT];
-};
-void shown_previews_init(struct shown_previews *previews);
+struct shown_previews;
+int shown_previews_new(struct shown_previews **ret, struct err *err) MUST_CHECK;
+void shown_previews_free(struct shown_previews *previews); /* accepts NULL */
 void shown_previews_add(struct shown_previews *previews, const struct shown_preview *preview);
 /* The result shown for these documents at that version; false: not known (any more). */
 bool shown_previews_find(struct shown_previews *previews, uint64_t revision, const char *body,

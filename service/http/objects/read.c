@@ -9,70 +9,14 @@
 
 #include "base/clock.h"
 #include "base/number.h"
-#include "handlers.h"
-#include "machine/server.h"
+#include "objects/handlers.h"
+#include "objects/pages.h"
 #include "objects/resource.h"
 #include "objects/table.h"
+#include "objects/watch.h"
 #include "request/etag.h"
 #include "request/reply.h"
-
-/* ---- shared with the writing handlers ---- */
-
-const char *resource_name(const struct request *request) {
-    return request->param_count > 0 ? request->params[request->param_count - 1] : NULL;
-}
-
-const char *resource_namespace(const struct request *request) {
-    const struct route *route = request->route;
-    return kind_info(route->kind)->namespaced && strstr(route->path, "{namespace}") != NULL
-               ? request->params[0]
-               : NULL;
-}
-
-const char *resource_key(const struct request *request, struct arena *arena) {
-    const char *name_space = resource_namespace(request);
-    return name_space != NULL ? arena_printf(arena, "%s/%s", name_space, resource_name(request))
-                              : resource_name(request);
-}
-
-int resource_not_found(const struct request *request, struct err *err) {
-    const struct kind_info *kind = kind_info(request->route->kind);
-    return err_set(err, ERR_NOT_FOUND, "%s%s%s \"%s\" not found", kind->plural,
-                   kind->group[0] != '\0' ? "." : "", kind->group, resource_name(request));
-}
-
-int resource_version_param(const struct request *request, uint64_t *ret, struct err *err) {
-    const char *text = request_query(request, "resourceVersion");
-    if (text == NULL || text[0] == '\0') {
-        *ret = 0;
-        return 0;
-    }
-    if (!u64_parse(text, strlen(text), UINT64_MAX, ret)) {
-        return err_set(err, ERR_BAD_REQUEST, "resourceVersion=%.50s is not a decimal number", text);
-    }
-    return 0;
-}
-
-int resource_reply_too_new(struct request *request, uint64_t wanted, uint64_t current, struct err *err) {
-    struct err failure = ERR_INIT;
-    err_set(&failure, ERR_UNAVAILABLE, "Too large resource version: %" PRIu64 ", current: %" PRIu64, wanted,
-            current);
-    return reply_failure_as(request, MHD_HTTP_GATEWAY_TIMEOUT, "Timeout", &failure, err);
-}
-
-void resource_list_head(enum kind kind, uint64_t revision, const char *token, int64_t remaining,
-                        struct buf *out) {
-    const struct kind_info *info = kind_info(kind);
-    buf_add_char(out, '{');
-    buf_json_member_str(out, "kind", info->list);
-    buf_json_member_str(out, "apiVersion", info->api_version);
-    buf_printf(out, ",\"metadata\":{\"resourceVersion\":\"%" PRIu64 "\"", revision);
-    buf_json_member_str(out, "continue", token);
-    if (remaining >= 0) {
-        buf_json_member_u64(out, "remainingItemCount", (uint64_t)remaining);
-    }
-    buf_add_str(out, "},\"items\":[");
-}
+#include "request/serving.h"
 
 /* ---- get ---- */
 
@@ -86,7 +30,7 @@ static int reply_one_row(struct request *request, const struct record *record, s
     int result = table_row(record, object, clock_realtime_ms(), &body, err);
     table_end(&body);
     if (result == 0) {
-        result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &body, err);
+        result = reply_buffer(request, STATUS_OK, TYPE_JSON, &body, err);
     }
     buf_done(&body);
     return result;
@@ -105,7 +49,7 @@ static int reply_object(struct request *request, const struct record *record, en
             return reply_not_modified(request, etag, err);
         }
     }
-    return reply_record(request, MHD_HTTP_OK, record, err);
+    return reply_record(request, STATUS_OK, record, err);
 }
 
 int handle_get(struct request *request, struct err *err) {
@@ -125,7 +69,7 @@ int handle_get(struct request *request, struct err *err) {
     if (key == NULL) {
         return err_no_memory(err);
     }
-    struct picture *picture = state_picture(request->http->state);
+    struct picture *picture = state_picture(request->serving->state);
     const struct record *record = snapshot_get(picture->snapshot, request->route->kind, key);
     uint64_t current = snapshot_revision(picture->snapshot);
     int result;
@@ -202,7 +146,7 @@ static int parse_list(struct request *request, struct list_request *list, struct
 /* The snapshot the list is made from, with a reference; *ret NULL: answered (too new). */
 static int choose_snapshot(struct request *request, const struct list_request *list,
                            const struct snapshot **ret, struct err *err) {
-    struct picture *picture = state_picture(request->http->state);
+    struct picture *picture = state_picture(request->serving->state);
     const struct snapshot *snapshot = snapshot_ref(picture->snapshot);
     picture_unref(picture);
     uint64_t current = snapshot_revision(snapshot);
@@ -216,7 +160,7 @@ static int choose_snapshot(struct request *request, const struct list_request *l
         return 0;
     }
     snapshot_unref(snapshot);
-    snapshot = pages_find(request->http->pages, list->revision);
+    snapshot = pages_find(request->serving->pages, list->revision);
     if (snapshot == NULL) {
         return err_set(err, ERR_EXPIRED,
                        "the list at resourceVersion %" PRIu64
@@ -297,9 +241,9 @@ static int list_from(struct request *request, const struct snapshot *snapshot,
     if (collect(request, snapshot, list, &page, err) == 0 &&
         write_page(request->route->kind, snapshot_revision(snapshot), list, &page, &body, err) == 0) {
         if (page.token != NULL) {
-            pages_keep(request->http->pages, snapshot);
+            pages_keep(request->serving->pages, snapshot);
         }
-        result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &body, err);
+        result = reply_buffer(request, STATUS_OK, TYPE_JSON, &body, err);
     }
     buf_done(&body);
     return result;

@@ -2,10 +2,9 @@
 #ifndef BGPPEERD_HTTP_OBJECTS_RESOURCE_H
 #define BGPPEERD_HTTP_OBJECTS_RESOURCE_H
 
-#include "objects/selection.h"
-#include "request/media.h"
+#include "base/buf.h"
+#include "model/object.h"
 #include "request/request.h"
-#include "snapshot.h"
 
 /* The path's object as snapshot and state call it: "name" or "namespace/name". NULL: out of memory. */
 const char *resource_key(const struct request *request, struct arena *arena);
@@ -26,9 +25,5 @@ int resource_reply_too_new(struct request *request, uint64_t wanted, uint64_t cu
  * `remaining` < 0: not known. */
 void resource_list_head(enum kind kind, uint64_t revision, const char *token, int64_t remaining,
                         struct buf *out);
-
-/* A watch on the list's path (watch.c). The query and the selection have been parsed. */
-int handle_watch(struct request *request, const struct selection *selection, enum media_answer answer,
-                 struct err *err) MUST_CHECK;
 
 #endif

@@ -3,28 +3,30 @@
  *
  * Nothing is queued for a watcher: each keeps the revision it has reported and reads on from state's
  * history when its connection can take more. A reader too slow for the history, or that takes nothing for a
- * while, is cut off with a 410 (see peer.h), and its memory never grows. An idle watch is a suspended
+ * while, is cut off with a 410 (see connection.h), and its memory never grows. An idle watch is a suspended
  * connection and one entry in the park; it is looked at when there is a change of its kind, at its deadline,
  * and now and then to notice a client that has gone.
  *
  * The watch belongs to its connection's thread, except while it is parked.
  */
-#include <errno.h>
+#include "objects/watch.h"
+
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "access/access.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "base/random.h"
+#include "machine/connection.h"
 #include "machine/park.h"
-#include "machine/server.h"
 #include "objects/resource.h"
 #include "objects/table.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 /* Small, because a thousand watches have each touched this much of their connections' memory. */
 #define WATCH_BLOCK       2048  /* bytes sent at a time */
@@ -37,7 +39,7 @@
 struct watch {
     struct park_entry entry;
     struct watcher watcher;
-    struct http *http;
+    struct serving *serving;
     struct request *request; /* gone before the watch is: not for free_watch */
     enum kind kind;
     struct selection selection;
@@ -153,7 +155,7 @@ static int add_changes(struct watch *watch, struct err *err) {
     size_t count = WATCH_EVENTS;
     while (count == WATCH_EVENTS && watch->out.len < WATCH_FILL) {
         uint64_t upto = watch->reported;
-        if (state_events(watch->http->state, watch->kind, watch->reported, events, WATCH_EVENTS, &count,
+        if (state_events(watch->serving->state, watch->kind, watch->reported, events, WATCH_EVENTS, &count,
                          &upto, err) != 0) {
             return -1;
         }
@@ -191,7 +193,7 @@ static void fill(struct watch *watch) {
     if (watch->ended) {
         return;
     }
-    if (atomic_load(&watch->http->stopping) || now >= watch->deadline_ms) {
+    if (atomic_load(&watch->serving->stopping) || now >= watch->deadline_ms) {
         add_farewell(watch);
         return;
     }
@@ -199,7 +201,7 @@ static void fill(struct watch *watch) {
         err_set(&err, ERR_EXPIRED,
                 "what there was at the beginning has not been read within %lld s; list again, in pages, and "
                 "watch from the list's resourceVersion",
-                (long long)(watch->http->peers.answer_ms / 1000));
+                (long long)(connections_answer_ms(watch->serving->connections) / 1000));
         add_failure(watch, &err);
     } else if (watch->snapshot != NULL) {
         add_initial(watch);
@@ -230,7 +232,7 @@ static void end_stalled(struct watch *watch) {
     err_set(&err, ERR_EXPIRED,
             "the reader of this watch has taken nothing for %lld s; list again and watch from the list's "
             "resourceVersion",
-            (long long)(watch->http->peers.stall_ms / 1000));
+            (long long)(connections_stall_ms(watch->serving->connections) / 1000));
     add_failure(watch, &err);
 }
 
@@ -242,25 +244,14 @@ static void on_news(struct watcher *watcher) {
 
 static bool withdraw(struct park_entry *entry) {
     struct watch *watch = (struct watch *)((char *)entry - offsetof(struct watch, entry));
-    return state_watch_disarm(watch->http->state, &watch->watcher);
-}
-
-static bool client_has_gone(const struct watch *watch) {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(watch->request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    char byte;
-    if (info == NULL) {
-        return false;
-    }
-    ssize_t got = recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+    return state_watch_disarm(watch->serving->state, &watch->watcher);
 }
 
 static ssize_t wait_for_news(struct watch *watch) {
-    struct http *http = watch->http;
+    struct serving *serving = watch->serving;
     struct err err = ERR_INIT;
-    if (client_has_gone(watch)) {
-        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (connection_has_gone(watch->request->connection)) {
+        return REPLY_STREAM_BROKEN;
     }
     /* An idle watch costs no buffer. */
     buf_done(&watch->out);
@@ -273,22 +264,21 @@ static ssize_t wait_for_news(struct watch *watch) {
         until = watch->deadline_ms;
     }
     /* An uncounted wait cannot fail. */
-    if (park_enter(http->park, &watch->entry, watch->request, false, until, withdraw, NULL, &err) != 0) {
-        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (park_enter(serving->park, &watch->entry, watch->request, false, until, withdraw, NULL, &err) != 0) {
+        return REPLY_STREAM_BROKEN;
     }
     watch->watcher = (struct watcher){.kind = watch->kind, .wake = on_news, .arg = &watch->entry};
     bool ready = true;
-    state_watch_arm(http->state, &watch->watcher, watch->reported, &ready);
+    state_watch_arm(serving->state, &watch->watcher, watch->reported, &ready);
     park_settle(&watch->entry, !ready);
     return 0;
 }
 
-/* libmicrohttpd wants up to `max` bytes of the stream. */
 static ssize_t read_events(void *cls, uint64_t position, char *bytes, size_t max) {
     struct watch *watch = cls;
-    struct peer *peer = peer_of(watch->request->connection);
+    struct connection *connection = watch->request->connection;
     (void)position;
-    if (!peer_has_taken(peer)) {
+    if (!connection_has_taken(connection)) {
         end_stalled(watch);
     }
     if (watch->sent == watch->out.len) {
@@ -296,11 +286,11 @@ static ssize_t read_events(void *cls, uint64_t position, char *bytes, size_t max
             fill(watch);
         }
         if (buf_failed(&watch->out)) {
-            return MHD_CONTENT_READER_END_WITH_ERROR;
+            return REPLY_STREAM_BROKEN;
         }
         if (watch->sent == watch->out.len) {
             if (watch->ended) {
-                return MHD_CONTENT_READER_END_OF_STREAM;
+                return REPLY_STREAM_END;
             }
             return wait_for_news(watch);
         }
@@ -312,13 +302,13 @@ static ssize_t read_events(void *cls, uint64_t position, char *bytes, size_t max
     memcpy(bytes, watch->out.data + watch->sent, len);
     watch->sent += len;
     watch->request->reply_bytes += len;
-    peer_streams(&watch->http->peers, peer);
+    connection_streams(connection);
     return (ssize_t)len;
 }
 
 static void free_watch(void *cls) {
     struct watch *watch = cls;
-    atomic_fetch_sub(&watch->http->watches, 1);
+    atomic_fetch_sub(&watch->serving->watches, 1);
     snapshot_unref(watch->snapshot);
     buf_done(&watch->out);
     free(watch);
@@ -337,7 +327,7 @@ static int parse_times(struct watch *watch, struct err *err) {
         value = WATCH_SECONDS_MAX;
     }
     watch->deadline_ms = value > 0 ? now + (int64_t)value * 1000 + 1 : INT64_MAX;
-    watch->initial_by_ms = now + watch->http->peers.answer_ms;
+    watch->initial_by_ms = now + connections_answer_ms(watch->serving->connections);
     watch->next_bookmark_ms = now + WATCH_BOOKMARK_MS;
     return 0;
 }
@@ -353,7 +343,7 @@ static int parse_start(struct watch *watch, uint64_t *ret_too_new, uint64_t *ret
     watch->bookmarks = request_query_flag(request, "allowWatchBookmarks");
     const char *initial = request_query(request, "sendInitialEvents");
     watch->initial_events = request_query_flag(request, "sendInitialEvents");
-    struct picture *picture = state_picture(request->http->state);
+    struct picture *picture = state_picture(request->serving->state);
     uint64_t current = snapshot_revision(picture->snapshot);
     *ret_current = current;
     *ret_too_new = from > current ? from : 0;
@@ -388,35 +378,23 @@ static int start(struct watch *watch, struct err *err) {
         free_watch(watch);
         return -1;
     }
-    struct MHD_Response *response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, WATCH_BLOCK, read_events, watch, free_watch);
-    if (response == NULL) {
-        free_watch(watch);
-        return err_no_memory(err);
-    }
-    if (reply_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, TYPE_JSON, err) != 0 ||
-        reply_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store", err) != 0) {
-        MHD_destroy_response(response);
-        return -1;
-    }
-    request->stream = true;
-    return reply_send(request, MHD_HTTP_OK, response, err);
+    return reply_stream(request, TYPE_JSON, WATCH_BLOCK, read_events, free_watch, watch, err);
 }
 
 int handle_watch(struct request *request, const struct selection *selection, enum media_answer answer,
                  struct err *err) {
-    struct http *http = request->http;
-    if (atomic_fetch_add(&http->watches, 1) >= http->watches_max) {
-        atomic_fetch_sub(&http->watches, 1);
+    struct serving *serving = request->serving;
+    if (atomic_fetch_add(&serving->watches, 1) >= serving->watches_max) {
+        atomic_fetch_sub(&serving->watches, 1);
         return err_set(err, ERR_UNAVAILABLE, "%u watches are open already; try again later",
-                       http->watches_max);
+                       serving->watches_max);
     }
     struct watch *watch = calloc(1, sizeof(*watch));
     if (watch == NULL) {
-        atomic_fetch_sub(&http->watches, 1);
+        atomic_fetch_sub(&serving->watches, 1);
         return err_no_memory(err);
     }
-    watch->http = http;
+    watch->serving = serving;
     watch->request = request;
     watch->kind = request->route->kind;
     watch->selection = *selection; /* its texts are in the request's arena */

@@ -6,8 +6,27 @@
 
 #include <string.h>
 
-#include "machine/server.h"
+#include "access/access.h"
+#include "machine/connection.h"
 #include "request/media.h"
+#include "request/serving.h"
+
+static void write_resume(struct write *write) {
+    request_resume(write->arg);
+}
+
+void write_init(struct write *write, struct request *request, enum write_op op, enum kind kind) {
+    *write = (struct write){.op = op,
+                            .kind = kind,
+                            .actor = request->principal.user,
+                            .source = connection_address(request->connection),
+                            .request = request->id,
+                            .guard = access_write_guard(request),
+                            .arena = &request->arena,
+                            .done = write_resume,
+                            .arg = request,
+                            .err = ERR_INIT};
+}
 
 /* ---- parameters ---- */
 
@@ -72,7 +91,7 @@ int write_merge_advice(struct request *request, const char *about, const struct 
 
 int write_advise(struct request *request, const struct picture *picture, const char *about,
                  const struct write *write, struct err *err) {
-    struct state *state = request->http->state;
+    struct state *state = request->serving->state;
     struct advice advice;
     advice_init(&advice, &request->arena);
     if (write->op == WRITE_DELETE) {

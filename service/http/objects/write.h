@@ -13,6 +13,13 @@ struct write_parameters {
     enum codec_unknown unknown;
 };
 
+/*
+ * A write as the request makes it: who, from where, with the guard that its caller's role asks for, resuming
+ * the request when it is done. Its object, preconditions and options are the handler's to fill in. Every
+ * write of the API begins here, so that none is without its guard.
+ */
+void write_init(struct write *write, struct request *request, enum write_op op, enum kind kind);
+
 /* dryRun and fieldValidation of the query, which is parsed here. ERR_BAD_REQUEST. */
 int write_parameters(struct request *request, struct write_parameters *ret, struct err *err) MUST_CHECK;
 /* The body's DeleteOptions (none is fine) together with the query's. */

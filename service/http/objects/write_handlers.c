@@ -9,14 +9,14 @@
 #include <string.h>
 
 #include "access/trail.h"
-#include "handlers.h"
-#include "machine/connection.h"
-#include "machine/server.h"
+#include "objects/handlers.h"
 #include "objects/preview.h"
 #include "objects/resource.h"
 #include "objects/write.h"
 #include "request/etag.h"
+#include "request/media.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 struct write_work {
     struct write write;
@@ -35,7 +35,7 @@ static int take_if_match(struct request *request, struct write *write, struct er
     const char *text = NULL;
     size_t len = 0;
     char etag[OBJECT_ETAG_MAX];
-    struct picture *picture = state_picture(request->http->state);
+    struct picture *picture = state_picture(request->serving->state);
     const struct record *record = snapshot_get(picture->snapshot, write->kind, write->key);
     if (record != NULL) {
         object_etag(record, etag);
@@ -62,7 +62,7 @@ static int check_if_none_match(struct request *request, const struct write *writ
     if (header == NULL) {
         return 0;
     }
-    struct picture *picture = state_picture(request->http->state);
+    struct picture *picture = state_picture(request->serving->state);
     const struct record *record = snapshot_get(picture->snapshot, write->kind, write->key);
     char etag[OBJECT_ETAG_MAX];
     bool matches = false;
@@ -84,10 +84,6 @@ static void cleanup(struct request *request) {
     arena_done(&work->object_arena);
 }
 
-static void on_done(struct write *write) {
-    request_resume(write->arg);
-}
-
 static int answer(struct request *request, struct err *err) {
     struct write_work *work = request->work;
     struct write *write = &work->write;
@@ -95,7 +91,7 @@ static int answer(struct request *request, struct err *err) {
     if (write->err.code != ERR_NONE) {
         return write_refused(request, write, err);
     }
-    struct picture *picture = state_picture(request->http->state);
+    struct picture *picture = state_picture(request->serving->state);
     int advised = write_advise(request, picture, NULL, write, err);
     picture_unref(picture);
     if (advised != 0) {
@@ -104,7 +100,7 @@ static int answer(struct request *request, struct err *err) {
     if (write->op == WRITE_DELETE) {
         return reply_deleted(request, write->record, err);
     }
-    return reply_record(request, write->created ? MHD_HTTP_CREATED : MHD_HTTP_OK, write->record, err);
+    return reply_record(request, write->created ? STATUS_CREATED : STATUS_OK, write->record, err);
 }
 
 static int answer_refused(struct request *request, struct err *err) {
@@ -119,17 +115,8 @@ static struct write_work *new_work(struct request *request, enum write_op op, st
         err_no_memory(err);
         return NULL;
     }
-    work->write = (struct write){.op = op,
-                                 .kind = request->route->kind,
-                                 .object_arena = &work->object_arena,
-                                 .actor = request->principal.user,
-                                 .source = peer_address(request->peer),
-                                 .request = request->id,
-                                 .guard = access_write_guard(request),
-                                 .arena = &request->arena,
-                                 .done = on_done,
-                                 .arg = request,
-                                 .err = ERR_INIT};
+    write_init(&work->write, request, op, request->route->kind);
+    work->write.object_arena = &work->object_arena;
     arena_init(&work->object_arena, 0);
     work->object_arena.wipe = request->route->kind == KIND_SECRET;
     request->work = work;
@@ -159,7 +146,7 @@ static int submit(struct request *request, struct write_work *work, struct err *
     }
     /* The connection must be suspended before anyone can resume it. */
     request_suspend(request, answer);
-    if (state_submit(request->http->state, write, &write->err) != 0) {
+    if (state_submit(request->serving->state, write, &write->err) != 0) {
         request->resume = answer_refused;
         request_resume(request);
     }

@@ -4,6 +4,7 @@
  */
 #include "request/headers.h"
 
+#include <microhttpd.h>
 #include <string.h>
 #include <strings.h>
 
@@ -82,9 +83,9 @@ static enum MHD_Result look_at(void *cls, enum MHD_ValueKind kind, const char *n
     return MHD_YES;
 }
 
-void headers_read(struct MHD_Connection *connection, struct headers *ret) {
+void headers_read(struct MHD_Connection *mhd, struct headers *ret) {
     *ret = (struct headers){.hosts = 0};
-    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, look_at, ret);
+    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, look_at, ret);
 }
 
 static int check_host(const struct headers *headers, const char *version, struct err *err) {

@@ -3,11 +3,12 @@
 #ifndef BGPPEERD_HTTP_REQUEST_HEADERS_H
 #define BGPPEERD_HTTP_REQUEST_HEADERS_H
 
-#include <microhttpd.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
+
+struct MHD_Connection;
 
 enum header {
     HEADER_HOST,
@@ -37,7 +38,7 @@ struct headers {
 };
 
 /* One pass over all that the request has. */
-void headers_read(struct MHD_Connection *connection, struct headers *ret);
+void headers_read(struct MHD_Connection *mhd, struct headers *ret);
 
 /*
  * Refuses (ERR_BAD_REQUEST) what a proxy in front of us might understand otherwise than libmicrohttpd does,

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "machine/server.h"
-#include "request/reply.h"
+#include "request/response.h"
+#include "request/serving.h"
 
 #define ID_LEN   16                        /* of the ids that we make */
 #define ETAG_LEN (DIGEST_TEXT_MAX - 1 + 2) /* of a peering list's tag, with its quotes */
@@ -46,7 +46,8 @@ static struct MHD_Response *make_response(const char *etag, struct err *err) {
         err_no_memory(err);
         return NULL;
     }
-    if (reply_validators(response, etag, err) != 0) {
+    const struct reply_head head = reply_head_of(NULL, etag);
+    if (response_head(response, &head, err) != 0) {
         MHD_destroy_response(response);
         return NULL;
     }
@@ -68,7 +69,7 @@ static struct MHD_Response *fill_template(const char *etag, const char *id) {
         if (response == NULL) {
             return NULL;
         }
-        if (reply_header(response, "X-Request-Id", id, &ignored) != 0 ||
+        if (response_header(response, "X-Request-Id", id, &ignored) != 0 ||
             pthread_setspecific(template_key, response) != 0) {
             MHD_destroy_response(response);
             return NULL;
@@ -84,16 +85,16 @@ static struct MHD_Response *fill_template(const char *etag, const char *id) {
 
 int reply_not_modified(struct request *request, const char *etag, struct err *err) {
     bool plain = strlen(etag) == ETAG_LEN && strlen(request->id) == ID_LEN && request->advice == NULL &&
-                 !atomic_load_explicit(&request->http->stopping, memory_order_relaxed);
+                 !atomic_load_explicit(&request->serving->stopping, memory_order_relaxed);
     struct MHD_Response *response = plain ? fill_template(etag, request->id) : NULL;
     if (response == NULL) {
         response = make_response(etag, err);
-        return response != NULL ? reply_send(request, MHD_HTTP_NOT_MODIFIED, response, err) : -1;
+        return response != NULL ? response_send(request, STATUS_NOT_MODIFIED, response, err) : -1;
     }
-    if (MHD_queue_response(request->connection, MHD_HTTP_NOT_MODIFIED, response) != MHD_YES) {
+    if (MHD_queue_response(request->mhd, STATUS_NOT_MODIFIED, response) != MHD_YES) {
         return err_set(err, ERR_INTERNAL, "libmicrohttpd did not take the answer (status 304)");
     }
-    request->status = MHD_HTTP_NOT_MODIFIED;
+    request->status = STATUS_NOT_MODIFIED;
     request->phase = REQUEST_ANSWERED;
     return 0;
 }

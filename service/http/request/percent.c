@@ -3,10 +3,10 @@
  *
  * Pure; the result lives in the caller's arena.
  */
+#include "request/percent.h"
+
 #include <stdbool.h>
 #include <string.h>
-
-#include "request/request.h"
 
 static int hex_value(char c) {
     if (c >= '0' && c <= '9') {

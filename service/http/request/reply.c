@@ -2,22 +2,46 @@
  * Reply: turns a result into a libmicrohttpd response and queues it.
  *
  * The response belongs to this file until it is queued; libmicrohttpd frees it after sending. Bodies
- * are handed over, never copied: a buffer's memory, or a reference to the immutable record.
+ * are handed over, never copied: a buffer's memory, or a reference to what is shared.
  */
 #include "request/reply.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "machine/connection.h"
-#include "machine/server.h"
 #include "request/pretty.h"
+#include "request/response.h"
+#include "request/serving.h"
 #include "request/warning.h"
 
-int reply_header(struct MHD_Response *response, const char *name, const char *value, struct err *err) {
+#define REVALIDATE "private, no-cache"
+#define VARY       "Authorization, Accept"
+
+/* ---- responses ---- */
+
+int response_header(struct MHD_Response *response, const char *name, const char *value, struct err *err) {
     if (response == NULL || MHD_add_response_header(response, name, value) != MHD_YES) {
         return err_no_memory(err);
+    }
+    return 0;
+}
+
+int response_head(struct MHD_Response *response, const struct reply_head *head, struct err *err) {
+    const struct {
+        const char *name;
+        const char *value;
+    } headers[] = {{MHD_HTTP_HEADER_CONTENT_TYPE, head->type},
+                   {MHD_HTTP_HEADER_ETAG, head->etag},
+                   {MHD_HTTP_HEADER_CACHE_CONTROL, head->cache_control},
+                   {MHD_HTTP_HEADER_VARY, head->vary},
+                   {"Content-Disposition", head->disposition}};
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+        if (headers[i].value != NULL &&
+            response_header(response, headers[i].name, headers[i].value, err) != 0) {
+            return -1;
+        }
     }
     return 0;
 }
@@ -31,7 +55,7 @@ static int add_warnings(const struct advice *advice, struct MHD_Response *respon
         if (used > REPLY_WARNINGS_MAX) {
             break;
         }
-        if (reply_header(response, "Warning", value, err) != 0) {
+        if (response_header(response, "Warning", value, err) != 0) {
             return -1;
         }
     }
@@ -39,45 +63,50 @@ static int add_warnings(const struct advice *advice, struct MHD_Response *respon
     if (left > 0) {
         char rest[64];
         snprintf(rest, sizeof(rest), "299 - \"and %zu more warnings\"", left);
-        return reply_header(response, "Warning", rest, err);
+        return response_header(response, "Warning", rest, err);
     }
     return 0;
 }
 
-int reply_send(struct request *request, unsigned status, struct MHD_Response *response, struct err *err) {
+int response_send(struct request *request, unsigned status, struct MHD_Response *response, struct err *err) {
     if (response == NULL) {
         return err_no_memory(err);
     }
-    if (reply_header(response, "X-Request-Id", request->id, err) != 0 ||
+    if (response_header(response, "X-Request-Id", request->id, err) != 0 ||
         (request->advice != NULL && add_warnings(request->advice, response, err) != 0) ||
-        (atomic_load_explicit(&request->http->stopping, memory_order_relaxed) &&
-         reply_header(response, MHD_HTTP_HEADER_CONNECTION, "close", err) != 0)) {
+        (atomic_load_explicit(&request->serving->stopping, memory_order_relaxed) &&
+         response_header(response, MHD_HTTP_HEADER_CONNECTION, "close", err) != 0)) {
         MHD_destroy_response(response);
         return -1;
     }
-    enum MHD_Result queued = MHD_queue_response(request->connection, status, response);
+    enum MHD_Result queued = MHD_queue_response(request->mhd, status, response);
     MHD_destroy_response(response);
     if (queued != MHD_YES) {
         return err_set(err, ERR_INTERNAL, "libmicrohttpd did not take the answer (status %u)", status);
     }
     request->status = status;
     request->phase = REQUEST_ANSWERED;
-    if (!request->stream) {
-        peer_answers(&request->http->peers, request->peer);
-    }
     return 0;
 }
 
-static int add_type_and_send(struct request *request, unsigned status, const char *type,
-                             struct MHD_Response *response, struct err *err) {
-    if (reply_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type, err) != 0) {
-        if (response != NULL) {
-            MHD_destroy_response(response);
-        }
+/* Takes the response over, also on failure; NULL is a failure. */
+static int send_with_head(struct request *request, unsigned status, const struct reply_head *head,
+                          struct MHD_Response *response, struct err *err) {
+    if (response == NULL) {
+        return err_no_memory(err);
+    }
+    if (response_head(response, head, err) != 0) {
+        MHD_destroy_response(response);
         return -1;
     }
-    return reply_send(request, status, response, err);
+    return response_send(request, status, response, err);
 }
+
+struct reply_head reply_head_of(const char *type, const char *etag) {
+    return (struct reply_head){.type = type, .etag = etag, .cache_control = REVALIDATE, .vary = VARY};
+}
+
+/* ---- bodies ---- */
 
 int reply_buffer(struct request *request, unsigned status, const char *type, struct buf *body,
                  struct err *err) {
@@ -95,7 +124,7 @@ int reply_buffer(struct request *request, unsigned status, const char *type, str
         return err_no_memory(err);
     }
     request->reply_bytes = len;
-    return add_type_and_send(request, status, type, response, err);
+    return send_with_head(request, status, &(struct reply_head){.type = type}, response, err);
 }
 
 /* The last use of a body that holds a secret. */
@@ -104,9 +133,9 @@ static void wipe_body(void *cls) {
     free(cls);
 }
 
-int reply_wiped(struct request *request, unsigned status, const char *type, const char *cache_control,
-                const char *etag, struct buf *body, struct err *err) {
-    pretty_body(request, type, body);
+int reply_wiped(struct request *request, unsigned status, const struct reply_head *head, struct buf *body,
+                struct err *err) {
+    pretty_body(request, head->type, body);
     struct buf *kept = malloc(sizeof(*kept));
     if (kept == NULL || buf_failed(body)) {
         free(kept);
@@ -121,38 +150,47 @@ int reply_wiped(struct request *request, unsigned status, const char *type, cons
         return err_no_memory(err);
     }
     request->reply_bytes = kept->len;
-    if (reply_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control, err) != 0 ||
-        reply_header(response, MHD_HTTP_HEADER_VARY, "Authorization, Accept", err) != 0 ||
-        (etag != NULL && reply_header(response, MHD_HTTP_HEADER_ETAG, etag, err) != 0)) {
-        MHD_destroy_response(response);
-        return -1;
+    return send_with_head(request, status, head, response, err);
+}
+
+/* JSON that must be copied, because it is to be indented. It may show who has which password. */
+static int reply_indented(struct request *request, unsigned status, const struct reply_head *head,
+                          const char *json, size_t len, struct err *err) {
+    struct buf body = {.wipe = true};
+    buf_add(&body, json, len);
+    int result = reply_wiped(request, status, head, &body, err);
+    buf_done(&body);
+    return result;
+}
+
+int reply_shared(struct request *request, unsigned status, const struct reply_head *head, const char *bytes,
+                 size_t len, void (*release)(void *owner), void *owner, struct err *err) {
+    if (head->type != NULL && strcmp(head->type, TYPE_JSON) == 0 && pretty_wanted(request)) {
+        int result = reply_indented(request, status, head, bytes, len, err);
+        if (release != NULL) {
+            release(owner);
+        }
+        return result;
     }
-    return add_type_and_send(request, status, type, response, err);
+    /* libmicrohttpd only reads what it is given. */
+    void *readable = (void *)(uintptr_t)bytes;
+    struct MHD_Response *response =
+        release != NULL
+            ? MHD_create_response_from_buffer_with_free_callback_cls(len, readable, release, owner)
+            : MHD_create_response_from_buffer(len, readable, MHD_RESPMEM_PERSISTENT);
+    if (response == NULL) {
+        if (release != NULL) {
+            release(owner);
+        }
+        return err_no_memory(err);
+    }
+    request->reply_bytes = len;
+    return send_with_head(request, status, head, response, err);
 }
 
 int reply_static(struct request *request, unsigned status, const char *type, const char *bytes, size_t len,
                  struct err *err) {
-    if (strcmp(type, TYPE_JSON) == 0 && pretty_wanted(request)) {
-        struct buf copy = BUF_INIT;
-        buf_add(&copy, bytes, len);
-        int result = reply_buffer(request, status, type, &copy, err);
-        buf_done(&copy);
-        return result;
-    }
-    /* libmicrohttpd only reads a persistent buffer. */
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(len, (void *)(uintptr_t)bytes, MHD_RESPMEM_PERSISTENT);
-    request->reply_bytes = len;
-    return add_type_and_send(request, status, type, response, err);
-}
-
-int reply_copy(struct request *request, unsigned status, const char *json, size_t len, const char *etag,
-               struct err *err) {
-    struct buf body = {.wipe = true};
-    buf_add(&body, json, len);
-    int result = reply_wiped(request, status, TYPE_JSON, "private, no-cache", etag, &body, err);
-    buf_done(&body);
-    return result;
+    return reply_shared(request, status, &(struct reply_head){.type = type}, bytes, len, NULL, NULL, err);
 }
 
 void object_etag(const struct record *record, char out[OBJECT_ETAG_MAX]) {
@@ -163,31 +201,39 @@ static void unref_record(void *record) {
     record_unref(record);
 }
 
-int reply_validators(struct MHD_Response *response, const char *etag, struct err *err) {
-    if (reply_header(response, MHD_HTTP_HEADER_ETAG, etag, err) != 0 ||
-        reply_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "private, no-cache", err) != 0 ||
-        reply_header(response, MHD_HTTP_HEADER_VARY, "Authorization, Accept", err) != 0) {
-        return -1;
-    }
-    return 0;
-}
-
 int reply_record(struct request *request, unsigned status, const struct record *record, struct err *err) {
     char etag[OBJECT_ETAG_MAX];
     object_etag(record, etag);
-    if (pretty_wanted(request)) {
-        return reply_copy(request, status, record->json, record->json_len, etag, err);
-    }
-    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
-        record->json_len, (void *)(uintptr_t)record->json, unref_record, record_ref(record));
+    const struct reply_head head = reply_head_of(TYPE_JSON, etag);
+    return reply_shared(request, status, &head, record->json, record->json_len, unref_record,
+                        record_ref(record), err);
+}
+
+/* ---- streams and files ---- */
+
+int reply_stream(struct request *request, const char *type, size_t block, reply_reader *read,
+                 void (*release)(void *owner), void *owner, struct err *err) {
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, block, read, owner, release);
     if (response == NULL) {
-        record_unref(record);
+        release(owner);
         return err_no_memory(err);
     }
-    request->reply_bytes = record->json_len;
-    if (reply_validators(response, etag, err) != 0) {
-        MHD_destroy_response(response);
-        return -1;
+    const struct reply_head head = {.type = type, .cache_control = "no-store"};
+    int result = send_with_head(request, STATUS_OK, &head, response, err);
+    request->stream = result == 0;
+    return result;
+}
+
+int reply_file(struct request *request, int fd, uint64_t size, const struct reply_head *head,
+               struct err *err) {
+    struct MHD_Response *response = MHD_create_response_from_fd64(size, fd);
+    if (response == NULL) {
+        close(fd);
+        return err_no_memory(err);
     }
-    return add_type_and_send(request, status, TYPE_JSON, response, err);
+    request->reply_bytes = size;
+    int result = send_with_head(request, STATUS_OK, head, response, err);
+    request->stream = result == 0;
+    return result;
 }

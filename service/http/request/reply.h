@@ -5,12 +5,14 @@
 #ifndef BGPPEERD_HTTP_REQUEST_REPLY_H
 #define BGPPEERD_HTTP_REQUEST_REPLY_H
 
-#include <microhttpd.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "request/request.h"
+#include "request/status.h"
 #include "snapshot.h"
 
 #define TYPE_JSON "application/json"
@@ -19,35 +21,52 @@
 /* Bytes that the Warning headers of one answer may take; the rest is counted in the last of them. */
 #define REPLY_WARNINGS_MAX 2048
 
-/* Add a header. Values are ours: without line breaks. */
-int reply_header(struct MHD_Response *response, const char *name, const char *value,
-                 struct err *err) MUST_CHECK;
-/* Queue with X-Request-Id and the request's warnings; takes the response over, also on failure.
- * `response` NULL is a failure (out of memory). */
-int reply_send(struct request *request, unsigned status, struct MHD_Response *response,
-               struct err *err) MUST_CHECK;
+/* Headers of an answer; NULL = none. Values are ours: without line breaks. */
+struct reply_head {
+    const char *type;          /* Content-Type */
+    const char *etag;          /* with its quotes */
+    const char *cache_control; /* Cache-Control */
+    const char *vary;          /* Vary */
+    const char *disposition;   /* Content-Disposition */
+};
+/* Of what can be asked for again, and depends on who asks. */
+struct reply_head reply_head_of(const char *type, const char *etag);
 
 /* The buffer's content is taken over when it is sent; a failed buffer is a failure. */
 int reply_buffer(struct request *request, unsigned status, const char *type, struct buf *body,
                  struct err *err) MUST_CHECK;
-/* The same for a body with a secret in it: it must be a wiping buffer, whose memory is wiped once it is sent.
- * `etag` (with its quotes) may be NULL. */
-int reply_wiped(struct request *request, unsigned status, const char *type, const char *cache_control,
-                const char *etag, struct buf *body, struct err *err) MUST_CHECK;
-/* JSON that must be copied, because it is to be indented, with the validators of reply_validators. */
-int reply_copy(struct request *request, unsigned status, const char *json, size_t len, const char *etag,
-               struct err *err) MUST_CHECK;
+/* The same for a body with a secret in it: it must be a wiping buffer, whose memory is wiped once it is
+ * sent. */
+int reply_wiped(struct request *request, unsigned status, const struct reply_head *head, struct buf *body,
+                struct err *err) MUST_CHECK;
+/* Bytes that others hold as well, and that are not copied. The reference to `owner` is taken over, also on
+ * failure; `release` gives it back. `release` NULL: the bytes outlive the server. */
+int reply_shared(struct request *request, unsigned status, const struct reply_head *head, const char *bytes,
+                 size_t len, void (*release)(void *owner), void *owner, struct err *err) MUST_CHECK;
 /* Bytes that outlive the server. */
 int reply_static(struct request *request, unsigned status, const char *type, const char *bytes, size_t len,
                  struct err *err) MUST_CHECK;
-/* ETag (given with its quotes), Cache-Control and Vary of what can be asked for again. */
-int reply_validators(struct MHD_Response *response, const char *etag, struct err *err) MUST_CHECK;
 /* A stored object with its ETag, not copied. Takes its own reference. */
 int reply_record(struct request *request, unsigned status, const struct record *record,
                  struct err *err) MUST_CHECK;
 /* 304. libmicrohttpd writes "Content-Length: 0", where RFC 9110 has the length of the 200 or nothing;
  * the other way round, clients built on old parsers wait for a body. */
 int reply_not_modified(struct request *request, const char *etag, struct err *err) MUST_CHECK;
+
+/*
+ * A stream, which has no time limit: `read` is called on the connection's thread for up to `max` bytes, as
+ * often as it can take more, and returns how many it wrote, 0 after it has suspended the request, or one of
+ * the ends. `owner` is taken over, also on failure; `release` is called at the stream's end, when the request
+ * may be gone.
+ */
+#define REPLY_STREAM_END    (-1)
+#define REPLY_STREAM_BROKEN (-2) /* the connection is closed in the middle */
+typedef ssize_t reply_reader(void *owner, uint64_t position, char *bytes, size_t max);
+int reply_stream(struct request *request, const char *type, size_t block, reply_reader *read,
+                 void (*release)(void *owner), void *owner, struct err *err) MUST_CHECK;
+/* A file's content, as long as it takes. The descriptor is taken over, also on failure. */
+int reply_file(struct request *request, int fd, uint64_t size, const struct reply_head *head,
+               struct err *err) MUST_CHECK;
 
 /* A Status object from a failure, with the request's causes. Logs what is our own fault. */
 int reply_failure(struct request *request, const struct err *failure, struct err *err) MUST_CHECK;

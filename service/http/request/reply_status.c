@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "machine/server.h"
 #include "request/pretty.h"
 #include "request/reply.h"
+#include "request/response.h"
 
 #define RETRY_AFTER_SECONDS 1
 
@@ -53,8 +53,8 @@ static void add_causes(const struct causes *causes, struct buf *out) {
 }
 
 static bool wants_retry(unsigned status) {
-    return status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS ||
-           status == MHD_HTTP_GATEWAY_TIMEOUT;
+    return status == STATUS_SERVICE_UNAVAILABLE || status == STATUS_TOO_MANY_REQUESTS ||
+           status == STATUS_GATEWAY_TIMEOUT;
 }
 
 static unsigned retry_after(const struct request *request) {
@@ -76,7 +76,7 @@ static void add_details(const struct request *request, const struct err *failure
     }
     if (causes != NULL) {
         add_causes(causes, out);
-    } else if (status == MHD_HTTP_GATEWAY_TIMEOUT) {
+    } else if (status == STATUS_GATEWAY_TIMEOUT) {
         /* By this cause client-go knows that it may list without a version instead. */
         buf_json_key(out, "causes");
         buf_add_str(out,
@@ -155,17 +155,17 @@ static int send_status(struct request *request, unsigned status, struct buf *bod
     request->reply_bytes = len;
     char retry[16];
     snprintf(retry, sizeof(retry), "%u", retry_after(request));
-    if (reply_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, TYPE_JSON, err) != 0 ||
-        reply_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store", err) != 0 ||
-        (status == MHD_HTTP_METHOD_NOT_ALLOWED && request->allow != NULL &&
-         reply_header(response, MHD_HTTP_HEADER_ALLOW, request->allow, err) != 0) ||
-        (status == MHD_HTTP_UNAUTHORIZED &&
-         reply_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"bgppeerd\"", err) != 0) ||
-        (wants_retry(status) && reply_header(response, MHD_HTTP_HEADER_RETRY_AFTER, retry, err) != 0)) {
+    if (response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, TYPE_JSON, err) != 0 ||
+        response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store", err) != 0 ||
+        (status == STATUS_METHOD_NOT_ALLOWED && request->allow != NULL &&
+         response_header(response, MHD_HTTP_HEADER_ALLOW, request->allow, err) != 0) ||
+        (status == STATUS_UNAUTHORIZED && response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+                                                          "Bearer realm=\"bgppeerd\"", err) != 0) ||
+        (wants_retry(status) && response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, retry, err) != 0)) {
         MHD_destroy_response(response);
         return -1;
     }
-    return reply_send(request, status, response, err);
+    return response_send(request, status, response, err);
 }
 
 int reply_failure_as(struct request *request, unsigned status, const char *reason, const struct err *failure,
@@ -209,7 +209,7 @@ int reply_deleted(struct request *request, const struct record *record, struct e
     buf_json_member_str(&body, "kind", kind->plural);
     buf_json_member_str(&body, "uid", object->meta.uid);
     buf_add_str(&body, "}}");
-    int result = reply_buffer(request, MHD_HTTP_OK, TYPE_JSON, &body, err);
+    int result = reply_buffer(request, STATUS_OK, TYPE_JSON, &body, err);
     buf_done(&body);
     return result;
 }

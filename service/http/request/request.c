@@ -6,14 +6,15 @@
  */
 #include "request/request.h"
 
+#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "machine/connection.h"
-#include "machine/server.h"
+#include "request/percent.h"
+#include "request/serving.h"
 
 /* ---- identity ---- */
 
@@ -58,26 +59,27 @@ static bool take_id(char out[REQUEST_ID_MAX], const char *id) {
     return true;
 }
 
-static unsigned own_shard(struct http *http) {
+static unsigned own_shard(struct serving *serving) {
     static _Thread_local unsigned shard = UINT32_MAX;
     if (shard == UINT32_MAX) {
-        shard = atomic_fetch_add(&http->next_shard, 1) % HTTP_SHARDS;
+        shard = atomic_fetch_add(&serving->next_shard, 1) % SERVING_SHARDS;
     }
     return shard;
 }
 
 /* ---- life ---- */
 
-struct request *request_new(struct http *http, struct MHD_Connection *connection, const char *uri) {
+struct request *request_new(struct serving *serving, struct MHD_Connection *mhd,
+                            struct connection *connection, const char *uri) {
     struct request *request = malloc(sizeof(*request));
     if (request == NULL) {
         return NULL;
     }
     /* All but the two text buffers, which are most of it. */
     memset(request, 0, offsetof(struct request, id));
-    request->http = http;
+    request->serving = serving;
+    request->mhd = mhd;
     request->connection = connection;
-    request->peer = peer_of(connection);
     request->method = METHOD_OTHER;
     request->start_ns = clock_monotonic_ns();
     arena_init(&request->arena, REQUEST_ARENA_FIRST);
@@ -101,8 +103,8 @@ struct request *request_new(struct http *http, struct MHD_Connection *connection
     request->id[0] = '\0';
     request->principal.role = ROLE_NONE;
     request->principal.user[0] = '\0';
-    request->shard = own_shard(http);
-    atomic_fetch_add_explicit(&http->shards[request->shard].active, 1, memory_order_relaxed);
+    request->shard = own_shard(serving);
+    atomic_fetch_add_explicit(&serving->shards[request->shard].active, 1, memory_order_relaxed);
     return request;
 }
 
@@ -113,7 +115,7 @@ void request_free(struct request *request) {
     if (request->cleanup != NULL) {
         request->cleanup(request);
     }
-    atomic_fetch_sub_explicit(&request->http->shards[request->shard].active, 1, memory_order_release);
+    atomic_fetch_sub_explicit(&request->serving->shards[request->shard].active, 1, memory_order_release);
     buf_done(&request->body);
     arena_done(&request->arena);
     free(request);
@@ -201,7 +203,7 @@ int request_route(struct request *request, const char *method, struct err *err) 
     const char *path = find_path(request, &len);
     struct router_piece pieces[ROUTE_PARAMS_MAX];
     size_t count = 0;
-    const struct router_node *node = router_find(&request->http->router, path, len, pieces, &count);
+    const struct router_node *node = router_find(&request->serving->router, path, len, pieces, &count);
     if (node == NULL) {
         return no_such_path(request, path, len, err);
     }
@@ -294,7 +296,7 @@ bool request_query_flag(const struct request *request, const char *name) {
 /* ---- body, warnings ---- */
 
 int request_take_body(struct request *request, const char *bytes, size_t len, struct err *err) {
-    size_t max = request->http->body_bytes_max;
+    size_t max = request->serving->body_bytes_max;
     if (len > max || request->body.len > max - len) {
         buf_done(&request->body);
         return err_set(err, ERR_TOO_LARGE, "the body is larger than %zu bytes, the most this service takes",
@@ -324,13 +326,23 @@ void request_suspend(struct request *request, int (*resume)(struct request *, st
         request->resume = resume;
         request->phase = REQUEST_SUSPENDED;
     }
-    atomic_fetch_add(&request->http->suspended, 1);
-    MHD_suspend_connection(request->connection);
+    atomic_fetch_add(&request->serving->suspended, 1);
+    MHD_suspend_connection(request->mhd);
 }
 
 void request_resume(struct request *request) {
     /* The request may be answered and freed before MHD_resume_connection has returned. */
-    struct http *http = request->http;
-    MHD_resume_connection(request->connection);
-    atomic_fetch_sub(&http->suspended, 1);
+    struct serving *serving = request->serving;
+    MHD_resume_connection(request->mhd);
+    atomic_fetch_sub(&serving->suspended, 1);
+}
+
+/* ---- how many ---- */
+
+unsigned serving_active(const struct serving *serving) {
+    unsigned sum = 0;
+    for (size_t i = 0; i < SERVING_SHARDS; i++) {
+        sum += atomic_load_explicit(&serving->shards[i].active, memory_order_acquire);
+    }
+    return sum;
 }

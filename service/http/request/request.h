@@ -8,7 +8,6 @@
 #ifndef BGPPEERD_HTTP_REQUEST_REQUEST_H
 #define BGPPEERD_HTTP_REQUEST_REQUEST_H
 
-#include <microhttpd.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,8 +28,9 @@
 /* Bytes of a request's first chunk: what a waiting poll needs, of which there may be thousands. */
 #define REQUEST_ARENA_FIRST 512
 
-struct http;
-struct peer;
+struct MHD_Connection;
+struct connection;
+struct serving;
 
 struct query_item {
     const char *name;
@@ -46,9 +46,9 @@ enum request_phase {
 };
 
 struct request {
-    struct http *http;
-    struct MHD_Connection *connection;
-    struct peer *peer; /* the connection's; NULL: there was no memory for it */
+    struct serving *serving;
+    struct MHD_Connection *mhd;
+    struct connection *connection; /* machine's; NULL: there was no memory for it */
     const struct route *route;
     enum method method;
     enum request_phase phase;
@@ -92,7 +92,8 @@ struct request {
 };
 
 /* NULL when memory is out. `uri` may be NULL. */
-struct request *request_new(struct http *http, struct MHD_Connection *connection, const char *uri);
+struct request *request_new(struct serving *serving, struct MHD_Connection *mhd,
+                            struct connection *connection, const char *uri);
 void request_free(struct request *request);
 
 /* Find the route, decode the path's parameters. ERR_BAD_REQUEST, ERR_NOT_FOUND, ERR_METHOD_NOT_ALLOWED. */
@@ -124,12 +125,5 @@ struct advice *request_advice(struct request *request);
 void request_suspend(struct request *request, int (*resume)(struct request *, struct err *));
 /* From any thread; the request must not be touched afterwards. */
 void request_resume(struct request *request);
-
-/*
- * Percent-decode `len` bytes into the arena. ERR_BAD_REQUEST: broken escape, NUL, not UTF-8; `what`
- * names the part in the message.
- */
-int percent_decode(struct arena *arena, const char *text, size_t len, const char *what, const char **ret,
-                   struct err *err) MUST_CHECK;
 
 #endif

@@ -32,9 +32,13 @@ enum method {
 
 enum route_flags {
     ROUTE_PLAIN = 0,
-    ROUTE_BODY = 1,   /* reads a body */
-    ROUTE_SLASH = 2,  /* a trailing slash is the same path */
-    ROUTE_PUBLIC = 4, /* needs no credential: health and the like */
+    ROUTE_BODY = 1,        /* reads a body */
+    ROUTE_SLASH = 2,       /* a trailing slash is the same path */
+    ROUTE_PUBLIC = 4,      /* needs no credential: health and the like */
+    ROUTE_NAMED = 8,       /* the last parameter of its path is the object's name */
+    ROUTE_NAMESPACED = 16, /* … and the first one the namespace */
+    ROUTE_POLL = 32,       /* what nodes poll: counted apart */
+    ROUTE_BACKUP = 64,     /* a backup: counted when it is out */
 };
 
 struct request;

@@ -1,8 +1,9 @@
 /*
- * Authorization: what each route asks for, held against auth's table of rules. The table of
- * routes' demands is built at start and immutable afterwards; everything else belongs to the request.
+ * Authorization: what each route asks for, held against auth's table of rules. The table of routes' demands
+ * is built at start and immutable afterwards; everything else belongs to the request.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "access/access.h"
@@ -10,38 +11,58 @@
 #include "access/trail.h"
 #include "base/clock.h"
 #include "machine/connection.h"
-#include "machine/server.h"
+#include "request/serving.h"
 
 /* ---- the routes ---- */
 
-static bool ends_with(const char *path, const char *end) {
-    size_t len = strlen(path), end_len = strlen(end);
+/* What a route asks for, made from the route table at start. */
+struct route_access {
+    unsigned verb; /* 0: public */
+    enum auth_resource resource;
+};
 
-    return len >= end_len && strcmp(path + len - end_len, end) == 0;
-}
-
-int access_init(const struct route *routes, size_t count, struct route_access *ret, struct err *err) {
-    for (size_t i = 0; i < count; i++) {
-        const struct route *route = &routes[i];
-        struct route_access access = {.verb = auth_verb_by_name(route->verb), .resource = AUTH_DOCUMENTS};
-
-        if ((route->flags & ROUTE_PUBLIC) != 0) {
-            ret[i] = (struct route_access){.verb = 0};
-            continue;
-        }
-        if (access.verb == 0 ||
-            (route->resource != NULL && !auth_resource_by_path(route->resource, &access.resource)) ||
-            !auth_has_rule(access.verb, access.resource)) {
-            return err_set(err, ERR_INTERNAL, "no rule says who may use the route %s %s",
-                           method_text(route->method), route->path);
-        }
-        access.namespaced = strstr(route->path, "{namespace}") != NULL;
-        access.named = strstr(route->path, "{name}") != NULL ||
-                       (access.namespaced && ends_with(route->path, "/namespaces/{namespace}"));
-        access.namespaced = access.namespaced && !ends_with(route->path, "/namespaces/{namespace}");
-        ret[i] = access;
+static int read_route(const struct route *route, struct route_access *ret, struct err *err) {
+    *ret = (struct route_access){.verb = 0, .resource = AUTH_DOCUMENTS};
+    if ((route->flags & ROUTE_PUBLIC) != 0) {
+        return 0;
+    }
+    ret->verb = auth_verb_by_name(route->verb);
+    if (ret->verb == 0 ||
+        (route->resource != NULL && !auth_resource_by_path(route->resource, &ret->resource)) ||
+        !auth_has_rule(ret->verb, ret->resource)) {
+        return err_set(err, ERR_INTERNAL, "no rule says who may use the route %s %s",
+                       method_text(route->method), route->path);
     }
     return 0;
+}
+
+int access_start(struct serving *serving, const struct http_options *options, struct err *err) {
+    serving->admit = access_check;
+    serving->no_auth = options->no_auth;
+    serving->access = calloc(serving->route_count, sizeof(*serving->access));
+    if (serving->access == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < serving->route_count; i++) {
+        if (read_route(&serving->routes[i], &serving->access[i], err) != 0) {
+            return -1;
+        }
+    }
+    double requests = (double)options->requests_per_second;
+    double failures = (double)options->auth_failures;
+    if (limiter_new(TRAIL_REFUSED_PER_SECOND, TRAIL_REFUSED_BURST, &serving->refusals, err) != 0 ||
+        (requests > 0 && limiter_new(requests, 2 * requests, &serving->requests, err) != 0) ||
+        (failures > 0 && limiter_new(failures / 60, failures, &serving->failures, err) != 0)) {
+        return -1;
+    }
+    return 0;
+}
+
+void access_stop(struct serving *serving) {
+    limiter_free(serving->requests);
+    limiter_free(serving->failures);
+    limiter_free(serving->refusals);
+    free(serving->access);
 }
 
 /* ---- one request ---- */
@@ -64,13 +85,15 @@ static int narrow(struct request *request, struct access *access, struct err *er
 }
 
 static int authorize(struct request *request, struct err *err) {
-    const struct route_access *wanted = &request->http->access[request->route - request->http->routes];
-    struct access access = {
-        .verb = wanted->verb,
-        .resource = wanted->resource,
-        .name = wanted->named && request->param_count > 0 ? request->params[request->param_count - 1] : NULL,
-        .name_space = wanted->namespaced && request->param_count > 0 ? request->params[0] : NULL};
-
+    const struct route *route = request->route;
+    const struct route_access *wanted = &request->serving->access[route - request->serving->routes];
+    const char *const *params = request->params;
+    bool namespaced = (route->flags & ROUTE_NAMESPACED) != 0;
+    struct access access = {.verb = wanted->verb,
+                            .resource = wanted->resource,
+                            .name =
+                                (route->flags & ROUTE_NAMED) != 0 ? params[request->param_count - 1] : NULL,
+                            .name_space = namespaced ? params[0] : NULL};
     if (request->principal.role == ROLE_NODE && narrow(request, &access, err) != 0) {
         return -1;
     }
@@ -89,17 +112,16 @@ static int too_many(struct request *request, unsigned retry_s, const char *what,
 }
 
 static int authenticate(struct request *request, struct err *err) {
-    struct http *http = request->http;
-    const struct peer *peer;
+    struct serving *serving = request->serving;
+    const struct connection *connection = request->connection;
     unsigned retry_s = 1;
-
     if (authn_request(request, err) == 0) {
         return 0;
     }
-    snprintf(request->principal.user, sizeof request->principal.user, "system:anonymous");
-    peer = request->peer;
-    if (http->failures != NULL && peer != NULL &&
-        !limiter_take(http->failures, &peer->network, sizeof peer->network, clock_monotonic_ms(), &retry_s)) {
+    snprintf(request->principal.user, sizeof(request->principal.user), "system:anonymous");
+    if (serving->failures != NULL && connection != NULL &&
+        !limiter_take(serving->failures, &connection->network, sizeof(connection->network),
+                      clock_monotonic_ms(), &retry_s)) {
         return too_many(request, retry_s, "too many requests from this address had no good credential", err);
     }
     trail_refused(request, NULL, err);
@@ -107,9 +129,8 @@ static int authenticate(struct request *request, struct err *err) {
 }
 
 int access_check(struct request *request, int routed, struct err *err) {
-    struct http *http = request->http;
+    struct serving *serving = request->serving;
     unsigned retry_s = 1;
-
     if (request->route != NULL && (request->route->flags & ROUTE_PUBLIC) != 0) {
         return routed;
     }
@@ -117,8 +138,8 @@ int access_check(struct request *request, int routed, struct err *err) {
     if (authenticate(request, err) != 0) {
         return -1;
     }
-    if (http->requests != NULL &&
-        !limiter_take(http->requests, request->principal.user, strlen(request->principal.user),
+    if (serving->requests != NULL &&
+        !limiter_take(serving->requests, request->principal.user, strlen(request->principal.user),
                       request->start_ns / 1000000, &retry_s)) {
         return too_many(request, retry_s, "this user sends more requests than the service allows it", err);
     }

@@ -1,10 +1,10 @@
 /*
  * Metrics: what is counted of requests, for /metrics. Counters stand apart per thread, like struct
- * http_shard, so that counting a poll is a few additions to memory that no other processor uses: no lock, no
- * formatting. Counting may be done on any thread; reading adds the shards up.
+ * serving_shard, so that counting a poll is a few additions to memory that no other processor uses: no lock,
+ * no formatting. Counting may be done on any thread; reading adds the shards up.
  */
-#ifndef BGPPEERD_HTTP_ADMIN_METRICS_H
-#define BGPPEERD_HTTP_ADMIN_METRICS_H
+#ifndef BGPPEERD_HTTP_REQUEST_METRICS_H
+#define BGPPEERD_HTTP_REQUEST_METRICS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,8 +25,9 @@ enum metrics_work { METRICS_POLL, METRICS_READ, METRICS_WRITE, METRICS_WORK_COUN
 
 struct metrics;
 
-/* `route_count`: of the route table. */
-int metrics_new(size_t route_count, struct metrics **ret, struct err *err) MUST_CHECK;
+/* `route_count`: of the route table. `process_start_ns`: since 1970; asked once, for it must not waver. */
+int metrics_new(size_t route_count, uint64_t process_start_ns, struct metrics **ret,
+                struct err *err) MUST_CHECK;
 void metrics_free(struct metrics *metrics); /* accepts NULL */
 
 /* A request is over. `complete`: its answer went out whole. `took_ns`: since its first line was in. */

@@ -1,0 +1,101 @@
+/*
+ * The audit trail, for admins: its entries in pages, newest first, filtered by the query. Reads state's
+ * trail, which has a lock of its own; keeps nothing.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "admin/handlers.h"
+#include "base/clock.h"
+#include "base/number.h"
+#include "request/reply.h"
+#include "request/serving.h"
+
+#define AUDIT_PAGE     100
+#define AUDIT_PAGE_MAX 1000
+
+static int time_param(struct request *request, const char *name, int64_t *ret, struct err *err) {
+    const char *text = request_query(request, name);
+    if (text != NULL && text[0] != '\0' && !clock_parse(text, strlen(text), ret)) {
+        return err_set(err, ERR_BAD_REQUEST,
+                       "%s=%.50s is not a time; write for example %s=2026-11-23T00:00:00Z", name, text, name);
+    }
+    return 0;
+}
+
+static int number_param(struct request *request, const char *name, uint64_t max, uint64_t *ret,
+                        struct err *err) {
+    const char *text = request_query(request, name);
+    if (text != NULL && text[0] != '\0' && (!u64_parse(text, strlen(text), max, ret) || *ret == 0)) {
+        return err_set(err, ERR_BAD_REQUEST, "%s=%.50s is not a number from 1 to %" PRIu64, name, text, max);
+    }
+    return 0;
+}
+
+static const char *text_param(struct request *request, const char *name) {
+    const char *text = request_query(request, name);
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+static void add_entry(struct buf *out, const struct audit_entry *entry) {
+    char time[CLOCK_TEXT_MAX];
+    clock_format_millis(entry->time_ms, time);
+    buf_json_comma(out);
+    buf_add_char(out, '{');
+    buf_json_member_u64(out, "sequence", entry->sequence);
+    buf_json_member_str(out, "time", time);
+    audit_entry_members(entry, out);
+    buf_add_char(out, '}');
+}
+
+static int read_filter(struct request *request, struct audit_filter *filter, struct err *err) {
+    if (time_param(request, "since", &filter->since_ms, err) != 0 ||
+        time_param(request, "until", &filter->until_ms, err) != 0) {
+        return -1;
+    }
+    const char *wanted = text_param(request, "event");
+    if (wanted != NULL) {
+        enum audit_event event;
+        if (!audit_event_parse(wanted, &event)) {
+            return err_set(err, ERR_BAD_REQUEST,
+                           "event=%.50s is not one of write, denied, unauthorized, passwords, token, vault",
+                           wanted);
+        }
+        filter->event = (int)event;
+    }
+    filter->user = text_param(request, "user");
+    filter->resource = text_param(request, "resource");
+    filter->name = text_param(request, "name");
+    return 0;
+}
+
+int handle_audit(struct request *request, struct err *err) {
+    struct audit_filter filter = {.event = -1};
+    uint64_t limit = AUDIT_PAGE;
+    uint64_t below = 0;
+    if (request_parse_query(request, err) != 0 || read_filter(request, &filter, err) != 0 ||
+        number_param(request, "limit", AUDIT_PAGE_MAX, &limit, err) != 0 ||
+        number_param(request, "continue", UINT64_MAX, &below, err) != 0) {
+        return -1;
+    }
+    struct audit_entry *entries;
+    size_t count;
+    bool more;
+    if (audit_read(state_audit_trail(request->serving->state), &filter, below, (size_t)limit, &request->arena,
+                   &entries, &count, &more, err) != 0) {
+        return -1;
+    }
+    struct buf body = BUF_INIT;
+    buf_add_str(&body, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"AuditList\",\"metadata\":{");
+    if (more) {
+        buf_printf(&body, "\"continue\":\"%" PRIu64 "\"", entries[count - 1].sequence);
+    }
+    buf_add_str(&body, "},\"items\":[");
+    for (size_t i = 0; i < count; i++) {
+        add_entry(&body, &entries[i]);
+    }
+    buf_add_str(&body, "]}");
+    int result = reply_buffer(request, STATUS_OK, TYPE_JSON, &body, err);
+    buf_done(&body);
+    return result;
+}

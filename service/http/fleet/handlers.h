@@ -1,0 +1,24 @@
+/*
+ * Handlers about the whole fleet: peering lists, explanations, previews and applies.
+ * Each runs on its connection's thread with the whole body read. 0: answered or suspended; -1: the server
+ * answers with the error.
+ */
+#ifndef BGPPEERD_HTTP_FLEET_HANDLERS_H
+#define BGPPEERD_HTTP_FLEET_HANDLERS_H
+
+#include "base/err.h"
+
+struct request;
+
+/* peerings.c */
+int handle_peerings(struct request *request, struct err *err) MUST_CHECK;
+
+/* explain.c; the first is handle_peerings with `explain=` */
+int handle_explain(struct request *request, const char *remote, struct err *err) MUST_CHECK;
+int handle_bgppeer_sessions(struct request *request, struct err *err) MUST_CHECK;
+
+/* previews.c */
+int handle_previews(struct request *request, struct err *err) MUST_CHECK;
+int handle_applies(struct request *request, struct err *err) MUST_CHECK;
+
+#endif
