@@ -13,6 +13,7 @@ static const struct render_format FORMATS[] = {
     {"json", "application/json", "JSON", NULL},
     {"bird2", "text/vnd.bgppeerd.bird2", "BIRD 2", &BIRD_WRITER},
     {"bird3", "text/vnd.bgppeerd.bird3", "BIRD 3", &BIRD_WRITER},
+    {"frr", "text/vnd.bgppeerd.frr", "FRR", &FRR_WRITER},
 };
 #define FORMAT_COUNT (sizeof(FORMATS) / sizeof(FORMATS[0]))
 

@@ -130,6 +130,7 @@ struct render_writer {
     void (*write)(const struct plan *plan, struct buf *out);
 };
 extern const struct render_writer BIRD_WRITER;
+extern const struct render_writer FRR_WRITER;
 
 /* Lowers the list. Free with plan_done, whatever happened; plan->failed: memory is out. */
 void plan_init(struct plan *plan, const struct render_format *format, const struct peering_list *list,

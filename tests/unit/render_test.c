@@ -41,8 +41,36 @@ static void assert_accepted(const char *format, const struct buf *text) {
     }
     buf_done(&complaint);
     if (verdict == VERDICT_NO_DAEMON) {
-        skip();
+        print_message("no daemon here to judge %s\n", format);
     }
+}
+
+/* Those with a writer of their own. */
+static const char *const DAEMONS[] = {"bird2", "bird3", "frr"};
+#define DAEMON_COUNT (sizeof(DAEMONS) / sizeof(DAEMONS[0]))
+
+/* A daemon's line that keeps a session down. */
+static const char *down_line(const char *format) {
+    static const struct {
+        const char *format, *line;
+    } LINES[] = {{"bird2", "\n  disabled yes;\n"}, {"bird3", "\n  disabled yes;\n"}, {"frr", " shutdown\n"}};
+    for (size_t i = 0; i < sizeof(LINES) / sizeof(LINES[0]); i++) {
+        if (strcmp(LINES[i].format, format) == 0) {
+            return LINES[i].line;
+        }
+    }
+    fail_msg("%s has no line that keeps a session down", format);
+    return NULL;
+}
+
+static void assert_down(struct list_fixture *fixture, const char *format, const char *peer_ip) {
+    assert_has(section(fixture, peer_ip), " state=disabled ");
+    assert_has(section(fixture, peer_ip), down_line(format));
+}
+
+static void assert_up(struct list_fixture *fixture, const char *format, const char *peer_ip) {
+    assert_has(section(fixture, peer_ip), " state=on ");
+    assert_has_not(section(fixture, peer_ip), down_line(format));
 }
 
 /* ---- texts ---- */
@@ -91,7 +119,10 @@ static void test_equal_lists_give_equal_bytes(void **state) {
     struct list_fixture *fixture = *state;
     struct list_fixture other;
     fixture_init(&other);
-    assert_string_equal(fixture_render(fixture, "bird2", true), fixture_render(&other, "bird2", true));
+    for (size_t i = 0; i < DAEMON_COUNT; i++) {
+        assert_string_equal(fixture_render(fixture, DAEMONS[i], true),
+                            fixture_render(&other, DAEMONS[i], true));
+    }
     fixture_done(&other);
 }
 
@@ -104,10 +135,15 @@ static void test_json_is_the_list_itself(void **state) {
     buf_done(&list);
 }
 
-static void test_bird_takes_it(void **state) {
-    struct list_fixture *fixture = *state;
-    (void)fixture_render(fixture, "bird2", true);
-    assert_accepted("bird2", &fixture->text);
+static void assert_daemons_accept(struct list_fixture *fixture) {
+    for (size_t i = 0; i < DAEMON_COUNT; i++) {
+        (void)fixture_render(fixture, DAEMONS[i], true);
+        assert_accepted(DAEMONS[i], &fixture->text);
+    }
+}
+
+static void test_daemons_take_it(void **state) {
+    assert_daemons_accept(*state);
 }
 
 static void test_an_empty_list_is_a_configuration(void **state) {
@@ -115,25 +151,26 @@ static void test_an_empty_list_is_a_configuration(void **state) {
     fixture->list.entry_count = 0;
     fixture->list.filter_count = 0;
     fixture->list.advertisement_count = 0;
-    (void)fixture_render(fixture, "bird2", true);
-    assert_accepted("bird2", &fixture->text);
+    assert_daemons_accept(fixture);
 }
 
 /* ---- passwords ---- */
 
 static void test_without_the_right_passwords_are_not_shown(void **state) {
     struct list_fixture *fixture = *state;
-    const char *text = fixture_render(fixture, "bird2", false);
-    assert_has_not(text, "s3cret-pass");
-    assert_has_not(text, "v6-pass");
-    assert_has(section(fixture, "192.0.2.1"), "passwordFingerprint=9f00000000000001");
-    assert_has(section(fixture, "192.0.2.1"), "disabled yes;");
-    assert_has(section(fixture, "2001:db8::1"), "disabled yes;");
-    const struct render_problem *problem = fixture_problem(fixture, "192.0.2.1", "password");
-    assert_non_null(problem);
-    assert_string_equal(problem->reason, "PasswordNotShown");
-    assert_true(problem->disabled);
-    assert_has_not(section(fixture, "192.0.2.12"), "disabled yes;");
+    for (size_t i = 0; i < DAEMON_COUNT; i++) {
+        const char *text = fixture_render(fixture, DAEMONS[i], false);
+        assert_has_not(text, "s3cret-pass");
+        assert_has_not(text, "v6-pass");
+        assert_has(section(fixture, "192.0.2.1"), "passwordFingerprint=9f00000000000001");
+        assert_down(fixture, DAEMONS[i], "192.0.2.1");
+        assert_down(fixture, DAEMONS[i], "2001:db8::1");
+        const struct render_problem *problem = fixture_problem(fixture, "192.0.2.1", "password");
+        assert_non_null(problem);
+        assert_string_equal(problem->reason, "PasswordNotShown");
+        assert_true(problem->disabled);
+        assert_up(fixture, DAEMONS[i], "192.0.2.12");
+    }
 }
 
 static int fail_to_reveal(void *arg, const struct peering_entry *entry, struct buf *out, struct err *err) {
@@ -172,10 +209,14 @@ struct password_case {
 #define BYTES_80 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10
 
 static const struct password_case PASSWORDS[] = {
-    {"bird2", "two words", true},   {"bird2", " \\ # ; {} $ '", true}, {"bird2", "\xc3\xa4\x01\x7f", true},
-    {"bird2", "\xff\xfe", true},    {"bird2", "ends\\", true},         {"bird2", BYTES_80, true},
-    {"bird2", BYTES_80 "x", false}, {"bird2", "say \"hi\"", false},    {"bird2", "\"", false},
-    {"bird2", "two\nlines", false}, {"bird2", "two\rlines", false},    {"bird2", "", false},
+    {"bird2", "two words", true},    {"bird2", " \\ # ; {} $ '", true}, {"bird2", "\xc3\xa4\x01\x7f", true},
+    {"bird2", "\xff\xfe", true},     {"bird2", "ends\\", true},         {"bird2", BYTES_80, true},
+    {"bird2", BYTES_80 "x", false},  {"bird2", "say \"hi\"", false},    {"bird2", "\"", false},
+    {"bird2", "two\nlines", false},  {"bird2", "two\rlines", false},    {"bird2", "", false},
+    {"frr", "two words", false},     {"frr", "tab\there", false},       {"frr", "a #b", false},
+    {"frr", "#!$?|;^\\'`{}%", true}, {"frr", "\xc3\xa4\xff", true},     {"frr", BYTES_80, true},
+    {"frr", BYTES_80 "x", false},    {"frr", " lead", false},           {"frr", "two\nlines", false},
+    {"frr", "\x01", false},          {"frr", "trail ", false},
 };
 
 static void test_passwords_go_in_as_they_are_or_not_at_all(void **state) {
@@ -194,7 +235,9 @@ static void test_passwords_go_in_as_they_are_or_not_at_all(void **state) {
             assert_non_null(problem);
             assert_string_equal(problem->reason, "NotExpressible");
             assert_has(session, "state=disabled reason=NotExpressible");
-            assert_has_not(session, "password \"");
+            assert_down(fixture, tried->format, "192.0.2.1");
+            assert_has_not(session, "\n  password \"");
+            assert_has_not(session, "neighbor 192.0.2.1 password ");
         }
     }
 }
@@ -203,12 +246,16 @@ static void test_passwords_go_in_as_they_are_or_not_at_all(void **state) {
 
 static void test_a_withheld_session_is_disabled(void **state) {
     struct list_fixture *fixture = *state;
+    for (size_t i = 0; i < DAEMON_COUNT; i++) {
+        (void)fixture_render(fixture, DAEMONS[i], true);
+        assert_down(fixture, DAEMONS[i], "198.51.100.8");
+        assert_has(section(fixture, "198.51.100.8"), "reason=withheld");
+    }
     (void)fixture_render(fixture, "bird2", true);
-    const char *session = section(fixture, "198.51.100.8");
-    assert_has(session, "state=disabled reason=withheld");
-    assert_has(session, "  disabled yes;");
-    assert_has(session, "import none;");
-    assert_has(session, "export none;");
+    assert_has(section(fixture, "198.51.100.8"), "import none;\n    export none;");
+    (void)fixture_render(fixture, "frr", true);
+    assert_has(fixture->text.data, "neighbor 198.51.100.8 route-map none in\n");
+    assert_has(fixture->text.data, "neighbor 198.51.100.8 route-map none out\n");
 }
 
 static void test_a_filter_that_is_not_there_disables_its_session(void **state) {
@@ -216,9 +263,11 @@ static void test_a_filter_that_is_not_there_disables_its_session(void **state) {
     struct list_fixture *fixture = *state;
     fixture->entries[0].filter_count = 1;
     fixture->entries[0].filters = missing;
-    (void)fixture_render(fixture, "bird2", true);
-    assert_has(section(fixture, "192.0.2.1"), "disabled yes;");
-    assert_non_null(fixture_problem(fixture, "192.0.2.1", "filters"));
+    for (size_t i = 0; i < DAEMON_COUNT; i++) {
+        (void)fixture_render(fixture, DAEMONS[i], true);
+        assert_down(fixture, DAEMONS[i], "192.0.2.1");
+        assert_non_null(fixture_problem(fixture, "192.0.2.1", "filters"));
+    }
 }
 
 /* What validation refuses may still come from an older store: it must never be read as "no condition". */
@@ -235,30 +284,35 @@ static void test_a_filter_that_cannot_be_read_disables_its_sessions(void **state
     struct list_fixture *fixture = *state;
     for (size_t i = 0; i < sizeof(SPECS) / sizeof(SPECS[0]); i++) {
         fixture->filters[0].spec = fixture_spec(fixture, SPECS[i]);
-        (void)fixture_render(fixture, "bird2", true);
-        assert_has(section(fixture, "192.0.2.1"), "disabled yes;");
-        assert_has(section(fixture, "2001:db8::1"), "disabled yes;");
-        assert_non_null(fixture_problem(fixture, "192.0.2.1", "filters"));
-        assert_has_not(section(fixture, "198.51.100.7"), "disabled yes;");
+        for (size_t k = 0; k < DAEMON_COUNT; k++) {
+            (void)fixture_render(fixture, DAEMONS[k], true);
+            assert_down(fixture, DAEMONS[k], "192.0.2.1");
+            assert_down(fixture, DAEMONS[k], "2001:db8::1");
+            assert_non_null(fixture_problem(fixture, "192.0.2.1", "filters"));
+            assert_up(fixture, DAEMONS[k], "198.51.100.7");
+        }
     }
 }
 
 static void test_addresses_that_no_session_has_are_left_out(void **state) {
     static const char *const ADDRESSES[] = {"0.0.0.0", "224.0.0.5", "255.255.255.255",
                                             "::",      "ff02::5",   "fe80::1"};
-    struct list_fixture *fixture = *state;
+    (void)state;
     for (size_t i = 0; i < sizeof(ADDRESSES) / sizeof(ADDRESSES[0]); i++) {
         struct list_fixture other;
         fixture_init(&other);
         other.list.entry_count = 1;
         (void)fixture_entry(&other, ADDRESSES[i], 64510, 64512);
-        (void)fixture_render(&other, "bird2", true);
-        assert_has(section(&other, ADDRESSES[i]), "state=left-out");
-        assert_has_not(section(&other, ADDRESSES[i]), "protocol bgp");
-        assert_non_null(fixture_problem(&other, ADDRESSES[i], "peerIP"));
+        for (size_t k = 0; k < DAEMON_COUNT; k++) {
+            (void)fixture_render(&other, DAEMONS[k], true);
+            char line[64];
+            assert_has(section(&other, ADDRESSES[i]), "state=left-out");
+            snprintf(line, sizeof(line), "neighbor %s ", ADDRESSES[i]);
+            assert_has_not(other.text.data, line);
+            assert_non_null(fixture_problem(&other, ADDRESSES[i], "peerIP"));
+        }
         fixture_done(&other);
     }
-    (void)fixture;
 }
 
 static void test_two_ports_of_one_address_are_two_sessions_of_bird(void **state) {
@@ -322,7 +376,7 @@ static void test_names_cannot_break_out(void **state) {
     assert_has_not(text, "\nprotocol pipe");
     assert_has(text, "  description \"x?; disabled yes; /* ?, a??b ? ?? ?\";\n");
     assert_has(text, "# bgppeerd node=n?protocol?pipe??? ");
-    assert_accepted("bird2", &fixture->text);
+    assert_daemons_accept(fixture);
 }
 
 static void test_names_of_filters_fit_and_differ(void **state) {
@@ -339,13 +393,12 @@ static void test_names_of_filters_fit_and_differ(void **state) {
     fixture->entries[4].filters = names;
     (void)fixture_render(fixture, "bird2", true);
     assert_null(fixture_problem(fixture, "192.0.2.1", "filters"));
-    assert_accepted("bird2", &fixture->text);
+    assert_daemons_accept(fixture);
 }
 
 /* ---- failures ---- */
 
-static void test_every_allocation_may_fail(void **state) {
-    struct list_fixture *fixture = *state;
+static void fail_every_allocation(struct list_fixture *fixture, const char *format) {
     const struct render_options options = {.revision = 1, .etag = "e", .reveal = &FIXTURE_REVEAL};
     bool failed = true;
     for (long after = 0; failed; after++) {
@@ -356,7 +409,7 @@ static void test_every_allocation_may_fail(void **state) {
         struct render_report report = {.count = 0};
         arena_init(&arena, 64);
         base_alloc_fail_after(after);
-        int result = render_config(render_format_by_name("bird2"), &fixture->list, &options, &arena, &out,
+        int result = render_config(render_format_by_name(format), &fixture->list, &options, &arena, &out,
                                    &report, &err);
         failed = base_alloc_failed();
         base_alloc_fail_after(-1);
@@ -364,6 +417,93 @@ static void test_every_allocation_may_fail(void **state) {
         assert_int_equal(err.code, failed ? ERR_NO_MEMORY : ERR_NONE);
         buf_done(&out);
         arena_done(&arena);
+    }
+}
+
+static void test_every_allocation_may_fail(void **state) {
+    for (size_t i = 0; i < DAEMON_COUNT; i++) {
+        fail_every_allocation(*state, DAEMONS[i]);
+    }
+}
+
+/* ---- what FRR is told of single fields ---- */
+
+static void test_frr_knows_a_session_by_its_address(void **state) {
+    struct list_fixture *fixture = *state;
+    fixture->list.entry_count = 2;
+    fixture->entries[1] = fixture->entries[0];
+    fixture->entries[1].port = 1790;
+    const char *text = fixture_render(fixture, "frr", true);
+    assert_has(text, "session peerIP=192.0.2.1 port=1790 state=left-out reason=NotExpressible");
+    assert_has_not(text, "neighbor 192.0.2.1 port");
+    assert_non_null(fixture_problem(fixture, "192.0.2.1", "port"));
+    assert_accepted("frr", &fixture->text);
+}
+
+static void test_frr_has_no_own_as_for_internal_sessions(void **state) {
+    struct list_fixture *fixture = *state;
+    struct peering_entry *internal = &fixture->entries[0], *looks_internal = &fixture->entries[2];
+    internal->as_number = internal->local_as_number = 64999;
+    internal->external = false;
+    looks_internal->as_number = fixture->list.local.as_number;
+    (void)fixture_render(fixture, "frr", true);
+    assert_down(fixture, "frr", "192.0.2.1");
+    assert_down(fixture, "frr", "198.51.100.7");
+    assert_has_not(fixture->text.data, "local-as");
+    assert_accepted("frr", &fixture->text);
+}
+
+static void test_frr_takes_254_hops(void **state) {
+    struct list_fixture *fixture = *state;
+    fixture->entries[0].ttl_security = 254;
+    fixture->entries[3].ttl_security = 255;
+    (void)fixture_render(fixture, "frr", true);
+    assert_has(section(fixture, "192.0.2.1"), "ttl-security hops 254\n");
+    assert_down(fixture, "frr", "198.51.100.8");
+    assert_non_null(fixture_problem(fixture, "198.51.100.8", "ttlSecurity"));
+    assert_accepted("frr", &fixture->text);
+}
+
+static void test_frr_leaves_its_default_restart_time_out(void **state) {
+    struct list_fixture *fixture = *state;
+    fixture->list.entry_count = 1;
+    assert_has_not(fixture_render(fixture, "frr", true), "restart-time");
+    assert_null(fixture_problem(fixture, "192.0.2.1", "maxRestartTimeSeconds"));
+}
+
+static void test_frr_compares_no_interfaces(void **state) {
+    struct list_fixture *fixture = *state;
+    fixture->filters[0].spec = fixture_spec(
+        fixture, "{\"exportV4\":[{\"interface\":\"eth*\",\"peerType\":\"eBGP\",\"action\":\"Reject\"}]}");
+    (void)fixture_render(fixture, "frr", true);
+    assert_down(fixture, "frr", "192.0.2.1");
+    assert_up(fixture, "frr", "192.0.2.12"); /* internal: the rule says nothing on it */
+    (void)fixture_render(fixture, "bird2", true);
+    assert_up(fixture, "bird2", "192.0.2.1");
+    assert_has(fixture->text.data, "defined(ifname) && (ifname ~ \"eth*\") then reject;");
+    assert_accepted("bird2", &fixture->text);
+}
+
+/* 6000 entries of a route-map fit; one more does not. */
+static void test_frr_takes_so_many_rules(void **state) {
+    struct list_fixture *fixture = *state;
+    for (size_t count = 6000; count <= 6001; count++) {
+        struct buf spec = BUF_INIT;
+        buf_add_str(&spec, "{\"exportV4\":[");
+        for (size_t i = 0; i < count; i++) {
+            buf_add_str(&spec, i == 0 ? "{\"action\":\"Reject\"}" : ",{\"action\":\"Reject\"}");
+        }
+        buf_add_str(&spec, "]}");
+        fixture->filters[1].spec = fixture_spec(fixture, spec.data);
+        fixture->filters[0].spec = NULL;
+        buf_done(&spec);
+        const char *text = fixture_render(fixture, "frr", true);
+        if (count == 6000) {
+            assert_up(fixture, "frr", "192.0.2.1");
+            assert_has(text, "route-map out.192.0.2.1 deny 60000\n");
+        } else {
+            assert_down(fixture, "frr", "192.0.2.1");
+        }
     }
 }
 
@@ -420,7 +560,7 @@ int main(void) {
         TEST(test_every_format_has_its_text),
         TEST(test_equal_lists_give_equal_bytes),
         TEST(test_json_is_the_list_itself),
-        TEST(test_bird_takes_it),
+        TEST(test_daemons_take_it),
         TEST(test_an_empty_list_is_a_configuration),
         TEST(test_without_the_right_passwords_are_not_shown),
         TEST(test_a_password_that_the_vault_keeps_disables_its_session),
@@ -438,6 +578,12 @@ int main(void) {
         TEST(test_names_cannot_break_out),
         TEST(test_names_of_filters_fit_and_differ),
         TEST(test_every_allocation_may_fail),
+        TEST(test_frr_knows_a_session_by_its_address),
+        TEST(test_frr_has_no_own_as_for_internal_sessions),
+        TEST(test_frr_takes_254_hops),
+        TEST(test_frr_leaves_its_default_restart_time_out),
+        TEST(test_frr_compares_no_interfaces),
+        TEST(test_frr_takes_so_many_rules),
         TEST(test_formats_are_found_by_name_and_type),
         TEST(test_tags_differ_by_format_and_passwords),
         TEST(test_the_table_of_fields_gives_reasons),
