@@ -97,6 +97,9 @@ struct codec_document {
 int codec_split(enum codec_syntax syntax, const char *bytes, size_t len, size_t max, struct arena *arena,
                 struct codec_document **ret, size_t *ret_count, struct err *err) MUST_CHECK;
 
+/* The JSON object of one struct that a schema describes (NULL: `{}`), members in the table's order. */
+void codec_encode_struct(const struct schema *schema, const void *object, struct buf *out);
+
 /*
  * Documents that are no stored kind (forms.c). JSON, YAML, and protobuf for the access review; strict about
  * unknown fields; texts live in `arena`; NULL = absent. ERR_BAD_REQUEST; ERR_TOO_LARGE beyond 64 KiB.

@@ -94,8 +94,10 @@ struct field {
     int64_t min, max;            /* FIELD_INT range, inclusive */
     size_t max_length;           /* strings: characters; 0 = no limit beyond the body's */
     size_t min_items, max_items; /* lists; 0 = none */
-    const char *default_text;    /* documentation of the default, JSON literal; NULL = none */
-    const char *description;     /* for explain and OpenAPI; our own words */
+    const char
+        *same_as_absent; /* a value that says what absence says: "0", "false", "UseNodeIP"; NULL = none */
+    const char *default_text; /* documentation of the default, JSON literal; NULL = none */
+    const char *description;  /* for explain and OpenAPI; our own words */
 };
 
 /* Cross-field rule of a struct; adds causes under `path`. */
@@ -110,5 +112,20 @@ struct schema {
     size_t field_count;
     schema_rule *rule; /* NULL = none */
 };
+
+/* What counts as a difference between two values of one schema. */
+enum sameness {
+    SAME_AS_WRITTEN, /* everything that encoding shows */
+    SAME_MEANING, /* not: "" and absence, an empty list or object and absence, a row's same_as_absent, 60s and
+                     1m */
+};
+
+/* Compares two structs that the schema describes, member by member (FIELD_IGNORED excepted). NULL: absent.
+ * Pure. */
+bool schema_equal(const struct schema *schema, const void *a, const void *b, enum sameness sameness);
+/* The same for the one member that the row describes, of two structs; NULL: a struct that is absent. */
+bool field_equal(const struct field *field, const void *a, const void *b, enum sameness sameness);
+/* The row of that JSON name; NULL: none. */
+const struct field *schema_field(const struct schema *schema, const char *name);
 
 #endif

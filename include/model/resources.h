@@ -177,6 +177,12 @@ struct secret {
     struct list values;           /* struct secret_value: … and as it is stored; sorted by key */
 };
 
+/* The tables that other rooms walk: of `spec`, and of a Node's `spec.bgp`. */
+extern const struct schema bgp_peer_spec_schema;
+extern const struct schema node_bgp_schema;
+extern const struct schema bgp_configuration_spec_schema;
+extern const struct schema bgp_filter_spec_schema;
+
 /* Can this value be used as a BGP password? Decided when the value is sealed or loaded. */
 enum secret_value_state {
     SECRET_USABLE,

@@ -140,6 +140,14 @@ static void write_struct(const struct schema *schema, const void *object, struct
     buf_add_char(out, '}');
 }
 
+void codec_encode_struct(const struct schema *schema, const void *object, struct buf *out) {
+    if (object != NULL) {
+        write_struct(schema, object, out);
+    } else {
+        buf_add_str(out, "{}");
+    }
+}
+
 /* Everything that is known about the values but the values: the annotation's text. */
 void secret_write_values(const struct secret *secret, struct buf *out) {
     const struct secret_value *values = secret->values.items;

@@ -10,6 +10,7 @@
 #include "tables.h"
 
 #define COMMUNITIES_MAX            500
+#define BLOCKS_MAX                 1000 /* every one of them is in every list */
 #define COMMUNITY_VALUE_LENGTH_MAX 40
 #define NODE_PREFIX                "node."
 
@@ -64,22 +65,23 @@ static const struct field spec_fields[] = {
           .description =
               "Least severity that the BGP daemon logs: Trace, Debug, Info, Warning, Error or Fatal."),
     FIELD(bgp_configuration_spec, node_to_node_mesh_enabled, "nodeToNodeMeshEnabled", FIELD_BOOL,
-          .default_text = "true",
+          .default_text = "true", .same_as_absent = "true",
           .description = "Whether every node peers with every other, route reflectors excepted. Only on the "
                          "BGPConfiguration named default."),
     FIELD(bgp_configuration_spec, as_number, "asNumber", FIELD_ASN, .default_text = "64512",
+          .same_as_absent = "0",
           .description = "AS number of the nodes that have none of their own. Only on default."),
     FIELD(bgp_configuration_spec, service_load_balancer_ips, "serviceLoadBalancerIPs", FIELD_OBJECT_LIST,
-          .schema = &block_schema,
+          .schema = &block_schema, .max_items = BLOCKS_MAX,
           .description = "Networks whose load-balancer addresses are advertised. Only on default."),
     FIELD(bgp_configuration_spec, service_external_ips, "serviceExternalIPs", FIELD_OBJECT_LIST,
-          .schema = &block_schema,
+          .schema = &block_schema, .max_items = BLOCKS_MAX,
           .description = "Networks whose external service addresses are advertised. Only on default."),
     FIELD(bgp_configuration_spec, service_cluster_ips, "serviceClusterIPs", FIELD_OBJECT_LIST,
-          .schema = &block_schema,
+          .schema = &block_schema, .max_items = BLOCKS_MAX,
           .description = "Networks of cluster service addresses that are advertised. Only on default."),
     FIELD(bgp_configuration_spec, service_load_balancer_aggregation, "serviceLoadBalancerAggregation",
-          FIELD_ENUM, .values = aggregations, .default_text = "\"Enabled\"",
+          FIELD_ENUM, .values = aggregations, .default_text = "\"Enabled\"", .same_as_absent = "Enabled",
           .description = "Whether a load-balancer network is advertised as a whole (Enabled) or as one host "
                          "route for each service (Disabled)."),
     FIELD(bgp_configuration_spec, communities, "communities", FIELD_OBJECT_LIST, .schema = &community_schema,
@@ -99,7 +101,7 @@ static const struct field spec_fields[] = {
           .description = "Graceful restart time (RFC 4724) of the mesh sessions, in whole seconds. Only on "
                          "default, with the mesh enabled."),
     FIELD(bgp_configuration_spec, bind_mode, "bindMode", FIELD_ENUM, .values = bind_modes,
-          .default_text = "\"None\"",
+          .default_text = "\"None\"", .same_as_absent = "None",
           .description =
               "Whether the BGP daemon listens on all addresses (None) or on the node's BGP address "
               "alone (NodeIP)."),
@@ -217,7 +219,7 @@ static void validate_spec(const void *object, const char *path, struct causes *c
     validate_ignored_interfaces(&spec->ignored_interfaces, path, causes);
 }
 
-static const struct schema spec_schema = {
+const struct schema bgp_configuration_spec_schema = {
     .name = "BGPConfigurationSpec",
     .description = "BGP settings of the fleet or of one node.",
     SCHEMA_OF(bgp_configuration_spec, spec_fields),
@@ -225,8 +227,8 @@ static const struct schema spec_schema = {
 };
 
 static const struct field body_fields[] = {
-    FIELD(bgp_configuration, spec, "spec", FIELD_OBJECT, .schema = &spec_schema, .required = true,
-          .description = "BGP settings of the fleet or of one node."),
+    FIELD(bgp_configuration, spec, "spec", FIELD_OBJECT, .schema = &bgp_configuration_spec_schema,
+          .required = true, .description = "BGP settings of the fleet or of one node."),
 };
 
 static const struct schema body_schema = {

@@ -208,14 +208,14 @@ static const struct field spec_fields[] = {
           .description = "Rules for the IPv6 routes received from a peer. The first that matches decides."),
 };
 
-static const struct schema spec_schema = {
+const struct schema bgp_filter_spec_schema = {
     .name = "BGPFilterSpec",
     .description = "Rules for the routes exchanged with a peer.",
     SCHEMA_OF(bgp_filter_spec, spec_fields),
 };
 
 static const struct field body_fields[] = {
-    FIELD(bgp_filter, spec, "spec", FIELD_OBJECT, .schema = &spec_schema, .required = true,
+    FIELD(bgp_filter, spec, "spec", FIELD_OBJECT, .schema = &bgp_filter_spec_schema, .required = true,
           .description = "Rules for the routes exchanged with a peer."),
 };
 

@@ -27,11 +27,11 @@ static const struct field spec_fields[] = {
           .description = "Address of the peer, optionally with its port: 10.0.0.1, 10.0.0.1:1790, fd00::1 or "
                          "[fd00::1]:1790. Without a port the listenPort of the node that owns the address is "
                          "used if there is one, else 179. Excludes peerSelector."),
-    FIELD(bgp_peer_spec, as_number, "asNumber", FIELD_ASN,
+    FIELD(bgp_peer_spec, as_number, "asNumber", FIELD_ASN, .same_as_absent = "0",
           .description =
               "AS number of the peer given by peerIP. Absent or 0 means the default AS number. Must "
               "be absent with peerSelector, because nodes know their own."),
-    FIELD(bgp_peer_spec, local_as_number, "localASNumber", FIELD_ASN,
+    FIELD(bgp_peer_spec, local_as_number, "localASNumber", FIELD_ASN, .same_as_absent = "0",
           .description = "AS number that the node uses towards the peer given by peerIP, instead of its own. "
                          "0 means its own."),
     FIELD(bgp_peer_spec, peer_selector, "peerSelector", FIELD_STRING, .format = &format_selector,
@@ -40,6 +40,7 @@ static const struct field spec_fields[] = {
               "Selects the nodes to peer with by their labels: one session for each address family "
               "that both ends have. Excludes peerIP and asNumber."),
     FIELD(bgp_peer_spec, keep_original_next_hop, "keepOriginalNextHop", FIELD_BOOL, .default_text = "false",
+          .same_as_absent = "false",
           .description =
               "Deprecated, use nextHopMode: Keep. Passes routes to external peers with the next hop "
               "they came with. Excludes nextHopMode."),
@@ -49,7 +50,7 @@ static const struct field spec_fields[] = {
     FIELD(bgp_peer_spec, password, "password", FIELD_OBJECT, .schema = &bgp_password_schema,
           .description = "TCP MD5 password of the sessions, the same on both ends."),
     FIELD(bgp_peer_spec, source_address, "sourceAddress", FIELD_ENUM, .values = source_addresses,
-          .allow_empty = true, .default_text = "\"UseNodeIP\"",
+          .allow_empty = true, .default_text = "\"UseNodeIP\"", .same_as_absent = "UseNodeIP",
           .description =
               "Whether the sessions are bound to the node's BGP address (UseNodeIP) or their source "
               "is left to the routing table (None)."),
@@ -61,12 +62,12 @@ static const struct field spec_fields[] = {
           .description = "Interval between keepalive messages, such as 20s. In whole seconds; the daemon's "
                          "default is a third of the hold time."),
     FIELD(bgp_peer_spec, num_allowed_local_as_numbers, "numAllowedLocalASNumbers", FIELD_INT,
-          .min = INT32_MIN, .max = INT32_MAX, .default_text = "0",
+          .min = INT32_MIN, .max = INT32_MAX, .default_text = "0", .same_as_absent = "0",
           .description =
               "How many times our own AS number may occur in the AS path of a received route. More "
               "than 0 weakens BGP's protection against loops, less than 0 is 0. Used with peerIP."),
     FIELD(bgp_peer_spec, ttl_security, "ttlSecurity", FIELD_INT, .min = 0, .max = TTL_SECURITY_MAX,
-          .default_text = "0",
+          .default_text = "0", .same_as_absent = "0",
           .description = "TTL security (GTSM, RFC 5082): how many hops away the peer is, 1 when it is on the "
                          "same link. Packets from farther away are dropped. Both ends need it. 0 is off."),
     FIELD(bgp_peer_spec, reachable_by, "reachableBy", FIELD_STRING, .format = &format_ip,
@@ -82,7 +83,7 @@ static const struct field spec_fields[] = {
           .description = "Selects workloads on the node itself as peers. Needs asNumber, excludes peerIP and "
                          "peerSelector. Stored, but no sessions are computed from it."),
     FIELD(bgp_peer_spec, reverse_peering, "reversePeering", FIELD_ENUM, .values = reverse_peerings,
-          .default_text = "\"Auto\"",
+          .default_text = "\"Auto\"", .same_as_absent = "Auto",
           .description =
               "Whether the far ends that are nodes of ours get the opposite sessions by themselves "
               "(Auto) or by BGPPeers of their own (Manual)."),
@@ -157,7 +158,7 @@ static void validate_spec(const void *object, const char *path, struct causes *c
     validate_reachable_by(spec, path, causes);
 }
 
-static const struct schema spec_schema = {
+const struct schema bgp_peer_spec_schema = {
     .name = "BGPPeerSpec",
     .description = "Which nodes peer with whom, and how.",
     SCHEMA_OF(bgp_peer_spec, spec_fields),
@@ -165,7 +166,7 @@ static const struct schema spec_schema = {
 };
 
 static const struct field body_fields[] = {
-    FIELD(bgp_peer, spec, "spec", FIELD_OBJECT, .schema = &spec_schema, .required = true,
+    FIELD(bgp_peer, spec, "spec", FIELD_OBJECT, .schema = &bgp_peer_spec_schema, .required = true,
           .description = "Which nodes peer with whom, and how."),
 };
 

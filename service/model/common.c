@@ -11,6 +11,7 @@ static const struct field secret_key_ref_fields[] = {
           .max_length = NAME_LENGTH_MAX,
           .description = "Key within the Secret's data whose value is the password."),
     FIELD(secret_key_ref, optional, "optional", FIELD_BOOL, .default_text = "false",
+          .same_as_absent = "false",
           .description = "When true, a missing Secret or key means a session without a password. Otherwise "
                          "such a session is withheld."),
 };

@@ -27,7 +27,7 @@ static const struct schema advertisement_schema = {
 };
 
 static const struct field bgp_fields[] = {
-    FIELD(node_bgp_spec, as_number, "asNumber", FIELD_ASN,
+    FIELD(node_bgp_spec, as_number, "asNumber", FIELD_ASN, .same_as_absent = "0",
           .description = "AS number of the node. Without it the node is in the default AS."),
     FIELD(node_bgp_spec, ipv4_address, "ipv4Address", FIELD_STRING, .format = &format_host_cidr_v4,
           .description = "IPv4 address of the node's BGP speaker, usually with its prefix length: "
@@ -51,7 +51,7 @@ static const struct field bgp_fields[] = {
                          "BGPConfiguration."),
 };
 
-static const struct schema bgp_schema = {
+const struct schema node_bgp_schema = {
     .name = "NodeBGPSpec",
     .description = "The node as a BGP speaker.",
     SCHEMA_OF(node_bgp_spec, bgp_fields),
@@ -109,7 +109,7 @@ static const struct schema interface_schema = {
 };
 
 static const struct field spec_fields[] = {
-    FIELD(node_spec, bgp, "bgp", FIELD_OBJECT, .schema = &bgp_schema,
+    FIELD(node_spec, bgp, "bgp", FIELD_OBJECT, .schema = &node_bgp_schema,
           .description = "The node as a BGP speaker. Without it the node has no sessions, though selectors "
                          "still match it."),
     FIELD(node_spec, ipv4_vxlan_tunnel_addr, "ipv4VXLANTunnelAddr", FIELD_STRING, .format = &format_ipv4,

@@ -141,6 +141,18 @@ static int affect_by_address(struct affected *affected, const struct peering_ind
     return affect_near_of(affected, index, rules, err);
 }
 
+int affect_router_id(struct affected *affected, const struct peering_index *index,
+                     const struct node_facts *node, struct err *err) {
+    const struct ip_addr *router_id = &node->router_id.addr;
+    const struct id_list *slots = map_get(index->nodes_by_router_id, router_id, sizeof(*router_id));
+    ID_EACH(i, slots) {
+        if (affect_slot(affected, slots->ids[i], err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int affect_node(struct affected *affected, const struct peering_index *index, uint32_t slot,
                 struct err *err) {
     if (affected == NULL) {
@@ -152,6 +164,9 @@ int affect_node(struct affected *affected, const struct peering_index *index, ui
     const struct node_facts *node = index_node(index, slot);
     if (!node_has_address(node)) {
         return 0; /* nobody's peer */
+    }
+    if (affect_router_id(affected, index, node, err) < 0) {
+        return -1;
     }
     if (set_has(index->mesh_members, slot) && affect_mesh(affected, index, err) < 0) {
         return -1;

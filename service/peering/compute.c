@@ -6,6 +6,7 @@
  * The list lives in the caller's arena and borrows from the index and its snapshot. No locks, no state.
  */
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/number.h"
@@ -76,8 +77,9 @@ static int resolve_filters(struct compute *compute, struct part *part) {
         return 0;
     }
     part->filters = arena_array(compute->arena, spec->filters.count, sizeof(part->filters[0]));
+    part->filter_records = arena_array(compute->arena, spec->filters.count, sizeof(part->filter_records[0]));
     part->missing = arena_array(compute->arena, spec->filters.count, sizeof(part->missing[0]));
-    if (part->filters == NULL || part->missing == NULL) {
+    if (part->filters == NULL || part->filter_records == NULL || part->missing == NULL) {
         return err_no_memory(compute->err);
     }
     for (size_t i = 0; i < spec->filters.count; i++) {
@@ -85,6 +87,7 @@ static int resolve_filters(struct compute *compute, struct part *part) {
         const struct record *filter = snapshot_get(compute->snapshot, KIND_BGPFILTER, name);
         compute_note_revision(compute, filter);
         if (filter != NULL) {
+            part->filter_records[part->filter_count] = filter;
             part->filters[part->filter_count++] = filter->object->meta.name;
         } else {
             part->missing[part->missing_count++] = name;
@@ -383,7 +386,76 @@ static int choose_all(struct compute *compute, struct peering_list *list) {
     return result;
 }
 
+/* ---- the filters that entries name ---- */
+
+static int record_compare(const void *x, const void *y) {
+    return strcmp((*(const struct record *const *)x)->key, (*(const struct record *const *)y)->key);
+}
+
+/* Each once, however many BGPPeers name it. */
+static int write_filters(struct compute *compute, struct peering_list *list) {
+    size_t total = 0;
+    for (const struct part *part = compute->parts; part != NULL; part = part->next) {
+        total += part->filter_count;
+    }
+    if (total == 0) {
+        return 0;
+    }
+    const struct record **records = arena_array(compute->arena, total, sizeof(*records));
+    struct peering_filter *filters = arena_array(compute->arena, total, sizeof(*filters));
+    if (records == NULL || filters == NULL) {
+        return err_no_memory(compute->err);
+    }
+    size_t count = 0;
+    for (const struct part *part = compute->parts; part != NULL; part = part->next) {
+        for (size_t i = 0; i < part->filter_count; i++) {
+            records[count++] = part->filter_records[i];
+        }
+    }
+    qsort(records, total, sizeof(*records), record_compare);
+    for (size_t i = 0; i < total; i++) {
+        if (i == 0 || records[i] != records[i - 1]) {
+            const struct bgp_filter *filter = records[i]->object->body;
+            filters[list->filter_count++] =
+                (struct peering_filter){.name = records[i]->object->meta.name, .spec = filter->spec};
+        }
+    }
+    list->filters = filters;
+    return 0;
+}
+
 /* ---- the list ---- */
+
+/* The level in one spelling: any case is valid. */
+static const char *log_level(const char *text) {
+    static const char *const LEVELS[] = {"Trace", "Debug", "Info", "Warning", "Error", "Fatal"};
+    for (size_t i = 0; text != NULL && i < sizeof(LEVELS) / sizeof(LEVELS[0]); i++) {
+        if (strcasecmp(text, LEVELS[i]) == 0) {
+            return LEVELS[i];
+        }
+    }
+    return NULL;
+}
+
+static bool binds_to_address(const struct bgp_configuration_spec *spec) {
+    return spec->bind_mode != NULL && strcmp(spec->bind_mode, "NodeIP") == 0;
+}
+
+/* What the BGPConfigurations say of the node: its own one, member by member, before the one of the fleet. */
+static void write_configuration(const struct compute *compute, struct peering_list *list) {
+    static const struct bgp_configuration_spec nothing;
+    const struct bgp_configuration_spec *fleet = compute->index->defaults.spec;
+    const struct bgp_configuration_spec *own = compute->node->config;
+    own = own != NULL ? own : &nothing;
+    const char *level = log_level(own->log_severity_screen);
+    list->local.log_severity = level != NULL ? level : log_level(fleet->log_severity_screen);
+    bool own_mode = own->bind_mode != NULL && own->bind_mode[0] != '\0';
+    list->local.bind_mode = binds_to_address(own_mode ? own : fleet) ? "NodeIP" : NULL;
+    const struct string_list *ignored =
+        own->ignored_interfaces.items != NULL ? &own->ignored_interfaces : &fleet->ignored_interfaces;
+    list->local.ignored_interface_count = ignored->count;
+    list->local.ignored_interfaces = ignored->items;
+}
 
 static void write_local(const struct compute *compute, struct peering_list *list) {
     const struct node_facts *node = compute->node;
@@ -395,27 +467,18 @@ static void write_local(const struct compute *compute, struct peering_list *list
     list->local.ipv6_address = ip_is_set(&v6->addr) ? v6->text : NULL;
     list->local.listen_port = node_port(compute->index, node);
     list->local.route_reflector_cluster_id = node->cluster_id;
-}
-
-/* BGPConfiguration node.<name> counts as part of what the list was made from. */
-static int note_node_config(struct compute *compute) {
-    if (compute->node->own_port == 0) {
-        return 0;
-    }
-    char *name = arena_printf(compute->arena, "node.%s", compute->node->name);
-    if (name == NULL) {
-        return err_no_memory(compute->err);
-    }
-    compute_note_revision(compute, snapshot_get(compute->snapshot, KIND_BGPCONFIGURATION, name));
-    return 0;
+    list->local.router_id = node->router_id.text;
+    write_configuration(compute, list);
 }
 
 static int compute_list(struct compute *compute, struct peering_list *list) {
     write_local(compute, list);
     compute_note_revision(compute, compute->node->record);
+    compute_note_revision(compute, compute->node->config_record);
     compute_note_revision(compute, compute->index->defaults.record);
-    if (note_node_config(compute) < 0 || compute_check_node(compute) < 0 || compute_gather(compute) < 0 ||
-        choose_all(compute, list) < 0 || compute_write_problems(compute, list) < 0) {
+    if (compute_check_node(compute) < 0 || compute_gather(compute) < 0 || choose_all(compute, list) < 0 ||
+        write_filters(compute, list) < 0 || compute_advertise(compute, list) < 0 ||
+        compute_write_problems(compute, list) < 0) {
         return -1;
     }
     list->newest_revision = compute->newest_revision;

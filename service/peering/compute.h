@@ -3,6 +3,7 @@
  *
  *   gather.c    which entries the BGPPeers and the mesh propose (candidates)
  *   compute.c   which of them win, and with which settings
+ *   advertise.c what the node announces
  *   issues.c    the problems met on the way
  */
 #ifndef BGPPEERD_PEERING_COMPUTE_H
@@ -15,10 +16,12 @@ enum step { STEP_GLOBAL, STEP_NODE, STEP_REVERSE, STEP_MESH };
 
 /* A rule's part in one list: settings that its entries share, worked out for the first of them. */
 struct part {
+    struct part *next;       /* of the same list */
     const struct rule *rule; /* NULL: the mesh */
-    bool resolved;
+    bool resolved;           /* an entry has it */
     size_t filter_count;
     const char **filters; /* those that exist */
+    const struct record **filter_records;
     size_t missing_count;
     const char **missing; /* those that do not */
     enum peering_password password;
@@ -59,6 +62,7 @@ struct compute {
     struct arena *arena; /* the list's */
     struct err *err;
     uint64_t newest_revision;
+    struct part *parts;
     struct candidate *candidates; /* malloc'ed */
     size_t candidate_count;
     size_t candidate_cap;
@@ -71,6 +75,8 @@ int compute_gather(struct compute *compute) MUST_CHECK;
 int compute_report(struct compute *compute, const struct issue *issue) MUST_CHECK;
 /* Problems of addresses that the node shares with others, or does not have. */
 int compute_check_node(struct compute *compute) MUST_CHECK;
+/* list->advertisements. */
+int compute_advertise(struct compute *compute, struct peering_list *list) MUST_CHECK;
 /* Put the issues into the list, equal ones together, in an order that depends on content only. */
 int compute_write_problems(struct compute *compute, struct peering_list *list) MUST_CHECK;
 

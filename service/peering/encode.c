@@ -1,11 +1,13 @@
 /*
  * The PeeringList document. An absent member means "off" or "default"; booleans appear only when true;
- * items, suppressed and problems are always there, so that clients need not ask.
+ * the lists are always there, so that clients need not ask.
  *
  * A password that cannot be revealed withholds its session. The caller's buffer wipes itself; nothing here
  * keeps a copy of a password.
  */
+#include "codec.h"
 #include "document.h"
+#include "model/resources.h"
 
 /* The password in clear. -1: it cannot be had now; nothing has been written. */
 static int add_password(struct buf *out, const struct peering_entry *entry,
@@ -72,17 +74,60 @@ static void add_items(struct buf *out, const struct peering_list *list, const st
     buf_add_char(out, ']');
 }
 
+static void add_texts(struct buf *out, const char *key, const char *const *texts, size_t count) {
+    buf_json_key(out, key);
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        buf_json_comma(out);
+        buf_add_json_str(out, texts[i]);
+    }
+    buf_add_char(out, ']');
+}
+
 static void add_local(struct buf *out, const struct peering_list *list) {
     buf_json_key(out, "local");
     buf_add_char(out, '{');
     buf_json_member_u64(out, "asNumber", list->local.as_number);
     buf_json_member_str(out, "ipv4Address", list->local.ipv4_address);
     buf_json_member_str(out, "ipv6Address", list->local.ipv6_address);
+    buf_json_member_str(out, "routerID", list->local.router_id);
     if (list->local.listen_port != 0) {
         buf_json_member_u64(out, "listenPort", list->local.listen_port);
     }
     buf_json_member_str(out, "routeReflectorClusterID", list->local.route_reflector_cluster_id);
+    buf_json_member_str(out, "logSeverity", list->local.log_severity);
+    buf_json_member_str(out, "bindMode", list->local.bind_mode);
+    if (list->local.ignored_interface_count > 0) {
+        add_texts(out, "ignoredInterfaces", list->local.ignored_interfaces,
+                  list->local.ignored_interface_count);
+    }
     buf_add_char(out, '}');
+}
+
+/* By name, in byte order: an item's `filters` says in which order they hold. */
+static void add_filter_specs(struct buf *out, const struct peering_list *list) {
+    buf_json_key(out, "filters");
+    buf_add_char(out, '{');
+    for (size_t i = 0; i < list->filter_count; i++) {
+        buf_json_key(out, list->filters[i].name);
+        codec_encode_struct(&bgp_filter_spec_schema, list->filters[i].spec, out);
+    }
+    buf_add_char(out, '}');
+}
+
+static void add_advertisements(struct buf *out, const struct peering_list *list) {
+    buf_json_key(out, "advertise");
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < list->advertisement_count; i++) {
+        const struct peering_advertisement *advertisement = &list->advertisements[i];
+        buf_json_comma(out);
+        buf_add_char(out, '{');
+        buf_json_member_str(out, "cidr", advertisement->cidr);
+        add_texts(out, "communities", advertisement->communities, advertisement->community_count);
+        buf_json_member_str(out, "source", advertisement->source);
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
 }
 
 static void add_suppressed(struct buf *out, const struct peering_list *list) {
@@ -119,6 +164,8 @@ static size_t add_document(struct buf *out, const struct peering_list *list, con
     buf_add_char(out, '}');
     add_local(out, list);
     add_items(out, list, reveal, &problems);
+    add_filter_specs(out, list);
+    add_advertisements(out, list);
     add_suppressed(out, list);
     buf_json_key(out, "problems");
     buf_add(out, problems.data, problems.len);

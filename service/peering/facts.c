@@ -10,11 +10,25 @@
 #include "base/number.h"
 #include "fleet.h"
 
+/* ---- BGPConfigurations, as far as nodes have them ---- */
+
+const struct bgp_configuration_spec *config_spec(const struct record *record) {
+    return record == NULL ? NULL : ((const struct bgp_configuration *)record->object->body)->spec;
+}
+
+/* 0: unset. */
+static uint16_t config_listen_port(const struct bgp_configuration_spec *spec) {
+    bool usable = spec != NULL && spec->listen_port.set && spec->listen_port.value > 0 &&
+                  spec->listen_port.value <= UINT16_MAX;
+    return usable ? (uint16_t)spec->listen_port.value : 0;
+}
+
 /* ---- nodes ---- */
 
 static void node_facts_destroy(struct shared *shared) {
     struct node_facts *facts = (struct node_facts *)shared;
     record_unref(facts->record);
+    record_unref(facts->config_record);
     free(facts);
 }
 
@@ -27,6 +41,14 @@ struct ip_addr peering_own_address(const struct node *node, enum ip_family famil
     return good ? cidr.addr : (struct ip_addr){.family = IP_NONE};
 }
 
+static void parse_address(const char *text, enum ip_family family, struct address *ret) {
+    struct ip_cidr cidr;
+    if (text != NULL && ip_parse_cidr_or_addr(text, strlen(text), &cidr) && cidr.addr.family == family) {
+        ret->addr = cidr.addr;
+        ip_format(&ret->addr, ret->text);
+    }
+}
+
 static void set_address(const struct node *node, enum ip_family family, struct address *ret) {
     ret->addr = peering_own_address(node, family);
     if (ip_is_set(&ret->addr)) {
@@ -34,7 +56,45 @@ static void set_address(const struct node *node, enum ip_family family, struct a
     }
 }
 
-int node_facts_new(const struct record *record, uint16_t own_port, struct node_facts **ret, struct err *err) {
+/*
+ * FNV-1a of the name, stirred once more (it is short), mapped onto the 222 first octets that BGP identifiers
+ * may have: daemons refuse those in 0/8, 127/8 and 224/3.
+ */
+void router_id_derive(const char *name, struct ip_addr *ret) {
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (; *name != '\0'; name++) {
+        hash = (hash ^ (uint8_t)*name) * UINT64_C(1099511628211);
+    }
+    hash = (hash ^ (hash >> 32)) * UINT64_C(0xd6e8feb86659fd93);
+    hash ^= hash >> 32;
+    uint8_t first = (uint8_t)(1 + (hash >> 40) % 222);
+    *ret = (struct ip_addr){.family = IP_V4,
+                            .bytes = {first < 127 ? first : (uint8_t)(first + 1), (uint8_t)(hash >> 16),
+                                      (uint8_t)(hash >> 8), (uint8_t)hash}};
+}
+
+static void read_router_id(struct node_facts *facts) {
+    parse_address(facts->bgp == NULL ? NULL : facts->bgp->router_id, IP_V4, &facts->router_id);
+    if (!ip_is_set(&facts->router_id.addr)) {
+        facts->router_id = facts->addresses[V4];
+    }
+    if (!ip_is_set(&facts->router_id.addr)) {
+        router_id_derive(facts->name, &facts->router_id.addr);
+        ip_format(&facts->router_id.addr, facts->router_id.text);
+    }
+}
+
+static bool has_label(const struct label_set *labels, const char *key) {
+    for (size_t i = 0; i < labels->count; i++) {
+        if (strcmp(labels->items[i].key, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int node_facts_new(const struct record *record, const struct record *config, struct node_facts **ret,
+                   struct err *err) {
     struct node_facts *facts = base_calloc(1, sizeof(*facts));
     if (facts == NULL) {
         return err_no_memory(err);
@@ -43,16 +103,21 @@ int node_facts_new(const struct record *record, uint16_t own_port, struct node_f
     facts->record = record_ref(record);
     facts->name = record->object->meta.name;
     facts->labels = &record->object->meta.labels;
-    facts->own_port = own_port;
+    facts->excluded = has_label(facts->labels, LABEL_EXCLUDED);
+    facts->config_record = config == NULL ? NULL : record_ref(config);
+    facts->config = config_spec(config);
+    facts->own_port = config_listen_port(facts->config);
     const struct node *node = record->object->body;
     const struct node_bgp_spec *bgp = node->spec == NULL ? NULL : node->spec->bgp;
     if (bgp != NULL) {
+        facts->bgp = bgp;
         set_address(node, IP_V4, &facts->addresses[V4]);
         set_address(node, IP_V6, &facts->addresses[V6]);
         facts->own_as = bgp->as_number.set ? bgp->as_number.value : 0;
         const char *cluster_id = bgp->route_reflector_cluster_id;
         facts->cluster_id = cluster_id != NULL && cluster_id[0] != '\0' ? cluster_id : NULL;
     }
+    read_router_id(facts);
     *ret = facts;
     return 0;
 }
@@ -129,61 +194,6 @@ int rule_new(const struct record *record, struct rule **ret, struct err *err) {
     return 0;
 }
 
-static bool text_equal(const char *a, const char *b) {
-    return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
-}
-
-static bool asn_equal(const struct opt_asn *a, const struct opt_asn *b) {
-    return (a->set ? a->value : 0) == (b->set ? b->value : 0);
-}
-
-static bool int_equal(const struct opt_int *a, const struct opt_int *b) {
-    return (a->set ? a->value : 0) == (b->set ? b->value : 0);
-}
-
-static bool time_equal(const struct duration *a, const struct duration *b) {
-    return (a->text == NULL) == (b->text == NULL) && (a->text == NULL || a->ns == b->ns);
-}
-
-static bool flag(const struct opt_bool *value) {
-    return value->set && value->value;
-}
-
-bool secret_ref_equal(const struct secret_key_ref *a, const struct secret_key_ref *b) {
-    if (a == NULL || b == NULL) {
-        return a == b;
-    }
-    return text_equal(a->name, b->name) && text_equal(a->key, b->key) &&
-           flag(&a->optional) == flag(&b->optional);
-}
-
-bool rule_spec_equal(const struct bgp_peer_spec *a, const struct bgp_peer_spec *b) {
-    a = a != NULL ? a : &empty_spec;
-    b = b != NULL ? b : &empty_spec;
-    if (a->filters.count != b->filters.count) {
-        return false;
-    }
-    for (size_t i = 0; i < a->filters.count; i++) {
-        if (!text_equal(a->filters.items[i], b->filters.items[i])) {
-            return false;
-        }
-    }
-    return text_equal(a->node, b->node) && text_equal(a->node_selector, b->node_selector) &&
-           text_equal(a->peer_ip, b->peer_ip) && asn_equal(&a->as_number, &b->as_number) &&
-           asn_equal(&a->local_as_number, &b->local_as_number) &&
-           text_equal(a->peer_selector, b->peer_selector) &&
-           flag(&a->keep_original_next_hop) == flag(&b->keep_original_next_hop) &&
-           text_equal(a->next_hop_mode, b->next_hop_mode) &&
-           secret_ref_equal(password_ref(a->password), password_ref(b->password)) &&
-           text_equal(a->source_address, b->source_address) &&
-           time_equal(&a->max_restart_time, &b->max_restart_time) &&
-           time_equal(&a->keepalive_time, &b->keepalive_time) &&
-           int_equal(&a->num_allowed_local_as_numbers, &b->num_allowed_local_as_numbers) &&
-           int_equal(&a->ttl_security, &b->ttl_security) && text_equal(a->reachable_by, b->reachable_by) &&
-           text_equal(a->local_workload_selector, b->local_workload_selector) &&
-           text_equal(a->reverse_peering, b->reverse_peering);
-}
-
 /* ---- matchers ---- */
 
 static void compiled_destroy(struct shared *shared) {
@@ -235,40 +245,29 @@ struct shared *matcher_copy(const struct shared *shared) {
 
 /* ---- BGPConfigurations ---- */
 
-static const struct bgp_configuration_spec *config_spec(const struct record *record) {
-    return record == NULL ? NULL : ((const struct bgp_configuration *)record->object->body)->spec;
-}
-
-uint16_t config_listen_port(const struct record *record) {
-    const struct bgp_configuration_spec *spec = config_spec(record);
-    bool usable = spec != NULL && spec->listen_port.set && spec->listen_port.value > 0 &&
-                  spec->listen_port.value <= UINT16_MAX;
-    return usable ? (uint16_t)spec->listen_port.value : 0;
-}
-
 const char *config_node_name(const struct record *record) {
     const char *name = record->object->meta.name;
-    return strncmp(name, "node.", strlen("node.")) == 0 ? name + strlen("node.") : NULL;
+    return strncmp(name, CONFIG_NODE_PREFIX, strlen(CONFIG_NODE_PREFIX)) == 0
+               ? name + strlen(CONFIG_NODE_PREFIX)
+               : NULL;
 }
 
 struct defaults defaults_of(const struct record *record) {
+    static const struct bgp_configuration_spec nothing;
     const struct bgp_configuration_spec *spec = config_spec(record);
+    spec = spec != NULL ? spec : &nothing;
     struct defaults defaults = {
         .record = record,
-        .mesh = true,
-        .as_number = PEERING_DEFAULT_AS,
-        .listen_port = config_listen_port(record),
+        .spec = spec,
+        .mesh = !spec->node_to_node_mesh_enabled.set || spec->node_to_node_mesh_enabled.value,
+        .as_number =
+            spec->as_number.set && spec->as_number.value != 0 ? spec->as_number.value : PEERING_DEFAULT_AS,
+        .listen_port = config_listen_port(spec),
         .mesh_restart_time_s = -1,
+        .mesh_password = password_ref(spec->node_mesh_password),
     };
-    if (spec != NULL) {
-        defaults.mesh = !spec->node_to_node_mesh_enabled.set || spec->node_to_node_mesh_enabled.value;
-        if (spec->as_number.set && spec->as_number.value != 0) {
-            defaults.as_number = spec->as_number.value;
-        }
-        if (spec->node_mesh_max_restart_time.text != NULL) {
-            defaults.mesh_restart_time_s = duration_round_seconds(spec->node_mesh_max_restart_time.ns);
-        }
-        defaults.mesh_password = password_ref(spec->node_mesh_password);
+    if (spec->node_mesh_max_restart_time.text != NULL) {
+        defaults.mesh_restart_time_s = duration_round_seconds(spec->node_mesh_max_restart_time.ns);
     }
     return defaults;
 }

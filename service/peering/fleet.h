@@ -34,10 +34,18 @@ struct node_facts {
     const char *name;
     const struct label_set *labels;
     struct address addresses[FAMILIES];
-    uint32_t own_as;        /* 0: the default AS */
-    uint16_t own_port;      /* from BGPConfiguration node.<name>; 0: the default one */
-    const char *cluster_id; /* NULL: not a route reflector */
+    uint32_t own_as;                    /* 0: the default AS */
+    uint16_t own_port;                  /* from BGPConfiguration node.<name>; 0: the default one */
+    const char *cluster_id;             /* NULL: not a route reflector */
+    const struct node_bgp_spec *bgp;    /* NULL: none */
+    const struct record *config_record; /* reference of ours: BGPConfiguration node.<name>; NULL: none */
+    const struct bgp_configuration_spec *config; /* its spec; NULL: none */
+    struct address router_id;                    /* as an IPv4 address */
+    bool excluded; /* labelled as not for load balancers: announces none of their addresses */
 };
+
+/* Kubernetes' label, whatever its value. */
+#define LABEL_EXCLUDED "node.kubernetes.io/exclude-from-external-load-balancers"
 
 enum rule_target {
     TARGET_NOTHING,   /* neither peerIP nor peerSelector */
@@ -81,7 +89,8 @@ struct matcher {
 
 /* BGPConfiguration `default`, with its absence and defaults resolved. */
 struct defaults {
-    const struct record *record; /* borrowed from the snapshot; NULL: none */
+    const struct record *record;               /* borrowed from the snapshot; NULL: none */
+    const struct bgp_configuration_spec *spec; /* never NULL */
     bool mesh;
     uint32_t as_number;
     uint16_t listen_port;                       /* 0: unset */
@@ -99,8 +108,8 @@ struct peering_index {
     struct node_set *slots;
     struct node_set *mesh_members; /* slots of nodes with an address and without a cluster ID */
     struct map_node *nodes_by_name;
-    struct map_node *nodes_by_address; /* struct ip_addr → owners */
-    struct map_node *ports_by_node;    /* node name → listenPort of BGPConfiguration node.<name> */
+    struct map_node *nodes_by_address;   /* struct ip_addr → owners */
+    struct map_node *nodes_by_router_id; /* struct ip_addr → nodes that have an address */
 
     struct vector rules; /* number → struct rule */
     struct node_set *rule_ids;
@@ -180,8 +189,11 @@ bool rule_reaches(const struct peering_index *index, const struct rule *rule, ui
 
 /* ---- parts (facts.c) ---- */
 
-int node_facts_new(const struct record *record, uint16_t own_port, struct node_facts **ret,
+/* `config`: BGPConfiguration node.<name>; NULL: none. */
+int node_facts_new(const struct record *record, const struct record *config, struct node_facts **ret,
                    struct err *err) MUST_CHECK;
+/* The BGP identifier of a node without one: from its name alone, and one that daemons take. */
+void router_id_derive(const char *name, struct ip_addr *ret);
 /* Without its matchers: those are the index's. */
 int rule_new(const struct record *record, struct rule **ret, struct err *err) MUST_CHECK;
 /* Takes over the selector, also on failure. */
@@ -189,15 +201,13 @@ int matcher_new(struct selector *selector, struct matcher **ret, struct err *err
 struct shared *matcher_copy(const struct shared *matcher);
 /* `record` NULL: there is no BGPConfiguration `default`. */
 struct defaults defaults_of(const struct record *record);
-/* listenPort of a BGPConfiguration; 0: unset. `record` may be NULL. */
-uint16_t config_listen_port(const struct record *record);
+/* Of a BGPConfiguration, which may be NULL; NULL: it has none. */
+const struct bgp_configuration_spec *config_spec(const struct record *record);
+#define CONFIG_NODE_PREFIX "node."
 /* The node that a BGPConfiguration is for: "n" of "node.n"; NULL: it is not for one. */
 const char *config_node_name(const struct record *record);
 /* NULL: the Secret has no such key. */
 const struct secret_value *secret_value_of(const struct secret *secret, const char *key);
-bool secret_ref_equal(const struct secret_key_ref *a, const struct secret_key_ref *b); /* accept NULL */
-/* false: something differs that a list can show. */
-bool rule_spec_equal(const struct bgp_peer_spec *a, const struct bgp_peer_spec *b);
 
 /* ---- who is affected (affected.c) ---- */
 
@@ -215,6 +225,9 @@ int affect_rule(struct affected *affected, const struct peering_index *index, co
                 struct err *err) MUST_CHECK;
 int affect_rules(struct affected *affected, const struct peering_index *index, const struct id_list *rules,
                  struct err *err) MUST_CHECK;
+/* Everybody who has the node's router ID. */
+int affect_router_id(struct affected *affected, const struct peering_index *index,
+                     const struct node_facts *node, struct err *err) MUST_CHECK;
 /* The node itself and everybody who may have it as a peer. */
 int affect_node(struct affected *affected, const struct peering_index *index, uint32_t slot,
                 struct err *err) MUST_CHECK;

@@ -110,6 +110,8 @@ static int part_new(struct compute *compute, const struct rule *rule, struct par
         return err_no_memory(compute->err);
     }
     part->rule = rule;
+    part->next = compute->parts;
+    compute->parts = part;
     *ret = part;
     return 0;
 }

@@ -18,7 +18,7 @@ static void index_free(struct peering_index *index) {
     node_set_free(index->mesh_members);
     map_free(index->nodes_by_name);
     map_free(index->nodes_by_address);
-    map_free(index->ports_by_node);
+    map_free(index->nodes_by_router_id);
     vector_done(&index->rules);
     node_set_free(index->rule_ids);
     node_set_free(index->global_rules);
@@ -72,7 +72,7 @@ static int index_copy(const struct peering_index *prev, const struct snapshot *s
     index->mesh_members = set_share(prev->mesh_members);
     index->nodes_by_name = map_share(prev->nodes_by_name);
     index->nodes_by_address = map_share(prev->nodes_by_address);
-    index->ports_by_node = map_share(prev->ports_by_node);
+    index->nodes_by_router_id = map_share(prev->nodes_by_router_id);
     index->rules = vector_copy(&prev->rules);
     index->rule_ids = set_share(prev->rule_ids);
     index->global_rules = set_share(prev->global_rules);

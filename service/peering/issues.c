@@ -43,6 +43,34 @@ static int check_owners(struct compute *compute, const struct address *address) 
     return compute_report(compute, &issue);
 }
 
+/* Other nodes with the node's router ID, unless they have it only by having its address: that is said
+ * already. */
+static int check_router_id(struct compute *compute) {
+    const struct peering_index *index = compute->index;
+    const struct node_facts *node = compute->node;
+    const struct ip_addr *router_id = &node->router_id.addr;
+    const struct id_list *slots = map_get(index->nodes_by_router_id, router_id, sizeof(*router_id));
+    const struct node_facts *other = NULL; /* the first by name */
+    size_t count = 0;
+    ID_EACH(i, slots) {
+        const struct node_facts *owner = index_node(index, slots->ids[i]);
+        bool by_address = ip_compare(&owner->addresses[V4].addr, router_id) == 0 &&
+                          ip_compare(&node->addresses[V4].addr, router_id) == 0;
+        if (owner == node || by_address) {
+            continue;
+        }
+        count++;
+        if (other == NULL || strcmp(owner->name, other->name) < 0) {
+            other = owner;
+        }
+    }
+    struct issue issue = {.reason = "RouterIDNotUnique",
+                          .detail = node->router_id.text,
+                          .other = other == NULL ? NULL : other->name,
+                          .others = count > 1 ? count - 1 : 0};
+    return other == NULL ? 0 : compute_report(compute, &issue);
+}
+
 int compute_check_node(struct compute *compute) {
     const struct node_facts *node = compute->node;
     if (!node_has_address(node)) {
@@ -54,7 +82,7 @@ int compute_check_node(struct compute *compute) {
             return -1;
         }
     }
-    return 0;
+    return check_router_id(compute);
 }
 
 /* ---- putting them together ---- */
@@ -193,20 +221,56 @@ static const char *write_password_message(struct arena *arena, const struct issu
                         addresses == 1 ? "is" : "are");
 }
 
+static const char *write_filter_message(struct arena *arena, const struct issue *issue, size_t addresses) {
+    const char *sessions = which(arena, issue, addresses);
+    return sessions == NULL ? NULL
+                            : arena_printf(arena,
+                                           "BGPFilter \"%s\" of BGPPeer \"%s\" does not exist, so it is left "
+                                           "out of %s. Create it, or remove its name from spec.filters.",
+                                           issue->detail, issue->rule->name, sessions);
+}
+
+static const char *write_router_message(struct compute *compute, const struct issue *issue) {
+    return arena_printf(
+        compute->arena,
+        "%s is the router ID of node \"%s\" and of node \"%s\"%s; two speakers of one AS with "
+        "the same BGP identifier refuse each other. Set spec.bgp.routerID of one of the Nodes.",
+        issue->detail, compute->node->name, issue->other, issue->others == 0 ? "" : " and of others");
+}
+
+static const char *write_community_message(struct arena *arena, const struct issue *issue) {
+    if (strcmp(issue->reason, "TooManyCommunities") == 0) {
+        return arena_printf(
+            arena,
+            "more communities are given to %s than fit into one BGP message; the rest is left "
+            "out. Give it fewer, in prefixAdvertisements.",
+            issue->detail);
+    }
+    return arena_printf(
+        arena,
+        "community \"%s\" is defined in spec.communities of neither the node's BGPConfiguration "
+        "nor the one named default, so it is left out. Define it, or write its value.",
+        issue->detail);
+}
+
+static bool is_reason(const struct issue *issue, const char *reason) {
+    return strcmp(issue->reason, reason) == 0;
+}
+
 /* NULL: out of memory. */
 static const char *write_message(struct compute *compute, const struct issue *issue, size_t addresses) {
     struct arena *arena = compute->arena;
-    if (strcmp(issue->reason, "FilterNotFound") == 0) {
-        const char *sessions = which(arena, issue, addresses);
-        return sessions == NULL
-                   ? NULL
-                   : arena_printf(arena,
-                                  "BGPFilter \"%s\" of BGPPeer \"%s\" does not exist, so it is left "
-                                  "out of %s. Create it, or remove its name from spec.filters.",
-                                  issue->detail, issue->rule->name, sessions);
+    if (is_reason(issue, "FilterNotFound")) {
+        return write_filter_message(arena, issue, addresses);
     }
-    if (strcmp(issue->reason, "NoLocalAddress") == 0 || strcmp(issue->reason, "SameAddressTwice") == 0 ||
-        strcmp(issue->reason, "DuplicateNodeAddress") == 0) {
+    if (is_reason(issue, "RouterIDNotUnique")) {
+        return write_router_message(compute, issue);
+    }
+    if (is_reason(issue, "CommunityNotFound") || is_reason(issue, "TooManyCommunities")) {
+        return write_community_message(arena, issue);
+    }
+    if (is_reason(issue, "NoLocalAddress") || is_reason(issue, "SameAddressTwice") ||
+        is_reason(issue, "DuplicateNodeAddress")) {
         return write_address_message(compute, issue, addresses);
     }
     if (issue->rule != NULL && issue->peer_ip == NULL) {

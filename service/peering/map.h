@@ -30,6 +30,8 @@ struct map_node *map_share(struct map_node *map); /* accepts NULL */
 void map_free(struct map_node *map);              /* accepts NULL */
 int map_add(struct map_node **map, const void *key, size_t len, uint32_t id, struct err *err) MUST_CHECK;
 int map_remove(struct map_node **map, const void *key, size_t len, uint32_t id, struct err *err) MUST_CHECK;
+/* One of the two. */
+typedef int map_change(struct map_node **map, const void *key, size_t len, uint32_t id, struct err *err);
 /* Borrowed; NULL when the key has no numbers. */
 const struct id_list *map_get(const struct map_node *map, const void *key, size_t len);
 

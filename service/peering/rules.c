@@ -135,8 +135,6 @@ static int rule_bind(struct peering_index *index, struct rule *rule, uint32_t id
 
 /* ---- the ways to find a rule ---- */
 
-typedef int map_change(struct map_node **map, const void *key, size_t len, uint32_t id, struct err *err);
-
 /* Enter the rule into (map_add), or take it out of (map_remove), every map but rules_by_name. */
 static int rule_link(struct peering_index *index, const struct rule *rule, uint32_t id, map_change *change,
                      struct err *err) {

@@ -7,26 +7,89 @@
  */
 #include "fleet.h"
 
+/* ---- whom a BGPConfiguration concerns ---- */
+
+enum concern { CONCERNS_NOBODY, CONCERNS_MESH, CONCERNS_ALL };
+
+/*
+ * By field, in the one named default and in node.<name> (where ALL is the node itself; its peers are found by
+ * what they see of it). A field that is not here concerns all in both. What has no meaning outside Kubernetes
+ * reaches no list; what only the fleet has, a node's does not.
+ */
+static const struct {
+    const char *field;
+    enum concern of_default;
+    enum concern of_node;
+} CONFIG_CONCERNS[] = {
+    {"nodeToNodeMeshEnabled", CONCERNS_MESH, CONCERNS_NOBODY},
+    {"nodeMeshPassword", CONCERNS_MESH, CONCERNS_NOBODY},
+    {"nodeMeshMaxRestartTime", CONCERNS_MESH, CONCERNS_NOBODY},
+    {"asNumber", CONCERNS_ALL, CONCERNS_NOBODY},
+    {"serviceLoadBalancerIPs", CONCERNS_ALL, CONCERNS_NOBODY},
+    {"serviceExternalIPs", CONCERNS_ALL, CONCERNS_NOBODY},
+    {"serviceClusterIPs", CONCERNS_ALL, CONCERNS_NOBODY},
+    {"serviceLoadBalancerAggregation", CONCERNS_ALL, CONCERNS_NOBODY},
+    {"localWorkloadPeeringIPV4", CONCERNS_NOBODY, CONCERNS_NOBODY},
+    {"localWorkloadPeeringIPV6", CONCERNS_NOBODY, CONCERNS_NOBODY},
+    {"programClusterRoutes", CONCERNS_NOBODY, CONCERNS_NOBODY},
+    {"ipv4NormalRoutePriority", CONCERNS_NOBODY, CONCERNS_NOBODY},
+    {"ipv6NormalRoutePriority", CONCERNS_NOBODY, CONCERNS_NOBODY},
+};
+
+static enum concern field_concern(const struct field *field, bool of_node) {
+    for (size_t i = 0; i < sizeof(CONFIG_CONCERNS) / sizeof(CONFIG_CONCERNS[0]); i++) {
+        if (strcmp(CONFIG_CONCERNS[i].field, field->name) == 0) {
+            return of_node ? CONFIG_CONCERNS[i].of_node : CONFIG_CONCERNS[i].of_default;
+        }
+    }
+    return CONCERNS_ALL;
+}
+
+/* The most that a difference between the two (NULL: none) concerns. */
+static enum concern config_concern(const struct bgp_configuration_spec *before,
+                                   const struct bgp_configuration_spec *after, bool of_node) {
+    const struct schema *schema = &bgp_configuration_spec_schema;
+    enum concern most = CONCERNS_NOBODY;
+    for (size_t i = 0; before != after && i < schema->field_count; i++) {
+        const struct field *field = &schema->fields[i];
+        enum concern concern = field_concern(field, of_node);
+        if (concern > most && !field_equal(field, before, after, SAME_MEANING)) {
+            most = concern;
+        }
+    }
+    return most;
+}
+
 /* ---- nodes ---- */
+
+/* Enter the node into (map_add), or take it out of (map_remove), what it is found by besides its name. */
+static int link_node(struct peering_index *index, uint32_t slot, const struct node_facts *node,
+                     map_change *change, struct err *err) {
+    if (!node_has_address(node)) {
+        return 0;
+    }
+    for (int family = 0; family < FAMILIES; family++) {
+        const struct ip_addr *addr = &node->addresses[family].addr;
+        if (ip_is_set(addr) && change(&index->nodes_by_address, addr, sizeof(*addr), slot, err) < 0) {
+            return -1;
+        }
+    }
+    const struct ip_addr *router_id = &node->router_id.addr;
+    return change(&index->nodes_by_router_id, router_id, sizeof(*router_id), slot, err);
+}
 
 static int enter_node(struct peering_index *index, uint32_t slot, const struct node_facts *node,
                       struct err *err) {
-    for (int family = 0; family < FAMILIES; family++) {
-        const struct ip_addr *addr = &node->addresses[family].addr;
-        if (ip_is_set(addr) && map_add(&index->nodes_by_address, addr, sizeof(*addr), slot, err) < 0) {
-            return -1;
-        }
+    if (link_node(index, slot, node, map_add, err) < 0) {
+        return -1;
     }
     return node_is_mesh_member(node) ? set_add(&index->mesh_members, slot, err) : 0;
 }
 
 static int leave_node(struct peering_index *index, uint32_t slot, const struct node_facts *node,
                       struct err *err) {
-    for (int family = 0; family < FAMILIES; family++) {
-        const struct ip_addr *addr = &node->addresses[family].addr;
-        if (ip_is_set(addr) && map_remove(&index->nodes_by_address, addr, sizeof(*addr), slot, err) < 0) {
-            return -1;
-        }
+    if (link_node(index, slot, node, map_remove, err) < 0) {
+        return -1;
     }
     return set_remove(&index->mesh_members, slot, err);
 }
@@ -120,7 +183,7 @@ static int rematch_changed(struct peering_index *index, uint32_t slot, const str
     return 0;
 }
 
-/* Would the two differ as somebody's peer, or in `local`? */
+/* Would the two be the same as somebody's peer? */
 static bool node_core_equal(const struct peering_index *index, const struct node_facts *a,
                             const struct node_facts *b) {
     for (int family = 0; family < FAMILIES; family++) {
@@ -133,12 +196,32 @@ static bool node_core_equal(const struct peering_index *index, const struct node
                0;
 }
 
+/* Would the two be the same in what only the node's own list says? */
+static bool node_local_equal(const struct node_facts *a, const struct node_facts *b) {
+    const struct field *advertisements = schema_field(&node_bgp_schema, "prefixAdvertisements");
+    return a->excluded == b->excluded && field_equal(advertisements, a->bgp, b->bgp, SAME_MEANING) &&
+           config_concern(a->config, b->config, true) == CONCERNS_NOBODY;
+}
+
+/* BGPConfiguration node.<name>, in the snapshot that the index is on its way to: a change of it that is still
+ * to come in this batch then changes nothing any more. */
+static int find_node_config(const struct peering_index *index, const char *node, const struct record **ret,
+                            struct err *err) {
+    struct arena arena;
+    arena_init(&arena, 512);
+    const char *name = arena_printf(&arena, "%s%s", CONFIG_NODE_PREFIX, node);
+    *ret = name == NULL ? NULL : snapshot_get(index->snapshot, KIND_BGPCONFIGURATION, name);
+    int result = name == NULL ? err_no_memory(err) : 0;
+    arena_done(&arena);
+    return result;
+}
+
 static int create_node(struct peering_index *index, const struct record *record, struct affected *affected,
                        struct err *err) {
     const char *name = record->object->meta.name;
-    const struct id_list *port = index_get(index->ports_by_node, name);
+    const struct record *config = NULL;
     struct node_facts *node = NULL;
-    if (node_facts_new(record, port == NULL ? 0 : (uint16_t)port->ids[0], &node, err) < 0) {
+    if (find_node_config(index, name, &config, err) < 0 || node_facts_new(record, config, &node, err) < 0) {
         return -1;
     }
     uint32_t slot = set_first_absent(index->slots);
@@ -162,26 +245,48 @@ static int delete_node(struct peering_index *index, uint32_t slot, struct affect
     return vector_put(&index->nodes, slot, NULL, err);
 }
 
+/* Whom the difference concerns, of the version that the index holds now. */
+struct node_change {
+    bool core;   /* the node and its peers */
+    bool local;  /* the node alone */
+    bool router; /* those who have its router ID as well */
+};
+
+static int affect_change(struct affected *affected, const struct peering_index *index, uint32_t slot,
+                         const struct node_change *what, struct err *err) {
+    if ((what->core && affect_node(affected, index, slot, err) < 0) ||
+        (what->local && affect_slot(affected, slot, err) < 0)) {
+        return -1;
+    }
+    return what->router ? affect_router_id(affected, index, index_node(index, slot), err) : 0;
+}
+
 /* Put new facts in place of the old ones. Takes over `node`, also on failure. */
 static int replace_node(struct peering_index *index, uint32_t slot, struct node_facts *node,
                         struct affected *affected, struct err *err) {
     const struct node_facts *before = index_node(index, slot);
-    bool same = node_core_equal(index, before, node);
-    if (!same && (affect_node(affected, index, slot, err) < 0 || leave_node(index, slot, before, err) < 0)) {
+    const struct node_change what = {
+        .core = !node_core_equal(index, before, node),
+        .local = !node_local_equal(before, node),
+        .router = ip_compare(&before->router_id.addr, &node->router_id.addr) != 0,
+    };
+    bool moves = what.core || what.router;
+    if (affect_change(affected, index, slot, &what, err) < 0 ||
+        (moves && leave_node(index, slot, before, err) < 0)) {
         shared_unref(&node->shared);
         return -1;
     }
     struct shared *old = vector_get(&index->nodes, slot); /* its labels are needed once more */
     shared_ref(old);
     int result = vector_put(&index->nodes, slot, &node->shared, err);
-    if (result == 0 && !same) {
+    if (result == 0 && moves) {
         result = enter_node(index, slot, node, err);
     }
     if (result == 0) {
         result = rematch_changed(index, slot, before->labels, node->labels, affected, err);
     }
-    if (result == 0 && !same) {
-        result = affect_node(affected, index, slot, err);
+    if (result == 0) {
+        result = affect_change(affected, index, slot, &what, err);
     }
     shared_unref(old);
     return result;
@@ -198,7 +303,7 @@ static int apply_node(struct peering_index *index, const struct snapshot_change 
         return create_node(index, change->after, affected, err);
     }
     struct node_facts *node = NULL;
-    if (node_facts_new(change->after, index_node(index, slot)->own_port, &node, err) < 0) {
+    if (node_facts_new(change->after, index_node(index, slot)->config_record, &node, err) < 0) {
         return -1;
     }
     return replace_node(index, slot, node, affected, err);
@@ -206,40 +311,38 @@ static int apply_node(struct peering_index *index, const struct snapshot_change 
 
 /* ---- BGPConfigurations ---- */
 
+static int affect_concerned(struct affected *affected, const struct peering_index *index,
+                            enum concern concern, struct err *err) {
+    switch (concern) {
+    case CONCERNS_NOBODY:
+        break;
+    case CONCERNS_MESH:
+        return affect_mesh(affected, index, err);
+    case CONCERNS_ALL:
+        return affect_all(affected, index, err);
+    }
+    return 0;
+}
+
 static int apply_default(struct peering_index *index, const struct record *after, struct affected *affected,
                          struct err *err) {
-    struct defaults before = index->defaults;
     struct defaults next = defaults_of(after);
-    bool all = before.as_number != next.as_number || before.listen_port != next.listen_port;
-    bool mesh = before.mesh != next.mesh || before.mesh_restart_time_s != next.mesh_restart_time_s ||
-                !secret_ref_equal(before.mesh_password, next.mesh_password);
-    if (mesh && affect_mesh(affected, index, err) < 0) {
+    enum concern concern = config_concern(index->defaults.spec, next.spec, false);
+    if (affect_concerned(affected, index, concern, err) < 0) {
         return -1;
     }
     index->defaults = next;
-    if (mesh && affect_mesh(affected, index, err) < 0) {
-        return -1;
-    }
-    return all ? affect_all(affected, index, err) : 0;
+    return affect_concerned(affected, index, concern, err);
 }
 
-static int apply_node_config(struct peering_index *index, const char *name, uint16_t port,
+static int apply_node_config(struct peering_index *index, const char *name, const struct record *config,
                              struct affected *affected, struct err *err) {
-    const struct id_list *known = index_get(index->ports_by_node, name);
-    uint32_t before = known == NULL ? 0 : known->ids[0];
-    if (before == port) {
-        return 0;
-    }
-    if ((before != 0 && map_remove(&index->ports_by_node, name, strlen(name), before, err) < 0) ||
-        (port != 0 && map_add(&index->ports_by_node, name, strlen(name), port, err) < 0)) {
-        return -1;
-    }
     uint32_t slot = index_slot(index, name);
     if (slot == NO_ID) {
         return 0;
     }
     struct node_facts *node = NULL;
-    if (node_facts_new(index_node(index, slot)->record, port, &node, err) < 0) {
+    if (node_facts_new(index_node(index, slot)->record, config, &node, err) < 0) {
         return -1;
     }
     return replace_node(index, slot, node, affected, err);
@@ -250,7 +353,7 @@ static int apply_config(struct peering_index *index, const struct snapshot_chang
     const struct record *any = change->after != NULL ? change->after : change->before;
     const char *node = config_node_name(any);
     if (node != NULL) {
-        return apply_node_config(index, node, config_listen_port(change->after), affected, err);
+        return apply_node_config(index, node, change->after, affected, err);
     }
     if (strcmp(any->object->meta.name, "default") == 0) {
         return apply_default(index, change->after, affected, err);
@@ -269,7 +372,7 @@ static int apply_rule(struct peering_index *index, const struct snapshot_change 
     bool same = false;
     if (before != NULL && change->after != NULL) {
         const struct bgp_peer *peer = change->after->object->body;
-        same = rule_spec_equal(before->spec, peer->spec);
+        same = schema_equal(&bgp_peer_spec_schema, before->spec, peer->spec, SAME_MEANING);
     }
     if (!same && affect_rules(affected, index, known, err) < 0) {
         return -1;
@@ -283,10 +386,16 @@ static int apply_rule(struct peering_index *index, const struct snapshot_change 
 
 /* ---- BGPFilters and Secrets: read from the snapshot when a list is computed ---- */
 
+static const struct bgp_filter_spec *filter_spec(const struct record *record) {
+    return record == NULL ? NULL : ((const struct bgp_filter *)record->object->body)->spec;
+}
+
 static int apply_filter(const struct peering_index *index, const struct snapshot_change *change,
                         struct affected *affected, struct err *err) {
-    if (change->before != NULL && change->after != NULL) {
-        return 0; /* lists hold names, not contents */
+    if (change->before != NULL && change->after != NULL &&
+        schema_equal(&bgp_filter_spec_schema, filter_spec(change->before), filter_spec(change->after),
+                     SAME_AS_WRITTEN)) {
+        return 0; /* lists hold the spec as it is written, and nothing else of it */
     }
     const struct record *any = change->after != NULL ? change->after : change->before;
     return affect_rules(affected, index, index_get(index->rules_by_filter, any->object->meta.name), err);

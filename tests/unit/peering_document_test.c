@@ -101,7 +101,7 @@ static void a_list_has_this_text(void **state) {
         text,
         "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"PeeringList\",\"metadata\":{\"node\":\"alpha\"},"
         "\"local\":{\"asNumber\":64512,\"ipv4Address\":\"198.51.100.1\",\"ipv6Address\":\"2001:db8::1\","
-        "\"routeReflectorClusterID\":\"244.0.0.1\"},"
+        "\"routerID\":\"198.51.100.1\",\"routeReflectorClusterID\":\"244.0.0.1\"},"
         "\"items\":[{\"family\":\"IPv6\",\"peerIP\":\"2001:db8::ff\",\"port\":1790,\"asNumber\":65001,"
         "\"localASNumber\":65001,\"type\":\"internal\",\"sourceAddress\":\"2001:db8::1\","
         "\"passwordFingerprint\":\"ab23f0eec020c951\",\"ttlSecurity\":2,\"maxRestartTimeSeconds\":90,"
@@ -111,6 +111,7 @@ static void a_list_has_this_text(void **state) {
         "{\"family\":\"IPv6\",\"peerIP\":\"2001:db8::ff:0:0\",\"asNumber\":65002,\"localASNumber\":64512,"
         "\"type\":\"external\",\"sourceAddress\":\"2001:db8::1\","
         "\"origin\":{\"bgpPeer\":\"plain\",\"scope\":\"Node\"}}],"
+        "\"filters\":{\"f\":{}},\"advertise\":[],"
         "\"suppressed\":[{\"peerIP\":\"2001:db8::ff\",\"port\":1790,\"origin\":{\"bgpPeer\":\"second\","
         "\"scope\":\"Node\"},"
         "\"by\":{\"bgpPeer\":\"full\",\"scope\":\"Global\"},\"reason\":\"GlobalPeeringExists\"}],"

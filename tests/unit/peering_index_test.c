@@ -139,7 +139,7 @@ static void a_peer_affects_both_its_ends(void **state) {
     assert_affected(fleet, "a1 a2 b1 rr");
 }
 
-static void a_filter_affects_those_who_name_it_when_it_comes_or_goes(void **state) {
+static void a_filter_affects_those_who_name_it(void **state) {
     struct fleet *fleet = *state;
     fleet_put(fleet, KIND_BGPFILTER, "{\"metadata\":{\"name\":\"g\"},\"spec\":{}}");
     assert_affected(fleet, "");
@@ -147,6 +147,10 @@ static void a_filter_affects_those_who_name_it_when_it_comes_or_goes(void **stat
     assert_affected(fleet, "a1 a2");
     fleet_put(fleet, KIND_BGPFILTER,
               "{\"metadata\":{\"name\":\"f\"},\"spec\":{\"exportV4\":[{\"action\":\"Reject\"}]}}");
+    assert_affected(fleet, "a1 a2");
+    fleet_put(fleet, KIND_BGPFILTER,
+              "{\"metadata\":{\"name\":\"f\",\"labels\":{\"x\":\"y\"}},\"spec\":{\"exportV4\":[{"
+              "\"action\":\"Reject\"}]}}");
     assert_affected(fleet, "");
     fleet_delete(fleet, KIND_BGPFILTER, "f");
     assert_affected(fleet, "a1 a2");
@@ -173,7 +177,8 @@ static void the_default_configuration_affects_whom_it_concerns(void **state) {
     struct fleet *fleet = *state;
     fleet_put(fleet, KIND_BGPCONFIGURATION,
               "{\"metadata\":{\"name\":\"default\"},\"spec\":{\"nodeToNodeMeshEnabled\":false,"
-              "\"logSeverityScreen\":\"Debug\",\"nodeMeshMaxRestartTime\":\"10s\",\"asNumber\":64512}}");
+              "\"programClusterRoutes\":\"Disabled\",\"localWorkloadPeeringIPV4\":\"10.0.0.99\","
+              "\"nodeMeshMaxRestartTime\":\"10s\",\"asNumber\":0,\"bindMode\":\"None\"}}");
     assert_affected(fleet, ""); /* the mesh is off, so its settings concern nobody */
     fleet_put(fleet, KIND_BGPCONFIGURATION,
               "{\"metadata\":{\"name\":\"default\"},\"spec\":{\"nodeMeshMaxRestartTime\":\"10s\"}}");
@@ -191,6 +196,10 @@ static void a_nodes_configuration_affects_it_and_its_peers(void **state) {
     struct fleet *fleet = *state;
     fleet_put(fleet, KIND_BGPCONFIGURATION,
               "{\"metadata\":{\"name\":\"node.b1\"},\"spec\":{\"logSeverityScreen\":\"Debug\"}}");
+    assert_affected(fleet, "b1");
+    fleet_put(fleet, KIND_BGPCONFIGURATION,
+              "{\"metadata\":{\"name\":\"node.b1\",\"labels\":{\"x\":\"y\"}},\"spec\":{"
+              "\"logSeverityScreen\":\"Debug\",\"ipv4NormalRoutePriority\":7}}");
     assert_affected(fleet, "");
     fleet_put(fleet, KIND_BGPCONFIGURATION,
               "{\"metadata\":{\"name\":\"node.b1\"},\"spec\":{\"listenPort\":1790}}");
@@ -355,8 +364,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_label_that_moves_a_node_affects_it_and_its_peers, setup, teardown),
         cmocka_unit_test_setup_teardown(an_address_affects_the_node_and_its_peers, setup, teardown),
         cmocka_unit_test_setup_teardown(a_peer_affects_both_its_ends, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_filter_affects_those_who_name_it_when_it_comes_or_goes, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(a_filter_affects_those_who_name_it, setup, teardown),
         cmocka_unit_test_setup_teardown(a_secret_affects_those_whose_key_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(the_default_configuration_affects_whom_it_concerns, setup, teardown),
         cmocka_unit_test_setup_teardown(a_nodes_configuration_affects_it_and_its_peers, setup, teardown),

@@ -75,6 +75,20 @@ static inline struct dice variant(struct dice *dice, const char *name, size_t va
     return (struct dice){hash};
 }
 
+static const char *const networks[] = {"10.100.0.0/16", "10.100.1.0/24",   "10.100.1.0/25", "10.101.0.0/16",
+                                       "fd10::/48",     "fd10:0:0:1::/64", "fd11::/64"};
+static const char *const communities[] = {"65000:1", "65000:02", "65000:1:2", "gold", "silver"};
+
+static inline void random_advertisements(struct dice *dice, struct buf *out) {
+    buf_add_str(out, ",\"prefixAdvertisements\":[");
+    for (size_t i = dice_below(dice, 3); i > 0; i--) {
+        buf_json_comma(out);
+        buf_printf(out, "{\"cidr\":\"%s\",\"communities\":[\"%s\",\"%s\"]}", PICK(dice, networks),
+                   PICK(dice, communities), PICK(dice, communities));
+    }
+    buf_add_char(out, ']');
+}
+
 static inline void random_node(struct dice *dice, const char *name, struct buf *out) {
     buf_printf(out, "{\"kind\":\"Node\",\"metadata\":{\"name\":\"%s\",\"labels\":{\"x\":\"%zu\"", name,
                dice_below(dice, 3));
@@ -86,6 +100,9 @@ static inline void random_node(struct dice *dice, const char *name, struct buf *
     }
     if (dice_chance(dice, 30)) {
         buf_printf(out, ",\"zone\":\"z%zu\"", dice_below(dice, 2));
+    }
+    if (dice_chance(dice, 20)) {
+        buf_add_str(out, ",\"node.kubernetes.io/exclude-from-external-load-balancers\":\"\"");
     }
     buf_add_str(out, "}},\"spec\":{");
     struct dice fixed = variant(dice, name, 5);
@@ -103,6 +120,12 @@ static inline void random_node(struct dice *dice, const char *name, struct buf *
         }
         if (dice_chance(dice, 20)) {
             buf_printf(out, ",\"routeReflectorClusterID\":\"244.0.0.%zu\"", 1 + dice_below(dice, 2));
+        }
+        if (dice_chance(dice, 20)) {
+            buf_printf(out, ",\"routerID\":\"10.0.0.%zu\"", 1 + dice_below(dice, 3));
+        }
+        if (dice_chance(dice, 30)) {
+            random_advertisements(dice, out);
         }
         buf_add_char(out, '}');
     }
@@ -170,7 +193,22 @@ static inline void random_config(struct dice *dice, const char *name, struct buf
     if (dice_chance(dice, 40)) {
         buf_printf(out, ",\"listenPort\":%s", PICK(dice, ports));
     }
+    static const char *const settings[] = {",\"bindMode\":\"NodeIP\"", ",\"bindMode\":\"None\"",
+                                           ",\"ignoredInterfaces\":[\"eth0\",\"cali*\"]",
+                                           ",\"communities\":[{\"name\":\"gold\",\"value\":\"65000:7\"}]"};
+    size_t setting = dice_below(dice, 2 * COUNT_OF(settings));
+    buf_add_str(out, setting < COUNT_OF(settings) ? settings[setting] : "");
+    if (dice_chance(dice, 40)) {
+        random_advertisements(dice, out);
+    }
     if (strcmp(name, "default") == 0) {
+        static const char *const blocks[] = {"serviceClusterIPs", "serviceExternalIPs",
+                                             "serviceLoadBalancerIPs"};
+        for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+            if (dice_chance(dice, 25)) {
+                buf_printf(out, ",\"%s\":[{\"cidr\":\"%s\"}]", blocks[i], PICK(dice, networks));
+            }
+        }
         if (dice_chance(dice, 50)) {
             buf_printf(out, ",\"nodeToNodeMeshEnabled\":%s", dice_chance(dice, 70) ? "true" : "false");
         }
