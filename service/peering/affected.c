@@ -7,6 +7,8 @@
  */
 #include "fleet.h"
 
+#define SHARERS_EACH 8 /* owners of one address whose peers are looked up one by one */
+
 int affect_slot(struct affected *affected, uint32_t slot, struct err *err) {
     return affected == NULL ? 0 : set_add(&affected->set, slot, err);
 }
@@ -153,11 +155,9 @@ int affect_router_id(struct affected *affected, const struct peering_index *inde
     return 0;
 }
 
-int affect_node(struct affected *affected, const struct peering_index *index, uint32_t slot,
-                struct err *err) {
-    if (affected == NULL) {
-        return 0;
-    }
+/* The node itself and everybody who may have it as a peer. */
+static int affect_peers(struct affected *affected, const struct peering_index *index, uint32_t slot,
+                        struct err *err) {
     if (affect_slot(affected, slot, err) < 0) {
         return -1;
     }
@@ -176,8 +176,8 @@ int affect_node(struct affected *affected, const struct peering_index *index, ui
             return -1;
         }
     }
-    struct candidates candidates = candidates_of(index, node->labels, true);
-    CANDIDATES_EACH(id, &candidates) {
+    struct matcher_walk walk = matcher_walk_of(index, node->labels, true);
+    MATCHER_EACH(id, &walk) {
         const struct matcher *matcher = index_matcher(index, id);
         if (set_has(matcher->matches, slot) &&
             (affect_near_of(affected, index, matcher->peer_rules, err) < 0 ||
@@ -189,6 +189,42 @@ int affect_node(struct affected *affected, const struct peering_index *index, ui
         return -1;
     }
     return affect_far_of_globals(affected, index, err);
+}
+
+/*
+ * Whoever peers with another owner of the node's address: the address has become, or ceases to be, ambiguous,
+ * or is so between others. Of many owners everybody is said to be affected, so that a fleet whose nodes all
+ * have one address costs no square.
+ */
+static int affect_sharers(struct affected *affected, const struct peering_index *index, uint32_t slot,
+                          const struct ip_addr *addr, struct err *err) {
+    const struct id_list *owners = index_owners(index, addr);
+    if (owners == NULL || owners->count < 2) {
+        return 0;
+    }
+    if (owners->count > SHARERS_EACH) {
+        return affect_all(affected, index, err);
+    }
+    ID_EACH(i, owners) {
+        if (owners->ids[i] != slot && affect_peers(affected, index, owners->ids[i], err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int affect_node(struct affected *affected, const struct peering_index *index, uint32_t slot,
+                struct err *err) {
+    if (affected == NULL) {
+        return 0;
+    }
+    const struct node_facts *node = index_node(index, slot);
+    for (int family = 0; family < FAMILIES; family++) {
+        if (affect_sharers(affected, index, slot, &node->addresses[family].addr, err) < 0) {
+            return -1;
+        }
+    }
+    return affect_peers(affected, index, slot, err);
 }
 
 int affect_match(struct affected *affected, const struct peering_index *index, const struct matcher *matcher,

@@ -1,5 +1,5 @@
 /*
- * The computation of one node's list: candidates are sorted by (address, port, step, BGPPeer, node), so
+ * The computation of one node's list: proposals are sorted by (address, port, step, BGPPeer, node), so
  * that the first of each (address, port) is the winner and the rest is what it suppresses. Settings are
  * worked out for winners only.
  *
@@ -14,7 +14,7 @@
 
 /* ---- precedence ---- */
 
-static int address_compare(const struct candidate *a, const struct candidate *b) {
+static int address_compare(const struct proposal *a, const struct proposal *b) {
     if (a->family != b->family) {
         return a->family < b->family ? -1 : 1;
     }
@@ -24,8 +24,8 @@ static int address_compare(const struct candidate *a, const struct candidate *b)
     return a->low < b->low ? -1 : a->low > b->low;
 }
 
-/* Who goes first, between candidates of one key. */
-static int precedence_compare(const struct candidate *a, const struct candidate *b) {
+/* Who goes first, between proposals of one key. */
+static int precedence_compare(const struct proposal *a, const struct proposal *b) {
     if (a->step != b->step) {
         return a->step < b->step ? -1 : 1;
     }
@@ -40,9 +40,9 @@ static int precedence_compare(const struct candidate *a, const struct candidate 
     return 0;
 }
 
-static int candidate_compare(const void *x, const void *y) {
-    const struct candidate *a = x;
-    const struct candidate *b = y;
+static int proposal_compare(const void *x, const void *y) {
+    const struct proposal *a = x;
+    const struct proposal *b = y;
     int order = address_compare(a, b);
     if (order == 0 && a->port_key != b->port_key) {
         return a->port_key < b->port_key ? -1 : 1;
@@ -50,21 +50,21 @@ static int candidate_compare(const void *x, const void *y) {
     return order != 0 ? order : precedence_compare(a, b);
 }
 
-static struct peering_origin origin_of(const struct candidate *candidate) {
-    const struct rule *rule = candidate->part->rule;
+static struct peering_origin origin_of(const struct proposal *proposal) {
+    const struct rule *rule = proposal->part->rule;
     return (struct peering_origin){
         .bgp_peer = rule == NULL ? NULL : rule->name,
         .scope = rule == NULL ? SCOPE_MESH : rule->scope,
-        .reverse = candidate->step == STEP_REVERSE,
-        .remote_node = candidate->remote == NULL ? NULL : candidate->remote->name,
+        .reverse = proposal->step == STEP_REVERSE,
+        .remote_node = proposal->remote == NULL ? NULL : proposal->remote->name,
     };
 }
 
-static struct ip_addr address_of(const struct candidate *candidate) {
-    struct ip_addr addr = {.family = candidate->family == V4 ? IP_V4 : IP_V6};
+struct ip_addr proposal_address(const struct proposal *proposal) {
+    struct ip_addr addr = {.family = proposal->family == V4 ? IP_V4 : IP_V6};
     for (unsigned i = 0; i < 8; i++) {
-        addr.bytes[i] = (uint8_t)(candidate->high >> (56 - 8 * i));
-        addr.bytes[8 + i] = (uint8_t)(candidate->low >> (56 - 8 * i));
+        addr.bytes[i] = (uint8_t)(proposal->high >> (56 - 8 * i));
+        addr.bytes[8 + i] = (uint8_t)(proposal->low >> (56 - 8 * i));
     }
     return addr;
 }
@@ -143,7 +143,7 @@ static int resolve_password(struct compute *compute, struct part *part) {
 
 /* What all entries of a part share. */
 static int resolve_part(struct compute *compute, const struct part *shared) {
-    struct part *part = (struct part *)(uintptr_t)shared; /* candidates see it read-only */
+    struct part *part = (struct part *)(uintptr_t)shared; /* proposals see it read-only */
     if (part->resolved) {
         return 0;
     }
@@ -154,7 +154,7 @@ static int resolve_part(struct compute *compute, const struct part *shared) {
     return resolve_password(compute, part);
 }
 
-static int report_part(struct compute *compute, const struct candidate *winner) {
+static int report_part(struct compute *compute, const struct proposal *winner) {
     const struct part *part = winner->part;
     struct issue issue = {.rule = part->rule, .peer_ip = winner->address_text};
     for (size_t i = 0; i < part->missing_count; i++) {
@@ -190,7 +190,7 @@ static const char *next_hop_of(const struct bgp_peer_spec *spec, bool external) 
 }
 
 /* Settings that come from the BGPPeer's spec. */
-static void apply_spec(const struct candidate *winner, const struct address *own,
+static void apply_spec(const struct proposal *winner, const struct address *own,
                        struct peering_entry *entry) {
     const struct rule *rule = winner->part->rule;
     const struct bgp_peer_spec *spec = rule->spec;
@@ -218,7 +218,7 @@ static void apply_spec(const struct candidate *winner, const struct address *own
 }
 
 /* Settings of a mesh session. */
-static void apply_mesh(const struct compute *compute, const struct candidate *winner,
+static void apply_mesh(const struct compute *compute, const struct proposal *winner,
                        const struct address *own, struct peering_entry *entry) {
     entry->source_address = own->text;
     entry->max_restart_time_s = compute->index->defaults.mesh_restart_time_s;
@@ -227,14 +227,26 @@ static void apply_mesh(const struct compute *compute, const struct candidate *wi
     entry->external = entry->as_number != entry->local_as_number;
 }
 
-static int write_entry(struct compute *compute, const struct candidate *winner, struct peering_entry *entry) {
+/* A password is for one node: it is given to nobody while it is not certain which. */
+static int write_password(struct compute *compute, const struct proposal *winner,
+                          struct peering_entry *entry) {
+    const struct part *part = winner->part;
+    bool usable = part->password == PASSWORD_VALUE;
+    bool given = usable && !winner->ambiguous;
+    entry->password = usable && !given ? PASSWORD_WITHHELD : part->password;
+    entry->secret_key = given ? part->secret_key : NULL;
+    entry->secret = given ? part->secret : NULL;
+    return winner->ambiguous ? compute_report_shared(compute, winner, usable) : 0;
+}
+
+static int write_entry(struct compute *compute, const struct proposal *winner, struct peering_entry *entry) {
     const struct node_facts *node = compute->node;
     const struct address *own = &node->addresses[winner->family];
     const struct part *part = winner->part;
     if (resolve_part(compute, part) < 0 || report_part(compute, winner) < 0) {
         return -1;
     }
-    entry->address = address_of(winner);
+    entry->address = proposal_address(winner);
     memcpy(entry->address_text, winner->address_text, strlen(winner->address_text) + 1);
     entry->port = winner->port;
     entry->as_number = winner->as_number;
@@ -255,15 +267,12 @@ static int write_entry(struct compute *compute, const struct candidate *winner, 
     }
     entry->filter_count = part->filter_count;
     entry->filters = part->filters;
-    entry->password = part->password;
-    entry->secret_key = part->password == PASSWORD_VALUE ? part->secret_key : NULL;
-    entry->secret = part->secret;
-    return 0;
+    return write_password(compute, winner, entry);
 }
 
 /* ---- choosing ---- */
 
-static const char *suppressed_reason(const struct candidate *winner) {
+static const char *suppressed_reason(const struct proposal *winner) {
     static const char *const reasons[] = {
         [STEP_GLOBAL] = "GlobalPeeringExists",
         [STEP_NODE] = "NodePeeringExists",
@@ -273,10 +282,19 @@ static const char *suppressed_reason(const struct candidate *winner) {
     return reasons[winner->step];
 }
 
-static void suppress(struct peering_list *list, const struct candidate *loser,
-                     const struct candidate *winner) {
+/* The far end of the very session: two nodes that both match both selectors of one BGPPeer. */
+static bool says_the_same(const struct proposal *loser, const struct proposal *winner) {
+    return loser->step == STEP_REVERSE && loser->part->rule == winner->part->rule &&
+           loser->remote == winner->remote && loser->as_number == winner->as_number &&
+           loser->port == winner->port;
+}
+
+static void suppress(struct peering_list *list, const struct proposal *loser, const struct proposal *winner) {
+    if (says_the_same(loser, winner)) {
+        return;
+    }
     struct peering_suppressed *suppressed = &list->suppressed[list->suppressed_count++];
-    suppressed->address = address_of(loser);
+    suppressed->address = proposal_address(loser);
     memcpy(suppressed->address_text, loser->address_text, strlen(loser->address_text) + 1);
     suppressed->port = loser->port;
     suppressed->origin = origin_of(loser);
@@ -284,10 +302,10 @@ static void suppress(struct peering_list *list, const struct candidate *loser,
     suppressed->reason = suppressed_reason(winner);
 }
 
-static int report_twice(struct compute *compute, const struct candidate *first,
-                        const struct candidate *second) {
+static int report_twice(struct compute *compute, const struct proposal *first,
+                        const struct proposal *second) {
     const char *by[2];
-    const struct candidate *both[2] = {first, second};
+    const struct proposal *both[2] = {first, second};
     for (size_t i = 0; i < 2; i++) {
         const struct rule *rule = both[i]->part->rule;
         by[i] = arena_printf(compute->arena, "%s\"%s\" on port %u",
@@ -304,19 +322,19 @@ static int report_twice(struct compute *compute, const struct candidate *first,
     return issue.other == NULL ? err_no_memory(compute->err) : compute_report(compute, &issue);
 }
 
-/* One address: candidates [0, count), sorted. Among each port's the first wins, but a BGPPeer's session
+/* One address: proposals [0, count), sorted. Among each port's the first wins, but a BGPPeer's session
  * on whatever port keeps the mesh away. */
-static int choose(struct compute *compute, const struct candidate *group, size_t count,
+static int choose(struct compute *compute, const struct proposal *group, size_t count,
                   struct peering_list *list) {
-    const struct candidate *strongest = NULL; /* the first in precedence that is not of the mesh */
+    const struct proposal *strongest = NULL; /* the first in precedence that is not of the mesh */
     for (size_t i = 0; i < count; i++) {
         if (group[i].step != STEP_MESH &&
             (strongest == NULL || precedence_compare(&group[i], strongest) < 0)) {
             strongest = &group[i];
         }
     }
-    const struct candidate *previous = NULL; /* the last winner */
-    const struct candidate *winner = NULL;   /* this port's; NULL: the mesh was kept away */
+    const struct proposal *previous = NULL; /* the last winner */
+    const struct proposal *winner = NULL;   /* this port's; NULL: the mesh was kept away */
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && group[i].port_key == group[i - 1].port_key) {
             suppress(list, &group[i], winner != NULL ? winner : strongest);
@@ -340,21 +358,21 @@ static int choose(struct compute *compute, const struct candidate *group, size_t
 }
 
 static int choose_all(struct compute *compute, struct peering_list *list) {
-    const struct candidate *candidates = compute->candidates;
-    size_t total = compute->candidate_count;
+    const struct proposal *proposals = compute->proposals;
+    size_t total = compute->proposal_count;
     if (total == 0) {
         return 0;
     }
-    qsort(compute->candidates, total, sizeof(candidates[0]), candidate_compare);
+    qsort(compute->proposals, total, sizeof(proposals[0]), proposal_compare);
     size_t winners = 1; /* an upper bound: the mesh may be kept away */
     for (size_t i = 1; i < total; i++) {
-        winners += address_compare(&candidates[i - 1], &candidates[i]) != 0 ||
-                   candidates[i - 1].port_key != candidates[i].port_key;
+        winners += address_compare(&proposals[i - 1], &proposals[i]) != 0 ||
+                   proposals[i - 1].port_key != proposals[i].port_key;
     }
-    /* Losers: one per further candidate of a key, and mesh winners that are kept away. */
+    /* Losers: one per further proposal of a key, and mesh winners that are kept away. */
     size_t losers = total - winners;
     for (size_t i = 0; i < total; i++) {
-        losers += candidates[i].step == STEP_MESH;
+        losers += proposals[i].step == STEP_MESH;
     }
     losers = losers > total ? total : losers;
     list->entries = arena_array(compute->arena, winners, sizeof(list->entries[0]));
@@ -368,10 +386,10 @@ static int choose_all(struct compute *compute, struct peering_list *list) {
     list->suppressed = suppressed;
     int result = 0;
     for (size_t i = 0, end; i < total && result == 0; i = end) {
-        for (end = i + 1; end < total && address_compare(&candidates[i], &candidates[end]) == 0;) {
+        for (end = i + 1; end < total && address_compare(&proposals[i], &proposals[end]) == 0;) {
             end++;
         }
-        result = choose(compute, candidates + i, end - i, list);
+        result = choose(compute, proposals + i, end - i, list);
     }
     list->suppressed = NULL;
     if (result == 0 && list->suppressed_count > 0) {
@@ -501,7 +519,7 @@ int peering_compute(const struct peering_index *index, const char *node, struct 
                               .err = err};
     struct peering_list list = {.node = NULL};
     int result = compute_list(&compute, &list);
-    free(compute.candidates);
+    free(compute.proposals);
     free(compute.issues);
     if (result == 0) {
         *ret = list;

@@ -1,7 +1,7 @@
 /*
  * Inside the peering room: the steps from the index to one node's list.
  *
- *   gather.c    which entries the BGPPeers and the mesh propose (candidates)
+ *   gather.c    which entries the BGPPeers and the mesh propose (proposals)
  *   compute.c   which of them win, and with which settings
  *   advertise.c what the node announces
  *   issues.c    the problems met on the way
@@ -31,7 +31,7 @@ struct part {
 };
 
 /* An entry that a rule or the mesh proposes. */
-struct candidate {
+struct proposal {
     uint64_t high; /* the address as two numbers, for sorting */
     uint64_t low;
     const struct part *part;
@@ -42,6 +42,7 @@ struct candidate {
     uint16_t port_key; /* 179 when absent */
     uint8_t family;    /* V4, V6 */
     uint8_t step;
+    bool ambiguous; /* whom the session would reach, or for whom it is meant here, is not certain */
 };
 
 /* Something to report, before equal ones are put together. */
@@ -52,6 +53,7 @@ struct issue {
     const char *peer_ip;     /* NULL: none */
     const char *other;       /* a second name, for the message; NULL: none */
     size_t others;           /* how many more besides `other` */
+    bool withheld;           /* AddressNotUnique: the session has a password, which is not given out */
 };
 
 struct compute {
@@ -63,16 +65,20 @@ struct compute {
     struct err *err;
     uint64_t newest_revision;
     struct part *parts;
-    struct candidate *candidates; /* malloc'ed */
-    size_t candidate_count;
-    size_t candidate_cap;
+    struct proposal *proposals; /* malloc'ed */
+    size_t proposal_count;
+    size_t proposal_cap;
     struct issue *issues; /* malloc'ed */
     size_t issue_count;
     size_t issue_cap;
 };
 
+struct ip_addr proposal_address(const struct proposal *proposal);
+
 int compute_gather(struct compute *compute) MUST_CHECK;
 int compute_report(struct compute *compute, const struct issue *issue) MUST_CHECK;
+/* AddressNotUnique, of a session with the address; `withheld`: it has a password. */
+int compute_report_shared(struct compute *compute, const struct proposal *winner, bool withheld) MUST_CHECK;
 /* Problems of addresses that the node shares with others, or does not have. */
 int compute_check_node(struct compute *compute) MUST_CHECK;
 /* list->advertisements. */

@@ -36,8 +36,8 @@ struct ip_addr peering_own_address(const struct node *node, enum ip_family famil
     const struct node_bgp_spec *bgp = node->spec == NULL ? NULL : node->spec->bgp;
     const char *text = bgp == NULL ? NULL : family == IP_V4 ? bgp->ipv4_address : bgp->ipv6_address;
     struct ip_cidr cidr;
-    bool good =
-        text != NULL && ip_parse_cidr_or_addr(text, strlen(text), &cidr) && cidr.addr.family == family;
+    bool good = text != NULL && ip_parse_cidr_or_addr(text, strlen(text), &cidr) &&
+                cidr.addr.family == family && ip_no_host(&cidr.addr) == NULL;
     return good ? cidr.addr : (struct ip_addr){.family = IP_NONE};
 }
 
@@ -49,10 +49,14 @@ static void parse_address(const char *text, enum ip_family family, struct addres
     }
 }
 
-static void set_address(const struct node *node, enum ip_family family, struct address *ret) {
-    ret->addr = peering_own_address(node, family);
-    if (ip_is_set(&ret->addr)) {
-        ip_format(&ret->addr, ret->text);
+/* A stored address that no host can have (any more) counts as absent, and is said to be unusable. */
+static void read_address(const struct node *node, const char *text, int family, struct node_facts *facts) {
+    struct address *address = &facts->addresses[family];
+    address->addr = peering_own_address(node, family == V4 ? IP_V4 : IP_V6);
+    if (ip_is_set(&address->addr)) {
+        ip_format(&address->addr, address->text);
+    } else if (text != NULL && text[0] != '\0') {
+        facts->unusable[family] = text;
     }
 }
 
@@ -111,8 +115,8 @@ int node_facts_new(const struct record *record, const struct record *config, str
     const struct node_bgp_spec *bgp = node->spec == NULL ? NULL : node->spec->bgp;
     if (bgp != NULL) {
         facts->bgp = bgp;
-        set_address(node, IP_V4, &facts->addresses[V4]);
-        set_address(node, IP_V6, &facts->addresses[V6]);
+        read_address(node, bgp->ipv4_address, V4, facts);
+        read_address(node, bgp->ipv6_address, V6, facts);
         facts->own_as = bgp->as_number.set ? bgp->as_number.value : 0;
         const char *cluster_id = bgp->route_reflector_cluster_id;
         facts->cluster_id = cluster_id != NULL && cluster_id[0] != '\0' ? cluster_id : NULL;

@@ -41,6 +41,7 @@ struct node_facts {
     const struct record *config_record; /* reference of ours: BGPConfiguration node.<name>; NULL: none */
     const struct bgp_configuration_spec *config; /* its spec; NULL: none */
     struct address router_id;                    /* as an IPv4 address */
+    const char *unusable[FAMILIES]; /* the address as it is stored, when no host can have it; NULL: none */
     bool excluded; /* labelled as not for load balancers: announces none of their addresses */
 };
 
@@ -106,6 +107,7 @@ struct peering_index {
 
     struct vector nodes; /* slot → struct node_facts */
     struct node_set *slots;
+    struct node_set *sharers;      /* slots of nodes with an address that another node has as well */
     struct node_set *mesh_members; /* slots of nodes with an address and without a cluster ID */
     struct map_node *nodes_by_name;
     struct map_node *nodes_by_address;   /* struct ip_addr → owners */
@@ -143,6 +145,17 @@ static inline const struct matcher *index_matcher(const struct peering_index *in
 static inline const struct id_list *index_owners(const struct peering_index *index,
                                                  const struct ip_addr *addr) {
     return map_get(index->nodes_by_address, addr, sizeof(*addr));
+}
+/* Does more than one node own the address? Nobody can tell then whom a session with it would reach. */
+static inline bool index_is_shared(const struct peering_index *index, const struct ip_addr *addr) {
+    const struct id_list *owners = index_owners(index, addr);
+    return owners != NULL && owners->count > 1;
+}
+/* Does the node own such an address? */
+static inline bool index_shares(const struct peering_index *index, uint32_t slot) {
+    const struct node_facts *node = index_node(index, slot);
+    return index_is_shared(index, &node->addresses[V4].addr) ||
+           index_is_shared(index, &node->addresses[V6].addr);
 }
 static inline const struct id_list *index_get(const struct map_node *map, const char *name) {
     return map_get(map, name, strlen(name));
@@ -235,16 +248,16 @@ int affect_node(struct affected *affected, const struct peering_index *index, ui
 int affect_match(struct affected *affected, const struct peering_index *index, const struct matcher *matcher,
                  uint32_t slot, struct err *err) MUST_CHECK;
 
-/* ---- who can match (candidates.c) ---- */
+/* ---- who can match (matchers.c) ---- */
 
-int candidates_add(struct peering_index *index, const struct selector *selector, uint32_t id,
+int matchers_enter(struct peering_index *index, const struct selector *selector, uint32_t id,
                    struct err *err) MUST_CHECK;
-int candidates_remove(struct peering_index *index, const struct selector *selector, uint32_t id,
-                      struct err *err) MUST_CHECK;
+int matchers_leave(struct peering_index *index, const struct selector *selector, uint32_t id,
+                   struct err *err) MUST_CHECK;
 
 /* Iterates over the matchers that can match the labels; `loose`: those without an anchor as well. The index's
  * rules must not change meanwhile. */
-struct candidates {
+struct matcher_walk {
     const struct peering_index *index;
     const struct label_set *labels;
     size_t label; /* the next one */
@@ -252,13 +265,13 @@ struct candidates {
     size_t at;
     uint32_t loose;
 };
-struct candidates candidates_of(const struct peering_index *index, const struct label_set *labels,
-                                bool loose);
+struct matcher_walk matcher_walk_of(const struct peering_index *index, const struct label_set *labels,
+                                    bool loose);
 /* NO_ID: there is no further one. */
-uint32_t candidates_next(struct candidates *candidates);
+uint32_t matcher_walk_next(struct matcher_walk *walk);
 
-#define CANDIDATES_EACH(id, candidates)                                                                      \
-    for (uint32_t id = candidates_next(candidates); id != NO_ID; id = candidates_next(candidates))
+#define MATCHER_EACH(id, walk)                                                                               \
+    for (uint32_t id = matcher_walk_next(walk); id != NO_ID; id = matcher_walk_next(walk))
 
 /* ---- changing a version under construction (update.c) ---- */
 

@@ -2,7 +2,7 @@
  * Gathering: every entry that BGPPeers and the mesh propose for one node, in no particular order.
  *
  * Only rules that concern the node are touched: the global ones, those naming it, those whose selectors'
- * sets hold it, and those whose peerIP it owns. Candidates are malloc'ed and belong to the computation.
+ * sets hold it, and those whose peerIP it owns. Proposals are malloc'ed and belong to the computation.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -10,62 +10,73 @@
 #include "base/alloc.h"
 #include "compute.h"
 
-static int candidate_push(struct compute *compute, const struct candidate *candidate) {
-    struct candidate *candidates = base_grow(compute->candidates, compute->candidate_count,
-                                             &compute->candidate_cap, 32, sizeof(*candidates));
-    if (candidates == NULL) {
+static int proposal_push(struct compute *compute, const struct proposal *proposal) {
+    struct proposal *proposals = base_grow(compute->proposals, compute->proposal_count,
+                                           &compute->proposal_cap, 32, sizeof(*proposals));
+    if (proposals == NULL) {
         return err_no_memory(compute->err);
     }
-    compute->candidates = candidates;
-    compute->candidates[compute->candidate_count++] = *candidate;
+    compute->proposals = proposals;
+    compute->proposals[compute->proposal_count++] = *proposal;
     return 0;
 }
 
-/* Add a candidate for `addr`, unless it is the node's own address or of a family that the node lacks. */
-static int propose(struct compute *compute, struct candidate *candidate, const struct ip_addr *addr) {
+/* Add a proposal for `addr`, unless it is the node's own address or of a family that the node lacks. */
+static int propose(struct compute *compute, struct proposal *proposal, const struct ip_addr *addr) {
     int family = family_of(addr);
     const struct address *own = &compute->node->addresses[family];
     if (!ip_is_set(&own->addr)) {
-        if (candidate->step == STEP_MESH) {
+        if (proposal->step == STEP_MESH) {
             return 0;
         }
         struct issue issue = {.reason = "NoLocalAddress",
-                              .rule = candidate->part->rule,
+                              .rule = proposal->part->rule,
                               .detail = family == V4 ? "IPv4" : "IPv6",
-                              .peer_ip = candidate->address_text};
+                              .peer_ip = proposal->address_text};
         return compute_report(compute, &issue);
     }
     if (memcmp(&own->addr, addr, sizeof(*addr)) == 0) {
         return 0;
     }
-    memcpy(&candidate->high, addr->bytes, sizeof(candidate->high));
-    memcpy(&candidate->low, addr->bytes + sizeof(candidate->high), sizeof(candidate->low));
-    candidate->high = be64toh(candidate->high);
-    candidate->low = be64toh(candidate->low);
-    candidate->family = (uint8_t)family;
-    candidate->port_key = candidate->port != 0 ? candidate->port : PEERING_BGP_PORT;
-    return candidate_push(compute, candidate);
+    memcpy(&proposal->high, addr->bytes, sizeof(proposal->high));
+    memcpy(&proposal->low, addr->bytes + sizeof(proposal->high), sizeof(proposal->low));
+    proposal->high = be64toh(proposal->high);
+    proposal->low = be64toh(proposal->low);
+    proposal->family = (uint8_t)family;
+    proposal->port_key = proposal->port != 0 ? proposal->port : PEERING_BGP_PORT;
+    return proposal_push(compute, proposal);
+}
+
+/* Is it uncertain whether a reverse peering means this node: has another one the rule's address as well? */
+static bool is_meant_by_chance(const struct compute *compute, enum step step, const struct rule *rule) {
+    return step == STEP_REVERSE && rule->target == TARGET_ADDRESS &&
+           index_is_shared(compute->index, &rule->peer.addr);
 }
 
 /* Another node as the peer, in both families or in one (`family` < 0: both). */
-static int propose_node(struct compute *compute, enum step step, const struct part *part,
-                        const struct node_facts *remote, int only_family) {
+static int propose_node(struct compute *compute, enum step step, const struct part *part, uint32_t slot,
+                        int only_family) {
+    const struct node_facts *remote = index_node(compute->index, slot);
     if (remote == compute->node) {
         return 0; /* each of its addresses is its own */
     }
     compute_note_revision(compute, remote->record);
+    bool by_chance = is_meant_by_chance(compute, step, part->rule);
+    bool shares = set_has(compute->index->sharers, slot);
     for (int family = 0; family < FAMILIES; family++) {
         const struct address *address = &remote->addresses[family];
         if (!ip_is_set(&address->addr) || (only_family >= 0 && family != only_family)) {
             continue;
         }
-        struct candidate candidate = {.part = part,
-                                      .remote = remote,
-                                      .address_text = address->text,
-                                      .as_number = node_as(compute->index, remote),
-                                      .port = node_port(compute->index, remote),
-                                      .step = (uint8_t)step};
-        if (propose(compute, &candidate, &address->addr) < 0) {
+        struct proposal proposal = {.part = part,
+                                    .remote = remote,
+                                    .address_text = address->text,
+                                    .as_number = node_as(compute->index, remote),
+                                    .port = node_port(compute->index, remote),
+                                    .ambiguous = by_chance ||
+                                                 (shares && index_is_shared(compute->index, &address->addr)),
+                                    .step = (uint8_t)step};
+        if (propose(compute, &proposal, &address->addr) < 0) {
             return -1;
         }
     }
@@ -75,7 +86,7 @@ static int propose_node(struct compute *compute, enum step step, const struct pa
 static int propose_nodes(struct compute *compute, enum step step, const struct part *part,
                          const struct node_set *set, int only_family) {
     SET_EACH(slot, set) {
-        if (propose_node(compute, step, part, index_node(compute->index, slot), only_family) < 0) {
+        if (propose_node(compute, step, part, slot, only_family) < 0) {
             return -1;
         }
     }
@@ -87,21 +98,22 @@ static int propose_nodes(struct compute *compute, enum step step, const struct p
 static int propose_address(struct compute *compute, enum step step, const struct part *part) {
     const struct peering_index *index = compute->index;
     const struct rule *rule = part->rule;
-    struct candidate candidate = {.part = part,
-                                  .address_text = rule->peer_text,
-                                  .as_number = rule_as(index, rule),
-                                  .port = rule->peer.port,
-                                  .step = (uint8_t)step};
+    struct proposal proposal = {.part = part,
+                                .address_text = rule->peer_text,
+                                .as_number = rule_as(index, rule),
+                                .port = rule->peer.port,
+                                .step = (uint8_t)step};
     const struct id_list *owners = index_owners(index, &rule->peer.addr);
     if (owners != NULL) {
-        candidate.remote = index_first_owner(index, owners, 0);
-        compute_note_revision(compute, candidate.remote->record);
-        const struct node_facts *meant = index_first_owner(index, owners, candidate.as_number);
-        if (candidate.port == 0 && meant != NULL) {
-            candidate.port = node_port(index, meant);
+        proposal.ambiguous = owners->count > 1;
+        proposal.remote = index_first_owner(index, owners, 0);
+        compute_note_revision(compute, proposal.remote->record);
+        const struct node_facts *meant = index_first_owner(index, owners, proposal.as_number);
+        if (proposal.port == 0 && meant != NULL) {
+            proposal.port = node_port(index, meant);
         }
     }
-    return propose(compute, &candidate, &rule->peer.addr);
+    return propose(compute, &proposal, &rule->peer.addr);
 }
 
 static int part_new(struct compute *compute, const struct rule *rule, struct part **ret) {
@@ -162,9 +174,7 @@ static int gather_reverse(struct compute *compute, uint32_t id) {
     }
     if (rule->scope == SCOPE_NODE) {
         uint32_t slot = index_slot(index, rule->spec->node);
-        return slot == NO_ID
-                   ? 0
-                   : propose_node(compute, STEP_REVERSE, part, index_node(index, slot), only_family);
+        return slot == NO_ID ? 0 : propose_node(compute, STEP_REVERSE, part, slot, only_family);
     }
     if (rule->node_matcher == NO_ID) {
         return 0;
@@ -193,8 +203,8 @@ static int gather_reverse_list(struct compute *compute, const struct id_list *ru
 
 static int gather_selected(struct compute *compute) {
     const struct peering_index *index = compute->index;
-    struct candidates candidates = candidates_of(index, compute->node->labels, true);
-    CANDIDATES_EACH(id, &candidates) {
+    struct matcher_walk walk = matcher_walk_of(index, compute->node->labels, true);
+    MATCHER_EACH(id, &walk) {
         const struct matcher *matcher = index_matcher(index, id);
         if (set_has(matcher->matches, compute->slot) &&
             (gather_forward_list(compute, matcher->node_rules) < 0 ||

@@ -15,6 +15,7 @@
 static void index_free(struct peering_index *index) {
     vector_done(&index->nodes);
     node_set_free(index->slots);
+    node_set_free(index->sharers);
     node_set_free(index->mesh_members);
     map_free(index->nodes_by_name);
     map_free(index->nodes_by_address);
@@ -69,6 +70,7 @@ static int index_copy(const struct peering_index *prev, const struct snapshot *s
     index->defaults = prev->defaults;
     index->nodes = vector_copy(&prev->nodes);
     index->slots = set_share(prev->slots);
+    index->sharers = set_share(prev->sharers);
     index->mesh_members = set_share(prev->mesh_members);
     index->nodes_by_name = map_share(prev->nodes_by_name);
     index->nodes_by_address = map_share(prev->nodes_by_address);

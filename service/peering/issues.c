@@ -21,26 +21,58 @@ int compute_report(struct compute *compute, const struct issue *issue) {
     return 0;
 }
 
-/* The owners of one of the node's addresses, of which the node is one: who is first, and who else. */
-static int check_owners(struct compute *compute, const struct address *address) {
-    const struct id_list *owners = index_owners(compute->index, &address->addr);
-    if (owners == NULL || owners->count < 2) {
-        return 0;
-    }
-    const struct node_facts *first = index_first_owner(compute->index, owners, 0);
-    const struct node_facts *other = NULL; /* the first by name of the others */
+/* ---- addresses with more than one owner ---- */
+
+/* `node "a" and of node "b" and of 3 more`, the first two by name. NULL: out of memory. */
+static const char *write_owners(struct compute *compute, const struct ip_addr *addr) {
+    const struct id_list *owners = index_owners(compute->index, addr);
+    const char *names[2] = {NULL, NULL};
     ID_EACH(i, owners) {
-        const struct node_facts *owner = index_node(compute->index, owners->ids[i]);
-        if (owner != compute->node && (other == NULL || strcmp(owner->name, other->name) < 0)) {
-            other = owner;
+        const char *name = index_node(compute->index, owners->ids[i])->name;
+        if (names[0] == NULL || strcmp(name, names[0]) < 0) {
+            names[1] = names[0];
+            names[0] = name;
+        } else if (names[1] == NULL || strcmp(name, names[1]) < 0) {
+            names[1] = name;
         }
     }
-    struct issue issue = {.reason = "DuplicateNodeAddress",
-                          .detail = first->name,
-                          .peer_ip = address->text,
-                          .other = other->name,
-                          .others = owners->count - 2};
-    return compute_report(compute, &issue);
+    size_t more = owners == NULL || owners->count < 2 ? 0 : owners->count - 2;
+    const char *rest = more == 0 ? "" : arena_printf(compute->arena, " and of %zu more", more);
+    return rest == NULL || names[1] == NULL
+               ? NULL
+               : arena_printf(compute->arena, "node \"%s\" and of node \"%s\"%s", names[0], names[1], rest);
+}
+
+static int report_shared(struct compute *compute, struct issue *issue, const struct ip_addr *addr) {
+    issue->reason = "AddressNotUnique";
+    issue->other = write_owners(compute, addr);
+    return issue->other == NULL ? err_no_memory(compute->err) : compute_report(compute, issue);
+}
+
+int compute_report_shared(struct compute *compute, const struct proposal *winner, bool withheld) {
+    const struct rule *rule = winner->part->rule;
+    struct ip_addr addr = proposal_address(winner);
+    struct issue issue = {
+        .rule = rule, .detail = winner->address_text, .peer_ip = winner->address_text, .withheld = withheld};
+    if (!index_is_shared(compute->index, &addr)) {
+        addr = rule->peer.addr; /* a reverse peering, perhaps meant for another node with this address */
+        issue.detail = rule->peer_text;
+    }
+    return report_shared(compute, &issue, &addr);
+}
+
+static int check_address(struct compute *compute, int family) {
+    static const char *const FIELDS[FAMILIES] = {"ipv4Address", "ipv6Address"};
+    const struct node_facts *node = compute->node;
+    const struct address *address = &node->addresses[family];
+    if (node->unusable[family] != NULL) {
+        struct issue issue = {
+            .reason = "AddressUnusable", .detail = FIELDS[family], .other = node->unusable[family]};
+        return compute_report(compute, &issue);
+    }
+    struct issue issue = {.detail = address->text, .peer_ip = address->text};
+    return index_is_shared(compute->index, &address->addr) ? report_shared(compute, &issue, &address->addr)
+                                                           : 0;
 }
 
 /* Other nodes with the node's router ID, unless they have it only by having its address: that is said
@@ -73,14 +105,12 @@ static int check_router_id(struct compute *compute) {
 
 int compute_check_node(struct compute *compute) {
     const struct node_facts *node = compute->node;
+    if (check_address(compute, V4) < 0 || check_address(compute, V6) < 0) {
+        return -1;
+    }
     if (!node_has_address(node)) {
         struct issue issue = {.reason = "NoLocalAddress"};
         return compute_report(compute, &issue);
-    }
-    for (int family = 0; family < FAMILIES; family++) {
-        if (ip_is_set(&node->addresses[family].addr) && check_owners(compute, &node->addresses[family]) < 0) {
-            return -1;
-        }
     }
     return check_router_id(compute);
 }
@@ -114,8 +144,7 @@ static int issue_compare(const void *x, const void *y) {
 
 /* Some problems are about an address as such: each address is one of its own. */
 static bool same_problem(const struct issue *a, const struct issue *b) {
-    bool by_address =
-        strcmp(a->reason, "SameAddressTwice") == 0 || strcmp(a->reason, "DuplicateNodeAddress") == 0;
+    bool by_address = strcmp(a->reason, "SameAddressTwice") == 0;
     return kind_compare(a, b) == 0 && (!by_address || (text_compare(a->peer_ip, b->peer_ip) == 0 &&
                                                        text_compare(a->other, b->other) == 0));
 }
@@ -132,13 +161,6 @@ static const char *write_address_message(struct compute *compute, const struct i
                                          size_t addresses) {
     struct arena *arena = compute->arena;
     const char *node = compute->node->name;
-    if (strcmp(issue->reason, "DuplicateNodeAddress") == 0) {
-        const char *more = issue->others == 0 ? "" : arena_printf(arena, " and of %zu more", issue->others);
-        return arena_printf(arena,
-                            "%s is an address of node \"%s\" and of node \"%s\"%s; peers take it for node "
-                            "\"%s\", the first by name. Give each Node its own address.",
-                            issue->peer_ip, node, issue->other, more == NULL ? "" : more, issue->detail);
-    }
     if (strcmp(issue->reason, "SameAddressTwice") == 0) {
         return arena_printf(arena,
                             "%s is peered with %s. Both sessions are in the list; remove one of them unless "
@@ -221,6 +243,37 @@ static const char *write_password_message(struct arena *arena, const struct issu
                         addresses == 1 ? "is" : "are");
 }
 
+/* `detail` is the address, `other` whose it is. */
+static const char *write_shared_message(struct arena *arena, const struct issue *issue, size_t addresses) {
+    const char *rest = "";
+    if (issue->withheld) {
+        const char *sessions = which(arena, issue, addresses);
+        rest = sessions == NULL ? NULL
+                                : arena_printf(arena,
+                                               " Until then %s %s withheld, for want of certainty about "
+                                               "who would get the password.",
+                                               sessions, addresses == 1 ? "is" : "are");
+    }
+    return rest == NULL
+               ? NULL
+               : arena_printf(arena,
+                              "%s is an address of %s, so nobody can tell which of them is meant. Give "
+                              "each Node its own address.%s",
+                              issue->detail, issue->other, rest);
+}
+
+static const char *write_unusable_message(struct compute *compute, const struct issue *issue) {
+    struct ip_cidr cidr;
+    const char *text = issue->other;
+    const char *fault =
+        ip_parse_cidr_or_addr(text, strlen(text), &cidr) ? ip_no_host(&cidr.addr) : "no address";
+    return arena_printf(
+        compute->arena,
+        "spec.bgp.%s of node \"%s\" is %s, %s, which no host can have, so it counts as absent. "
+        "Write the address of the node's BGP speaker.",
+        issue->detail, compute->node->name, text, fault);
+}
+
 static const char *write_filter_message(struct arena *arena, const struct issue *issue, size_t addresses) {
     const char *sessions = which(arena, issue, addresses);
     return sessions == NULL ? NULL
@@ -269,8 +322,13 @@ static const char *write_message(struct compute *compute, const struct issue *is
     if (is_reason(issue, "CommunityNotFound") || is_reason(issue, "TooManyCommunities")) {
         return write_community_message(arena, issue);
     }
-    if (is_reason(issue, "NoLocalAddress") || is_reason(issue, "SameAddressTwice") ||
-        is_reason(issue, "DuplicateNodeAddress")) {
+    if (is_reason(issue, "AddressNotUnique")) {
+        return write_shared_message(arena, issue, addresses);
+    }
+    if (is_reason(issue, "AddressUnusable")) {
+        return write_unusable_message(compute, issue);
+    }
+    if (is_reason(issue, "NoLocalAddress") || is_reason(issue, "SameAddressTwice")) {
         return write_address_message(compute, issue, addresses);
     }
     if (issue->rule != NULL && issue->peer_ip == NULL) {

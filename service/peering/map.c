@@ -69,6 +69,11 @@ static size_t list_find(const struct id_list *list, uint32_t id) {
     return low;
 }
 
+bool id_list_has(const struct id_list *list, uint32_t id) {
+    size_t at = list_find(list, id);
+    return list != NULL && at < list->count && list->ids[at] == id;
+}
+
 int id_list_add(struct id_list **list, uint32_t id, struct err *err) {
     size_t count = *list == NULL ? 0 : (*list)->count;
     size_t at = list_find(*list, id);

@@ -24,6 +24,8 @@ int id_list_remove(struct id_list **list, uint32_t id, struct err *err) MUST_CHE
 struct id_list *id_list_share(struct id_list *list); /* accepts NULL */
 void id_list_free(struct id_list *list);             /* accepts NULL */
 
+bool id_list_has(const struct id_list *list, uint32_t id); /* accepts NULL */
+
 struct map_node;
 
 struct map_node *map_share(struct map_node *map); /* accepts NULL */

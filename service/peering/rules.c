@@ -47,7 +47,7 @@ static int matcher_add(struct peering_index *index, struct selector *selector, u
     }
     const char *text = selector_canonical(selector);
     if (map_add(&index->matchers_by_text, text, strlen(text), id, err) < 0 ||
-        candidates_add(index, selector, id, err) < 0) {
+        matchers_enter(index, selector, id, err) < 0) {
         return -1;
     }
     *ret = id;
@@ -57,7 +57,7 @@ static int matcher_add(struct peering_index *index, struct selector *selector, u
 static int matcher_remove(struct peering_index *index, uint32_t id, struct err *err) {
     const struct selector *selector = index_matcher(index, id)->compiled->selector;
     const char *text = selector_canonical(selector);
-    if (candidates_remove(index, selector, id, err) < 0 ||
+    if (matchers_leave(index, selector, id, err) < 0 ||
         map_remove(&index->matchers_by_text, text, strlen(text), id, err) < 0 ||
         set_remove(&index->matcher_ids, id, err) < 0) {
         return -1;

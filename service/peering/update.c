@@ -78,9 +78,33 @@ static int link_node(struct peering_index *index, uint32_t slot, const struct no
     return change(&index->nodes_by_router_id, router_id, sizeof(*router_id), slot, err);
 }
 
+/* Bring index->sharers up to date about the node, and about who has an address of its together with it alone:
+ * among more owners, the others share the address with or without it. */
+static int update_sharers(struct peering_index *index, uint32_t slot, const struct node_facts *node,
+                          struct err *err) {
+    if (set_remove(&index->sharers, slot, err) < 0) {
+        return -1;
+    }
+    for (int family = 0; family < FAMILIES; family++) {
+        const struct id_list *owners = index_owners(index, &node->addresses[family].addr);
+        for (size_t i = 0; owners != NULL && owners->count <= 2 && i < owners->count; i++) {
+            uint32_t owner = owners->ids[i];
+            if ((index_shares(index, owner) ? set_add(&index->sharers, owner, err)
+                                            : set_remove(&index->sharers, owner, err)) < 0) {
+                return -1;
+            }
+        }
+        if (owners != NULL && owners->count > 2 && id_list_has(owners, slot) &&
+            set_add(&index->sharers, slot, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int enter_node(struct peering_index *index, uint32_t slot, const struct node_facts *node,
                       struct err *err) {
-    if (link_node(index, slot, node, map_add, err) < 0) {
+    if (link_node(index, slot, node, map_add, err) < 0 || update_sharers(index, slot, node, err) < 0) {
         return -1;
     }
     return node_is_mesh_member(node) ? set_add(&index->mesh_members, slot, err) : 0;
@@ -88,7 +112,7 @@ static int enter_node(struct peering_index *index, uint32_t slot, const struct n
 
 static int leave_node(struct peering_index *index, uint32_t slot, const struct node_facts *node,
                       struct err *err) {
-    if (link_node(index, slot, node, map_remove, err) < 0) {
+    if (link_node(index, slot, node, map_remove, err) < 0 || update_sharers(index, slot, node, err) < 0) {
         return -1;
     }
     return set_remove(&index->mesh_members, slot, err);
@@ -115,8 +139,8 @@ static int rematch(struct peering_index *index, uint32_t id, uint32_t slot, cons
 static int rematch_all(struct peering_index *index, uint32_t slot, const struct label_set *labels, bool comes,
                        struct err *err) {
     bool flipped;
-    struct candidates candidates = candidates_of(index, labels, true);
-    CANDIDATES_EACH(id, &candidates) {
+    struct matcher_walk walk = matcher_walk_of(index, labels, true);
+    MATCHER_EACH(id, &walk) {
         if (rematch(index, id, slot, comes ? labels : NULL, &flipped, err) < 0) {
             return -1;
         }
@@ -148,10 +172,10 @@ static int rematch_key(struct peering_index *index, uint32_t slot, const char *k
 /* Re-evaluate the selectors that could match the labels of before or of after: any other one neither did nor
  * does. */
 static int rematch_anchored(struct peering_index *index, uint32_t slot,
-                            const struct label_set *candidate_labels, const struct label_set *labels,
+                            const struct label_set *possible_labels, const struct label_set *labels,
                             struct affected *affected, struct err *err) {
-    struct candidates candidates = candidates_of(index, candidate_labels, false);
-    CANDIDATES_EACH(id, &candidates) {
+    struct matcher_walk walk = matcher_walk_of(index, possible_labels, false);
+    MATCHER_EACH(id, &walk) {
         if (rematch_and_affect(index, id, slot, labels, affected, err) < 0) {
             return -1;
         }
@@ -199,6 +223,13 @@ static bool node_core_equal(const struct peering_index *index, const struct node
 /* Would the two be the same in what only the node's own list says? */
 static bool node_local_equal(const struct node_facts *a, const struct node_facts *b) {
     const struct field *advertisements = schema_field(&node_bgp_schema, "prefixAdvertisements");
+    for (int family = 0; family < FAMILIES; family++) {
+        const char *x = a->unusable[family] != NULL ? a->unusable[family] : "";
+        const char *y = b->unusable[family] != NULL ? b->unusable[family] : "";
+        if (strcmp(x, y) != 0) {
+            return false;
+        }
+    }
     return a->excluded == b->excluded && field_equal(advertisements, a->bgp, b->bgp, SAME_MEANING) &&
            config_concern(a->config, b->config, true) == CONCERNS_NOBODY;
 }

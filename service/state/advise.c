@@ -151,6 +151,34 @@ static void advise_configuration(const struct context *context, const char *name
     }
 }
 
+/* An address that another Node has as well. */
+static void advise_address(const struct context *context, const char *field, const char *text,
+                           const char *node) {
+    struct ip_cidr cidr;
+    if (text == NULL || !ip_parse_cidr_or_addr(text, strlen(text), &cidr)) {
+        return;
+    }
+    const char *owner = peering_index_address_owner(context->index, &cidr.addr, node);
+    if (owner != NULL) {
+        char address[IP_TEXT_MAX];
+        ip_format(&cidr.addr, address);
+        advice_add(context->advice,
+                   "%s: %s is also an address of Node \"%s\"; sessions with it that have a password are "
+                   "withheld until each Node has its own",
+                   field, address, owner);
+    }
+}
+
+static void advise_addresses(const struct context *context, const struct object *object) {
+    const struct node *node = object->body;
+    const struct node_bgp_spec *bgp = node->spec == NULL ? NULL : node->spec->bgp;
+    if (bgp == NULL) {
+        return;
+    }
+    advise_address(context, "spec.bgp.ipv4Address", bgp->ipv4_address, object->meta.name);
+    advise_address(context, "spec.bgp.ipv6Address", bgp->ipv6_address, object->meta.name);
+}
+
 /* Deleted objects, and who still names them. */
 struct deletions {
     const struct context *context;
@@ -226,6 +254,7 @@ static void advise_node(const struct context *context, const struct object *node
     struct ip_ranges ignored;
     struct err err = ERR_INIT;
 
+    advise_addresses(context, node);
     if (ranges != NULL && ip_ranges_parse(ranges, &ignored, &err) != 0) {
         advice_add(context->advice,
                    "metadata.annotations[" NODE_RANGES_ANNOTATION

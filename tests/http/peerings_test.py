@@ -123,6 +123,31 @@ class PeeringsTest(ServiceTest):
             self.assertNotEqual(answer.headers["ETag"], tag)
             self.assertIn("10.8.0.254", [entry["peerIP"] for entry in answer.json()["items"]])
 
+    def test_the_rules_of_a_filter_wake_those_who_name_it(self):
+        self.create_node("filtered", "10.14.0.1/24")
+        self.create("bgpfilters", "named", {"importV4": [{"action": "Accept"}]})
+        self.create("bgpfilters", "unnamed", {"importV4": [{"action": "Accept"}]})
+        self.create_peer("filtered-tor", node="filtered", filters=["named"])
+        with concurrent.futures.ThreadPoolExecutor() as thread_pool:
+            poll, _ = self.wait_parked(thread_pool, "filtered")
+            self.request("PATCH", f"{GROUP}/bgpfilters/unnamed", '{"spec":{"importV4":[{"action":"Reject"}]}}', MERGE)
+            self.request("PATCH", f"{GROUP}/bgpfilters/named", '{"spec":{"importV4":[{"action":"Reject"}]}}', MERGE)
+            answer, _ = poll.result(60)
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.json()["filters"], {"named": {"importV4": [{"action": "Reject"}]}})
+
+    def test_a_second_owner_of_an_address_is_warned_of(self):
+        self.create_node("first-owner", "10.15.0.1/24")
+        self.assertNotIn("also an address", self.request("PATCH", f"{GROUP}/nodes/first-owner", '{"metadata":{"labels":{"x":"y"}}}',
+                                                         MERGE).headers.get("Warning", ""))
+        answer = self.request("POST", f"{GROUP}/nodes", {"metadata": {"name": "second-owner"},
+                                                         "spec": {"bgp": {"ipv4Address": "10.15.0.1"}}})
+        self.assertEqual(answer.status, 201)
+        self.assertIn('10.15.0.1 is also an address of Node \\"first-owner\\"', answer.headers["Warning"])
+        for node in ("first-owner", "second-owner"):
+            problems = self.request("GET", list_path(node)).json()["problems"]
+            self.assertIn(("AddressNotUnique", "10.15.0.1"), [(problem["reason"], problem.get("peerIP")) for problem in problems])
+
     def test_unrelated_changes_wake_nobody(self):
         self.create_node("undisturbed", "10.9.0.1/24", {"rack": "undisturbed"})
         self.create_peer("undisturbed-peer", nodeSelector="rack == 'undisturbed'")

@@ -116,7 +116,10 @@ static const struct peering_list *list_of(const struct lists *lists, const char 
 
 static bool shares_address(const struct peering_list *list) {
     for (size_t i = 0; i < list->problem_count; i++) {
-        if (strcmp(list->problems[i].reason, "DuplicateNodeAddress") == 0) {
+        const struct peering_problem *problem = &list->problems[i];
+        if (strcmp(problem->reason, "AddressNotUnique") == 0 && problem->peer_ip != NULL &&
+            (same_text(problem->peer_ip, list->local.ipv4_address) ||
+             same_text(problem->peer_ip, list->local.ipv6_address))) {
             return true;
         }
     }

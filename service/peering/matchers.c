@@ -72,37 +72,36 @@ static int change(struct peering_index *index, const struct selector *selector, 
     return change_loose(index, selector, id, add, err);
 }
 
-int candidates_add(struct peering_index *index, const struct selector *selector, uint32_t id,
+int matchers_enter(struct peering_index *index, const struct selector *selector, uint32_t id,
                    struct err *err) {
     return change(index, selector, id, true, err);
 }
 
-int candidates_remove(struct peering_index *index, const struct selector *selector, uint32_t id,
-                      struct err *err) {
+int matchers_leave(struct peering_index *index, const struct selector *selector, uint32_t id,
+                   struct err *err) {
     return change(index, selector, id, false, err);
 }
 
-struct candidates candidates_of(const struct peering_index *index, const struct label_set *labels,
-                                bool loose) {
-    return (struct candidates){.index = index, .labels = labels, .loose = loose ? 0 : SET_END};
+struct matcher_walk matcher_walk_of(const struct peering_index *index, const struct label_set *labels,
+                                    bool loose) {
+    return (struct matcher_walk){.index = index, .labels = labels, .loose = loose ? 0 : SET_END};
 }
 
-uint32_t candidates_next(struct candidates *candidates) {
-    while (candidates->list == NULL || candidates->at == candidates->list->count) {
-        if (candidates->label == candidates->labels->count) {
-            uint32_t id = candidates->loose == SET_END
-                              ? SET_END
-                              : set_next(candidates->index->loose_matchers, candidates->loose);
-            candidates->loose = id == SET_END ? SET_END : id + 1;
+uint32_t matcher_walk_next(struct matcher_walk *walk) {
+    while (walk->list == NULL || walk->at == walk->list->count) {
+        if (walk->label == walk->labels->count) {
+            uint32_t id =
+                walk->loose == SET_END ? SET_END : set_next(walk->index->loose_matchers, walk->loose);
+            walk->loose = id == SET_END ? SET_END : id + 1;
             return id == SET_END ? NO_ID : id;
         }
-        const struct label *label = &candidates->labels->items[candidates->label++];
+        const struct label *label = &walk->labels->items[walk->label++];
         char pair[PAIR_MAX];
         size_t len = 0;
-        candidates->at = 0;
-        candidates->list = make_pair(label->key, label->value, strlen(label->value), pair, &len)
-                               ? map_get(candidates->index->matchers_by_label, pair, len)
-                               : NULL;
+        walk->at = 0;
+        walk->list = make_pair(label->key, label->value, strlen(label->value), pair, &len)
+                         ? map_get(walk->index->matchers_by_label, pair, len)
+                         : NULL;
     }
-    return candidates->list->ids[candidates->at++];
+    return walk->list->ids[walk->at++];
 }
