@@ -36,7 +36,6 @@
 #include "base/err.h"
 
 #define VAULT_VALUE_MAX       65536 /* bytes of one plaintext */
-#define VAULT_PASSWORD_MAX    80    /* bytes of a BGP password: Linux TCP_MD5SIG_MAXKEYLEN */
 #define VAULT_NAME_MAX        253   /* bytes of a namespace, secret name or key name */
 #define VAULT_NONCE_BYTES     24
 #define VAULT_OVERHEAD        16 /* a ciphertext is that much longer than its plaintext */
@@ -169,15 +168,6 @@ int vault_fingerprint(struct vault *vault, const void *value, size_t len, char r
 uint64_t vault_unseal_count(const struct vault *vault);
 /* … of them, those that found the value altered, or without its data key. */
 uint64_t vault_unseal_failures(const struct vault *vault);
-
-/* Can these bytes be a BGP password? Pure; the first that applies. */
-enum vault_password_state {
-    VAULT_PASSWORD_USABLE,
-    VAULT_PASSWORD_EMPTY,
-    VAULT_PASSWORD_TOO_LONG, /* > VAULT_PASSWORD_MAX */
-    VAULT_PASSWORD_UNUSABLE, /* NUL, newline or '"': not every daemon's configuration can carry it */
-};
-enum vault_password_state vault_check_password(const void *value, size_t len);
 
 /* ---- the keyring ---- */
 

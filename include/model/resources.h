@@ -7,6 +7,7 @@
 #define BGPPEERD_MODEL_RESOURCES_H
 
 #include "model/field.h"
+#include "model/password.h"
 
 struct secret_key_ref {
     const char *name;
@@ -187,8 +188,8 @@ extern const struct schema bgp_filter_spec_schema;
 enum secret_value_state {
     SECRET_USABLE,
     SECRET_EMPTY,      /* PasswordEmpty */
-    SECRET_TOO_LONG,   /* PasswordTooLong: > 80 bytes (Linux TCP_MD5SIG_MAXKEYLEN) */
-    SECRET_UNUSABLE,   /* PasswordUnusable: NUL, newline or '"' */
+    SECRET_TOO_LONG,   /* PasswordTooLong */
+    SECRET_UNUSABLE,   /* PasswordUnusable: any other flaw of a password */
     SECRET_UNREADABLE, /* VaultError: it does not decrypt */
 };
 
@@ -199,6 +200,7 @@ struct secret_value {
     int64_t modified_ms;     /* realtime */
     const char *fingerprint; /* 16 hex digits, keyed */
     enum secret_value_state state;
+    enum password_flaw flaw; /* why it is SECRET_EMPTY, SECRET_TOO_LONG or SECRET_UNUSABLE */
     /* Sealed form, as the vault made it. */
     uint64_t key_id;
     const uint8_t *nonce;

@@ -7,9 +7,9 @@
 
 #include "tables.h"
 
-#define VALUE_SIZE_MAX    (64 * 1024)
-#define PASSWORD_SIZE_MAX 80 /* Linux TCP_MD5SIG_MAXKEYLEN */
-#define KEY_ROOM          (SHOWN_MAX + 16)
+#define VALUE_SIZE_MAX (64 * 1024)
+#define KEYS_MAX       1000
+#define KEY_ROOM       (SHOWN_MAX + 16)
 
 static const struct field body_fields[] = {
     FIELD(secret, type, "type", FIELD_STRING, .max_length = NAME_LENGTH_MAX, .default_text = "\"Opaque\"",
@@ -46,8 +46,28 @@ static void validate_entry(const char *path, const char *member, const char *key
     }
 }
 
+/* Keys of data and stringData together; both are in order, and a key of both counts once. */
+static size_t key_count(const struct secret *secret) {
+    size_t count = 0, i = 0, k = 0;
+    while (i < secret->data.count || k < secret->string_data.count) {
+        int order = i == secret->data.count ? 1
+                    : k == secret->string_data.count
+                        ? -1
+                        : strcmp(secret->data.items[i].key, secret->string_data.items[k].key);
+        i += order <= 0;
+        k += order >= 0;
+        count++;
+    }
+    return count;
+}
+
 static void validate_body(const void *object, const char *path, struct causes *causes) {
     const struct secret *secret = object;
+    size_t count = key_count(secret);
+    if (count > KEYS_MAX) {
+        cause_at(causes, CAUSE_TOO_MANY, path, "data",
+                 "Too many: %zu: data and stringData must have at most %d keys together", count, KEYS_MAX);
+    }
     for (size_t i = 0; i < secret->data.count; i++) {
         const struct byte_value *value = &secret->data.items[i];
         validate_entry(path, "data", value->key, value->len, causes);
@@ -89,31 +109,12 @@ const struct kind_info secret_kind = {
 
 /* --- advice ------------------------------------------------------------------------------------ */
 
-/* Why a value cannot be a BGP password, or NULL. Never says what the value is. */
-static const char *unusable(const uint8_t *bytes, size_t len) {
-    if (len == 0) {
-        return "it is empty";
-    }
-    if (len > PASSWORD_SIZE_MAX) {
-        return "it is longer than 80 bytes";
-    }
-    if (bytes[len - 1] == '\n') {
-        return "it ends with a newline (echo adds one, printf does not)";
-    }
-    for (size_t i = 0; i < len; i++) {
-        if (bytes[i] == '\0' || bytes[i] == '\n' || bytes[i] == '"') {
-            return "it holds a NUL, a newline or a double quote";
-        }
-    }
-    return NULL;
-}
-
 static void advise_value(struct advice *advice, const char *member, const char *key, const void *bytes,
                          size_t len) {
-    const char *why = unusable(bytes, len);
+    const char *why = password_flaw_text(password_check(bytes, len));
     if (why != NULL) {
         char text[SHOWN_MAX];
-        advice_add(advice, "%s[%s]: cannot be used as a BGP password: %s", member, shown(key, text), why);
+        advice_add(advice, "%s[%s]: cannot be used as a BGP password: it %s", member, shown(key, text), why);
     }
 }
 

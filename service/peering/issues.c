@@ -209,8 +209,9 @@ static const char *write_password_cause(struct arena *arena, const struct issue 
     } causes[] = {
         {"PasswordEmpty", "is empty. Store a password of 1 to 80 bytes"},
         {"PasswordTooLong", "is longer than the 80 bytes that TCP MD5 allows. Store a shorter one"},
-        {"PasswordUnusable", "holds a NUL, a newline or a double quote, which routing daemons cannot read. "
-                             "Store one without them"},
+        {"PasswordUnusable",
+         "is not text, holds a control character or a double quote, or begins or ends with "
+         "a blank, which routing daemons cannot read. Store another one"},
         {"VaultError", "cannot be decrypted. Store it again, or restore the vault's key"},
     };
     if (strcmp(issue->reason, "SecretNotFound") == 0) {

@@ -33,19 +33,14 @@ static void advise_selector(const struct context *context, const char *field, co
 /* It is there; can it be a password? Nobody asked when it was written, if nothing used it then. */
 static void advise_value(const struct context *context, const char *field, const struct secret_key_ref *ref,
                          const struct secret_value *value) {
-    static const char *const findings[] = {
-        [SECRET_USABLE] = NULL,
-        [SECRET_EMPTY] = "is empty",
-        [SECRET_TOO_LONG] = "is longer than 80 bytes",
-        [SECRET_UNUSABLE] = "holds a NUL, a newline or a double quote",
-        [SECRET_UNREADABLE] = "cannot be decrypted",
-    };
+    const char *finding =
+        value->state == SECRET_UNREADABLE ? "cannot be decrypted" : password_flaw_text(value->flaw);
 
-    if (findings[value->state] != NULL) {
+    if (finding != NULL) {
         advice_add(context->advice,
                    "%s: the value of key \"%s\" in Secret \"%s\" %s; until it is written anew, the sessions "
                    "are withheld",
-                   field, ref->key, ref->name, findings[value->state]);
+                   field, ref->key, ref->name, finding);
     }
 }
 

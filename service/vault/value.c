@@ -139,17 +139,3 @@ uint64_t vault_unseal_count(const struct vault *vault) {
 uint64_t vault_unseal_failures(const struct vault *vault) {
     return atomic_load_explicit(&vault->unseal_failures, memory_order_relaxed);
 }
-
-enum vault_password_state vault_check_password(const void *value, size_t len) {
-    if (len == 0) {
-        return VAULT_PASSWORD_EMPTY;
-    }
-    if (len > VAULT_PASSWORD_MAX) {
-        return VAULT_PASSWORD_TOO_LONG;
-    }
-    if (memchr(value, '\0', len) != NULL || memchr(value, '\n', len) != NULL ||
-        memchr(value, '"', len) != NULL) {
-        return VAULT_PASSWORD_UNUSABLE;
-    }
-    return VAULT_PASSWORD_USABLE;
-}

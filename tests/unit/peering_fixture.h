@@ -22,8 +22,6 @@
 #include "peering.h"
 #include "snapshot.h"
 
-#define PASSWORD_MAX 80 /* TCP_MD5SIG_MAXKEYLEN */
-
 struct fleet {
     uint64_t revision;
     struct snapshot *snapshot;
@@ -86,14 +84,16 @@ static inline struct record *fleet_record(struct fleet *fleet, enum kind kind, c
 }
 
 static inline enum secret_value_state password_state(const char *value, size_t len) {
-    if (len == 0) {
+    switch (password_check(value, len)) {
+    case PASSWORD_USABLE:
+        return SECRET_USABLE;
+    case PASSWORD_EMPTY:
         return SECRET_EMPTY;
-    }
-    if (len > PASSWORD_MAX) {
+    case PASSWORD_TOO_LONG:
         return SECRET_TOO_LONG;
+    default:
+        return SECRET_UNUSABLE;
     }
-    bool unusable = memchr(value, '\0', len) || memchr(value, '\n', len) || memchr(value, '"', len);
-    return unusable ? SECRET_UNUSABLE : SECRET_USABLE;
 }
 
 struct password {

@@ -228,14 +228,15 @@ static inline void random_config(struct dice *dice, const char *name, struct buf
 static inline struct record *random_secret(struct dice *dice, uint64_t revision, const char *name) {
     static const char *const values[] = {"", "pw-1", "pw-2", "with \"quote\"", "two\nlines"};
     struct password passwords[2];
-    char longest[PASSWORD_MAX + 2];
+    char longest[PASSWORD_SIZE_MAX + 2];
     memset(longest, 'x', sizeof(longest));
     size_t count = dice_below(dice, 3);
     for (size_t i = 0; i < count; i++) {
         const char *value = PICK(dice, values);
         passwords[i] = (struct password){secret_keys[i], value, strlen(value)};
         if (dice_chance(dice, 10)) {
-            passwords[i] = (struct password){secret_keys[i], longest, PASSWORD_MAX + dice_below(dice, 2)};
+            passwords[i] =
+                (struct password){secret_keys[i], longest, PASSWORD_SIZE_MAX + dice_below(dice, 2)};
         }
     }
     return secret_record(revision, name, passwords, count);

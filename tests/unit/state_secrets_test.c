@@ -3,11 +3,14 @@
  * kept over restarts and rotations.
  */
 #include <dirent.h>
+#include <jansson.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "model/password.h"
 #include "state_fixture.h"
 
 #define SECRET(data) "{\"metadata\":{\"name\":\"bgp\"},\"stringData\":{" data "}}"
@@ -211,6 +214,130 @@ static void test_unusable_values(void **ptr) {
     assert_list_has(fixture, "\"withheld\":true", true);
 }
 
+static void put_bytes(struct fixture *fixture, const unsigned char *bytes, size_t len) {
+    char body[512], base64[256];
+
+    sodium_bin2base64(base64, sizeof(base64), bytes, len, sodium_base64_VARIANT_ORIGINAL);
+    snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"bgp\"},\"data\":{\"b\":\"%s\"}}", base64);
+    assert_int_equal(put(fixture, WRITE_REPLACE, KIND_SECRET, "default/bgp", body, NULL), ERR_NONE);
+}
+
+/* The node's own list is JSON whose session has the password or is withheld. */
+static void assert_list_is_sound(struct fixture *fixture, const unsigned char *bytes, size_t len) {
+    const bool usable = password_check(bytes, len) == PASSWORD_USABLE;
+    char *json = reveal(fixture, "n1");
+    json_t *list = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *session = json_array_get(json_object_get(list, "items"), 0);
+    const json_t *password = json_object_get(session, "password");
+
+    if (session == NULL) {
+        fail_msg("not the JSON of a list: %s", json);
+    }
+    assert_int_equal(usable, json_object_get(session, "withheld") == NULL);
+    assert_int_equal(usable, password != NULL);
+    assert_true(!usable || (json_string_length(password) == len &&
+                            memcmp(json_string_value(password), bytes, len) == 0));
+    json_decref(list);
+    free(json);
+}
+
+/* Whatever somebody has stored, also before there was a rule: the state is decided when it is loaded. */
+static void test_no_bytes_break_a_list(void **ptr) {
+    static const char *const SPECIAL[] = {"\xff", "caf\xe9",      "a\"b", "a\\", " a",
+                                          "a\r",  "\xed\xa0\x80", "\x7f", "good"};
+    struct fixture *fixture = *ptr;
+    unsigned char bytes[100];
+
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL, SECRET("\"b\":\"x\""), NULL), ERR_NONE);
+    make_fleet(fixture);
+    for (unsigned round = 0; round < 150; round++) {
+        size_t len = round < sizeof(SPECIAL) / sizeof(SPECIAL[0]) ? strlen(SPECIAL[round]) : round % 90;
+
+        randombytes_buf(bytes, sizeof(bytes));
+        for (size_t i = 0; i < len && round % 2 == 0; i++) {
+            bytes[i] = (unsigned char)(bytes[i] & 0x7f);
+        }
+        if (round < sizeof(SPECIAL) / sizeof(SPECIAL[0])) {
+            memcpy(bytes, SPECIAL[round], len);
+        }
+        put_bytes(fixture, bytes, len); /* nothing uses the key b yet */
+        assert_int_equal(put(fixture, WRITE_PATCH, KIND_BGPPEER, "p",
+                             "{\"spec\":{\"password\":{\"secretKeyRef\":{\"key\":\"b\"}}}}", NULL),
+                         ERR_NONE);
+        assert_list_is_sound(fixture, bytes, len);
+        if (round % 25 == 0) {
+            fixture_restart(fixture, 0);
+            assert_list_is_sound(fixture, bytes, len);
+        }
+        assert_int_equal(put(fixture, WRITE_PATCH, KIND_BGPPEER, "p",
+                             "{\"spec\":{\"password\":{\"secretKeyRef\":{\"key\":\"a\"}}}}", NULL),
+                         ERR_NONE);
+    }
+}
+
+/* A value in use is refused when it is written anew. One that was stored before is kept with a word about it,
+ * so that its Secret can be changed. */
+static void test_a_stored_flaw_is_told_not_refused(void **ptr) {
+    struct fixture *fixture = *ptr;
+    struct call call;
+
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL, SECRET("\"a\":\" blank\""), NULL),
+                     ERR_NONE);
+    make_fleet(fixture);
+    assert_int_equal(
+        put(fixture, WRITE_PATCH, KIND_SECRET, "default/bgp", "{\"stringData\":{\"a\":\"b \"}}", NULL),
+        ERR_INVALID);
+    call_init(&call, WRITE_PATCH, KIND_SECRET, "default/bgp");
+    call.write.patch = "{\"metadata\":{\"labels\":{\"x\":\"y\"}}}";
+    call.write.patch_len = strlen(call.write.patch);
+    call_run(fixture, &call);
+    assert_int_equal(call.write.err.code, ERR_NONE);
+    assert_int_equal(call.write.advice.count, 1);
+    assert_non_null(
+        strstr(call.write.advice.items[0], "\"p\" uses the stored value as its BGP password, and it begins"));
+    call_end(&call);
+}
+
+static struct buf many_keys(const char *member, unsigned from, unsigned to) {
+    struct buf body = BUF_INIT;
+
+    buf_printf(&body, "{\"metadata\":{\"name\":\"bgp\"},\"%s\":{", member);
+    for (unsigned i = from; i < to; i++) {
+        buf_printf(&body, "%s\"k%04u\":\"cHc=\"", i > from ? "," : "", i);
+    }
+    buf_add_str(&body, "}}");
+    return body;
+}
+
+/* Values are matched by their order, so each of them must meet its own: kept, altered, added, taken out. */
+static void test_many_keys(void **ptr) {
+    struct fixture *fixture = *ptr;
+    struct buf body = many_keys("data", 0, 1000);
+    struct vault_report report;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_SECRET, NULL, body.data, NULL), ERR_NONE);
+    assert_int_equal(put(fixture, WRITE_PATCH, KIND_SECRET, "default/bgp",
+                         "{\"stringData\":{\"k0500\":\"other\"},\"data\":{\"k0000\":null,\"k0999\":null}}",
+                         NULL),
+                     ERR_NONE);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(state_vault_report(fixture->state, &report, &err), 0);
+        assert_int_equal(report.values, 998);
+        assert_int_equal(report.unreadable, 0);
+        assert_object_has(fixture, "k0998", true);
+        assert_object_has(fixture, "k0999", false);
+        fixture_restart(fixture, 0);
+    }
+    buf_done(&body);
+    body = many_keys("stringData", 1, 3);
+    assert_int_equal(put(fixture, WRITE_PATCH, KIND_SECRET, "default/bgp", body.data, NULL), ERR_NONE);
+    buf_done(&body);
+    body = many_keys("stringData", 2000, 2003); /* 998 and 3 */
+    assert_int_equal(put(fixture, WRITE_PATCH, KIND_SECRET, "default/bgp", body.data, NULL), ERR_INVALID);
+    buf_done(&body);
+}
+
 static void test_immutable(void **ptr) {
     struct fixture *fixture = *ptr;
 
@@ -380,6 +507,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_marker_keeps_a_value, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_new_value_moves_the_etag, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_unusable_values, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_no_bytes_break_a_list, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_stored_flaw_is_told_not_refused, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_many_keys, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_immutable, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_restart_and_rotations, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_unfinished_rotation, fixture_setup, fixture_teardown),

@@ -256,24 +256,6 @@ static void test_unseals_are_counted(void **state) {
     assert_int_equal(vault_unseal_failures(f->vault), 2);
 }
 
-static void test_password_rules(void **state) {
-    (void)state;
-    char longest[VAULT_PASSWORD_MAX + 1];
-    memset(longest, 'x', sizeof longest);
-    assert_int_equal(vault_check_password("", 0), VAULT_PASSWORD_EMPTY);
-    assert_int_equal(vault_check_password(NULL, 0), VAULT_PASSWORD_EMPTY);
-    assert_int_equal(vault_check_password("x", 1), VAULT_PASSWORD_USABLE);
-    assert_int_equal(vault_check_password(longest, VAULT_PASSWORD_MAX), VAULT_PASSWORD_USABLE);
-    assert_int_equal(vault_check_password(longest, VAULT_PASSWORD_MAX + 1), VAULT_PASSWORD_TOO_LONG);
-    longest[0] = '"';
-    assert_int_equal(vault_check_password(longest, VAULT_PASSWORD_MAX + 1), VAULT_PASSWORD_TOO_LONG);
-    assert_int_equal(vault_check_password(longest, VAULT_PASSWORD_MAX), VAULT_PASSWORD_UNUSABLE);
-    assert_int_equal(vault_check_password("a\0b", 3), VAULT_PASSWORD_UNUSABLE);
-    assert_int_equal(vault_check_password("a\nb", 3), VAULT_PASSWORD_UNUSABLE);
-    assert_int_equal(vault_check_password("ab\n", 3), VAULT_PASSWORD_UNUSABLE);
-    assert_int_equal(vault_check_password("a'b \\\t\xff", 7), VAULT_PASSWORD_USABLE);
-}
-
 /* ---- what stays in memory ---- */
 
 /* Is `masked` (each byte ^ 0x5a) anywhere in our writable memory? Masked, so that the search finds no needle
@@ -414,7 +396,6 @@ int main(void) {
         cmocka_unit_test(test_error_names_the_place_and_not_the_value),
         cmocka_unit_test(test_fingerprints),
         cmocka_unit_test(test_unseals_are_counted),
-        cmocka_unit_test(test_password_rules),
         cmocka_unit_test(test_no_plaintext_stays_in_memory),
         cmocka_unit_test(test_thousand_unseals_are_fast),
     };

@@ -1,0 +1,20 @@
+/*
+ * What the files about Secrets share (secrets.c writes, secret_load.c loads and seals anew). Private to
+ * state.
+ */
+#ifndef BGPPEERD_STATE_SECRETS_H
+#define BGPPEERD_STATE_SECRETS_H
+
+#include "state_internal.h"
+
+/* What binds a sealed value to its place; borrows. */
+struct vault_place secret_value_place(const struct meta *meta, const char *key, uint64_t version);
+/* Can these bytes be a password? Sets the value's `state` and `flaw`. */
+void secret_judge_value(struct secret_value *value, const void *bytes, size_t len);
+/* A copy in `arena`; NULL when memory is out. */
+const uint8_t *secret_copy_bytes(struct arena *arena, const uint8_t *bytes, size_t len);
+/* A copy of the value in memory of its own, in `arena`. */
+int secret_keep_value(const struct secret_value *old, struct arena *arena, struct secret_value *ret,
+                      struct err *err) MUST_CHECK;
+
+#endif
