@@ -67,13 +67,24 @@ void codec_encode(const struct object *object, struct buf *out);
  */
 void codec_encode_body(const struct object *object, struct buf *out);
 
+/* What a client wants changed. Borrows its text. */
+struct patch {
+    enum patch_type type;
+    enum kind kind;           /* of the document */
+    enum codec_syntax syntax; /* of `text` */
+    const char *text;
+    size_t len;
+    size_t operations_max; /* of a JSON patch; 0 = PATCH_OPERATIONS_MAX */
+};
+#define PATCH_OPERATIONS_MAX 10000 /* as in Kubernetes */
+
 /*
  * Apply a patch (RFC 7396, RFC 6902, strategic for Secret) to a document's JSON text; the result is
- * JSON text for codec_decode. ERR_BAD_REQUEST malformed; ERR_INVALID: a JSON patch's `test` failed or
- * its path does not exist; ERR_UNSUPPORTED_MEDIA_TYPE: strategic for a kind that has none.
+ * JSON text for codec_decode. ERR_BAD_REQUEST malformed; ERR_INVALID: a JSON patch's `test` failed, its
+ * path does not exist, or it costs more work than its length allows; ERR_TOO_LARGE: more operations than
+ * allowed; ERR_UNSUPPORTED_MEDIA_TYPE: strategic for a kind that has none.
  */
-int codec_patch(enum patch_type type, enum kind kind, enum codec_syntax syntax, const char *document,
-                size_t document_len, const char *patch, size_t patch_len, struct buf *ret,
+int codec_patch(const struct patch *patch, const char *document, size_t document_len, struct buf *ret,
                 struct err *err) MUST_CHECK;
 
 /* metav1.DeleteOptions, from a body that may be empty. */

@@ -129,6 +129,7 @@ struct write {
     enum codec_unknown unknown;
     const char *patch;
     size_t patch_len;
+    size_t patch_operations_max; /* of a JSON patch; 0 = PATCH_OPERATIONS_MAX */
 
     struct write *also;                /* further writes of one all-or-nothing change, NULL = none; `done` is
                                         * called for the first only, whose `err` is that of the failed one */

@@ -1,13 +1,16 @@
 /*
  * JSON Patch (RFC 6902) with JSON Pointers (RFC 6901). Malformed patches are 400; a patch that does not
  * fit the document (no such place, failed test) is 422. Values are copied wherever they go, so that no
- * two places of a document are the same jansson value, and copies are counted, so that a short patch
- * cannot grow a document without end. No locks.
+ * two places of a document are the same jansson value. Copies, and the elements that are moved when one is
+ * put into an array or taken out, are counted, so that a short patch cannot grow a document without end or
+ * move a long array for each of its operations. No locks.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "patch_internal.h"
+
+#define SHIFTED_MAX (16u * 1024 * 1024) /* bytes of arrays that one patch may move: about a millisecond */
 
 struct operation {
     size_t index; /* in the patch, for messages */
@@ -28,7 +31,8 @@ struct place {
 struct patching {
     json_t *document;
     struct arena arena; /* decoded tokens */
-    size_t copied;      /* bytes */
+    size_t copied;      /* bytes of values */
+    size_t shifted;     /* bytes of arrays behind what was put in or taken out */
     struct err *err;
 };
 
@@ -169,6 +173,17 @@ static json_t *copy_for(struct patching *p, const struct operation *operation, c
     return copy;
 }
 
+/* Count what moves when the array of `place` changes there. */
+static int charge_shift(struct patching *p, const struct operation *operation, const struct place *place) {
+    size_t size = json_array_size(place->parent);
+
+    p->shifted += place->index < size ? (size - place->index) * sizeof(json_t *) : 0;
+    return p->shifted <= SHIFTED_MAX ? 0
+                                     : misfit(p, operation, operation->path,
+                                              "the patch moves too many array elements; write the array as "
+                                              "a whole, or work at its end");
+}
+
 /* Takes over `value`. */
 static int put(struct patching *p, const struct operation *operation, const struct place *place,
                json_t *value) {
@@ -186,6 +201,10 @@ static int put(struct patching *p, const struct operation *operation, const stru
             json_decref(value);
             return misfit(p, operation, operation->path, "the array has fewer elements");
         }
+        if (charge_shift(p, operation, place) != 0) {
+            json_decref(value);
+            return -1;
+        }
         failed = json_array_insert_new(place->parent, place->index, value);
     }
     return failed < 0 ? err_no_memory(p->err) : 0;
@@ -195,8 +214,10 @@ static int take_out(struct patching *p, const struct operation *operation, const
     if (!place->parent) {
         return misfit(p, operation, operation->path, "the whole document cannot be removed");
     }
-    return json_is_object(place->parent) ? json_object_del(place->parent, place->token)
-                                         : json_array_remove(place->parent, place->index);
+    if (json_is_object(place->parent)) {
+        return json_object_del(place->parent, place->token);
+    }
+    return charge_shift(p, operation, place) != 0 ? -1 : json_array_remove(place->parent, place->index);
 }
 
 static int add(struct patching *p, const struct operation *operation, const json_t *value) {
@@ -331,7 +352,7 @@ static int apply_one(struct patching *p, const json_t *object, size_t index) {
     }
 }
 
-int json_patch_apply(json_t **document, const json_t *patch, struct err *err) {
+int json_patch_apply(json_t **document, const json_t *patch, size_t operations_max, struct err *err) {
     struct patching p = {.document = *document, .err = err};
     size_t i;
     const json_t *operation;
@@ -341,8 +362,10 @@ int json_patch_apply(json_t **document, const json_t *patch, struct err *err) {
         return err_set(err, ERR_BAD_REQUEST, "a JSON patch must be an array of operations, got %s",
                        tree_type_name(patch));
     }
-    if (json_array_size(patch) > JSON_PATCH_OPS_MAX) {
-        return err_set(err, ERR_TOO_LARGE, "a JSON patch can have at most %d operations", JSON_PATCH_OPS_MAX);
+    if (json_array_size(patch) > operations_max) {
+        return err_set(err, ERR_TOO_LARGE,
+                       "a JSON patch can have at most %zu operations here, this one has %zu", operations_max,
+                       json_array_size(patch));
     }
     arena_init(&p.arena, 0);
     p.arena.wipe = true; /* tokens may be cut from anything */

@@ -88,24 +88,27 @@ static int drop_directives(json_t *patch, struct err *err) {
     return 0;
 }
 
-static int apply(enum patch_type type, json_t **document, json_t *patch, struct err *err) {
-    switch (type) {
+static int apply(const struct patch *patch, json_t **document, json_t *changes, struct err *err) {
+    switch (patch->type) {
     case PATCH_MERGE:
-        return apply_merge(*document, patch, err);
+        return apply_merge(*document, changes, err);
     case PATCH_STRATEGIC:
-        return drop_directives(patch, err) < 0 ? -1 : apply_merge(*document, patch, err);
+        return drop_directives(changes, err) < 0 ? -1 : apply_merge(*document, changes, err);
     case PATCH_JSON:
-        return json_patch_apply(document, patch, err);
+        return json_patch_apply(document, changes,
+                                patch->operations_max == 0 ? PATCH_OPERATIONS_MAX : patch->operations_max,
+                                err);
     }
     return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE, "this patch type is not known here");
 }
 
-int codec_patch(enum patch_type type, enum kind kind, enum codec_syntax syntax, const char *document,
-                size_t document_len, const char *patch, size_t patch_len, struct buf *ret, struct err *err) {
+int codec_patch(const struct patch *patch, const char *document, size_t document_len, struct buf *ret,
+                struct err *err) {
     json_auto_t *target = NULL;
     json_auto_t *changes = NULL;
+    const enum kind kind = patch->kind;
 
-    if (type == PATCH_STRATEGIC && kind != KIND_SECRET) {
+    if (patch->type == PATCH_STRATEGIC && kind != KIND_SECRET) {
         return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE,
                        "%s has no strategic merge patch; send application/merge-patch+json (kubectl patch "
                        "--type=merge) or application/json-patch+json",
@@ -119,10 +122,10 @@ int codec_patch(enum patch_type type, enum kind kind, enum codec_syntax syntax, 
     if (!json_is_object(target)) {
         return err_set(err, ERR_CORRUPT, "the stored %s cannot be read", kind_info(kind)->name);
     }
-    if (syntax_read(syntax, patch, patch_len, NULL, &changes, err) < 0) {
+    if (syntax_read(patch->syntax, patch->text, patch->len, NULL, &changes, err) < 0) {
         return err_wrap(err, "the patch cannot be read");
     }
-    if (apply(type, &target, changes, err) < 0) {
+    if (apply(patch, &target, changes, err) < 0) {
         return -1;
     }
     ret->wipe = ret->wipe || kind == KIND_SECRET;

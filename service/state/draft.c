@@ -328,8 +328,14 @@ static int apply_patch(struct draft *draft, struct write *write, const struct re
     patched.wipe = write->kind == KIND_SECRET;
     arena_init(&arena, 0);
     arena.wipe = write->kind == KIND_SECRET;
-    if (codec_patch(write->patch_type, write->kind, write->syntax, current->json, current->json_len,
-                    write->patch, write->patch_len, &patched, err) == 0 &&
+    const struct patch patch = {.type = write->patch_type,
+                                .kind = write->kind,
+                                .syntax = write->syntax,
+                                .text = write->patch,
+                                .len = write->patch_len,
+                                .operations_max = write->patch_operations_max};
+
+    if (codec_patch(&patch, current->json, current->json_len, &patched, err) == 0 &&
         codec_decode(&options, patched.data, patched.len, &arena, &object, &write->causes, &write->advice,
                      err) == 0) {
         rc = apply_replace(draft, write, current, object, &arena, ret, err);

@@ -118,8 +118,10 @@ static int decode_stored_secret(struct err *err) {
 static int patch(enum patch_type type, const char *text, struct err *err) {
     static const char document[] = "{\"metadata\":{\"name\":\"s\"},\"data\":{\"k\":\"eA==\"},\"l\":[1,2]}";
     struct buf out = BUF_INIT;
-    int failed = codec_patch(type, KIND_SECRET, CODEC_JSON, document, sizeof document - 1, text, strlen(text),
-                             &out, err);
+    int failed = codec_patch(
+        &(struct patch){
+            .type = type, .kind = KIND_SECRET, .syntax = CODEC_JSON, .text = text, .len = strlen(text)},
+        document, sizeof document - 1, &out, err);
 
     buf_done(&out);
     return failed;

@@ -67,7 +67,9 @@ static void fuzz_patch(enum patch_type type, enum codec_syntax syntax, const cha
     struct buf out = BUF_INIT;
     struct err err = ERR_INIT;
 
-    if (codec_patch(type, KIND_SECRET, syntax, document, sizeof document - 1, bytes, len, &out, &err) == 0) {
+    if (codec_patch(
+            &(struct patch){.type = type, .kind = KIND_SECRET, .syntax = syntax, .text = bytes, .len = len},
+            document, sizeof document - 1, &out, &err) == 0) {
         struct codec_options options = {
             .kind = KIND_SECRET, .unknown = CODEC_IGNORE, .name_space = "default"};
         fuzz_decode(&options, out.data, out.len);

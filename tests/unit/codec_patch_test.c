@@ -11,8 +11,10 @@ static int patch(struct fixture *f, enum patch_type type, const char *document, 
     assert_non_null(copy);
     memcpy(copy, text, strlen(text)); /* without its NUL */
     fixture_clear(f);
-    failed = codec_patch(type, KIND_SECRET, CODEC_JSON, document, strlen(document), copy, strlen(text),
-                         &f->out, &f->err);
+    failed = codec_patch(
+        &(struct patch){
+            .type = type, .kind = KIND_SECRET, .syntax = CODEC_JSON, .text = copy, .len = strlen(text)},
+        document, strlen(document), &f->out, &f->err);
     free(copy);
     return failed;
 }
@@ -192,11 +194,19 @@ static void strategic_is_for_secrets(void **state) {
                          ERR_INVALID, "$deleteFromPrimitiveList/y");
     fixture_clear(f);
     assert_int_equal(
-        codec_patch(PATCH_STRATEGIC, KIND_BGPPEER, CODEC_JSON, "{}", 2, "{}", 2, &f->out, &f->err), -1);
+        codec_patch(
+            &(struct patch){
+                .type = PATCH_STRATEGIC, .kind = KIND_BGPPEER, .syntax = CODEC_JSON, .text = "{}", .len = 2},
+            "{}", 2, &f->out, &f->err),
+        -1);
     assert_refused(f, ERR_UNSUPPORTED_MEDIA_TYPE, "--type=merge");
     err_clear(&f->err);
     assert_int_equal(
-        codec_patch(PATCH_MERGE, KIND_SECRET, CODEC_PROTOBUF, "{}", 2, "{}", 2, &f->out, &f->err), -1);
+        codec_patch(
+            &(struct patch){
+                .type = PATCH_MERGE, .kind = KIND_SECRET, .syntax = CODEC_PROTOBUF, .text = "{}", .len = 2},
+            "{}", 2, &f->out, &f->err),
+        -1);
     assert_refused(f, ERR_UNSUPPORTED_MEDIA_TYPE, "protobuf");
 }
 
@@ -211,8 +221,12 @@ static void changes_a_document(void **state) {
     document = strdup(encoded(f));
     assert_non_null(document);
     fixture_clear(f);
-    assert_int_equal(codec_patch(PATCH_MERGE, KIND_BGPPEER, CODEC_YAML, document, strlen(document), changes,
-                                 sizeof changes - 1, &f->out, &f->err),
+    assert_int_equal(codec_patch(&(struct patch){.type = PATCH_MERGE,
+                                                 .kind = KIND_BGPPEER,
+                                                 .syntax = CODEC_YAML,
+                                                 .text = changes,
+                                                 .len = sizeof changes - 1},
+                                 document, strlen(document), &f->out, &f->err),
                      0);
     free(document);
     document = buf_steal(&f->out, NULL);
@@ -223,13 +237,67 @@ static void changes_a_document(void **state) {
     assert_int_equal(peer_spec(f)->filters.count, 0);
 }
 
+/* A JSON patch of `count` operations onto a member that holds `size` numbers; `operation` is one of them. */
+static int patch_array(struct fixture *f, size_t size, size_t count, const char *operation,
+                       size_t operations_max) {
+    struct buf document = BUF_INIT, text = BUF_INIT;
+
+    buf_add_str(&document, "{\"x\":[0");
+    for (size_t i = 1; i < size; i++) {
+        buf_add_str(&document, ",0");
+    }
+    buf_add_str(&document, "]}");
+    for (size_t i = 0; i < count; i++) {
+        buf_add_str(&text, i == 0 ? "[" : ",");
+        buf_add_str(&text, operation);
+    }
+    buf_add_str(&text, "]");
+    const struct patch patch = {.type = PATCH_JSON,
+                                .kind = KIND_BGPPEER,
+                                .text = text.data,
+                                .len = text.len,
+                                .operations_max = operations_max};
+
+    fixture_clear(f);
+    int result = codec_patch(&patch, document.data, document.len, &f->out, &f->err);
+
+    buf_done(&document);
+    buf_done(&text);
+    return result;
+}
+
+/* What stands behind an element moves when the element comes or goes: 16 MiB of it in one patch. */
+static void bounds_moved_elements(void **state) {
+    static const char *const FRONT[] = {"{\"op\":\"remove\",\"path\":\"/x/0\"}",
+                                        "{\"op\":\"add\",\"path\":\"/x/0\",\"value\":1}",
+                                        "{\"op\":\"move\",\"from\":\"/x/0\",\"path\":\"/x/-\"}",
+                                        "{\"op\":\"copy\",\"from\":\"/x/1\",\"path\":\"/x/0\"}"};
+    static const char *const BACK[] = {"{\"op\":\"add\",\"path\":\"/x/-\",\"value\":1}",
+                                       "{\"op\":\"replace\",\"path\":\"/x/0\",\"value\":1}",
+                                       "{\"op\":\"test\",\"path\":\"/x/0\",\"value\":0}"};
+    const size_t size = 200000, fits = 16 * 1024 * 1024 / (8 * 200000);
+
+    for (size_t i = 0; i < sizeof FRONT / sizeof *FRONT; i++) {
+        assert_int_equal(patch_array(*state, size, fits, FRONT[i], 0), 0);
+        assert_int_equal(patch_array(*state, size, fits + 1, FRONT[i], 0), -1);
+        assert_refused(*state, ERR_INVALID, "the patch moves too many array elements");
+        assert_int_equal(patch_array(*state, 1000, 1000, FRONT[i], 0), 0);
+    }
+    for (size_t i = 0; i < sizeof BACK / sizeof *BACK; i++) {
+        assert_int_equal(patch_array(*state, size, 10000, BACK[i], 0), 0);
+        assert_int_equal(patch_array(*state, 10, 10001, BACK[i], 0), -1);
+        assert_refused(*state, ERR_TOO_LARGE, "at most 10000 operations");
+        assert_int_equal(patch_array(*state, 10, 64, BACK[i], 64), 0);
+        assert_int_equal(patch_array(*state, 10, 65, BACK[i], 64), -1);
+        assert_refused(*state, ERR_TOO_LARGE, "at most 64 operations here, this one has 65");
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(merges),
-        cmocka_unit_test(applies_json_patches),
-        cmocka_unit_test(refuses_json_patches),
-        cmocka_unit_test(bounds_growth),
-        cmocka_unit_test(strategic_is_for_secrets),
+        cmocka_unit_test(bounds_moved_elements), cmocka_unit_test(merges),
+        cmocka_unit_test(applies_json_patches),  cmocka_unit_test(refuses_json_patches),
+        cmocka_unit_test(bounds_growth),         cmocka_unit_test(strategic_is_for_secrets),
         cmocka_unit_test(changes_a_document),
     };
     return cmocka_run_group_tests_name("codec: patches", tests, fixture_setup, fixture_teardown);

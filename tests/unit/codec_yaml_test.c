@@ -14,7 +14,10 @@ static const char *as_json(struct fixture *f, const char *yaml, size_t len) {
     assert_non_null(copy);
     memcpy(copy, yaml, len);
     fixture_clear(f);
-    failed = codec_patch(PATCH_MERGE, KIND_BGPPEER, CODEC_YAML, "{}", 2, copy, len, &f->out, &f->err);
+    failed = codec_patch(
+        &(struct patch){
+            .type = PATCH_MERGE, .kind = KIND_BGPPEER, .syntax = CODEC_YAML, .text = copy, .len = len},
+        "{}", 2, &f->out, &f->err);
     free(copy);
     return failed == 0 ? f->out.data : NULL;
 }

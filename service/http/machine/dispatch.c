@@ -123,7 +123,7 @@ static enum MHD_Result begin(struct request *request, const char *method, const 
         return MHD_YES;
     }
     uint64_t length = announced_length(request);
-    size_t length_max = request->serving->body_bytes_max;
+    size_t length_max = request_body_max(request);
     if (length > length_max && routed == 0) {
         routed =
             err_set(&err, ERR_TOO_LARGE, "the body has %" PRIu64 " bytes; this service takes at most %zu",

@@ -18,6 +18,8 @@
 #include "request/reply.h"
 #include "request/serving.h"
 
+#define OWN_NODE_OPERATIONS_MAX 64 /* of a JSON patch that a node sends about itself */
+
 struct write_work {
     struct write write;
     struct arena object_arena; /* the decoded object; empty once state has taken it */
@@ -237,6 +239,7 @@ int handle_patch(struct request *request, struct err *err) {
     write->dry_run = parameters.dry_run;
     write->patch = request->body.data;
     write->patch_len = request->body.len;
+    write->patch_operations_max = request_is_own_node(request) ? OWN_NODE_OPERATIONS_MAX : 0;
     if (take_if_match(request, write, err) != 0 || check_if_none_match(request, write, err) != 0) {
         return -1;
     }

@@ -16,6 +16,8 @@
 #include "request/percent.h"
 #include "request/serving.h"
 
+#define OWN_NODE_BODY_MAX (64 * 1024) /* a Node is short, and there are many nodes */
+
 /* ---- identity ---- */
 
 /* A fresh 64-bit number per call without a system call: splitmix64 from a random start per thread. */
@@ -295,8 +297,17 @@ bool request_query_flag(const struct request *request, const char *name) {
 
 /* ---- body, warnings ---- */
 
-int request_take_body(struct request *request, const char *bytes, size_t len, struct err *err) {
+bool request_is_own_node(const struct request *request) {
+    return request->allowed == AUTH_ALLOWED_ADDRESSES;
+}
+
+size_t request_body_max(const struct request *request) {
     size_t max = request->serving->body_bytes_max;
+    return request_is_own_node(request) && max > OWN_NODE_BODY_MAX ? OWN_NODE_BODY_MAX : max;
+}
+
+int request_take_body(struct request *request, const char *bytes, size_t len, struct err *err) {
+    size_t max = request_body_max(request);
     if (len > max || request->body.len > max - len) {
         buf_done(&request->body);
         return err_set(err, ERR_TOO_LARGE, "the body is larger than %zu bytes, the most this service takes",

@@ -99,6 +99,10 @@ void request_free(struct request *request);
 /* Find the route, decode the path's parameters. ERR_BAD_REQUEST, ERR_NOT_FOUND, ERR_METHOD_NOT_ALLOWED. */
 int request_route(struct request *request, const char *method, struct err *err) MUST_CHECK;
 
+/* Is it a node's, about its own Node? Such requests have narrower limits: any of many hosts may send them. */
+bool request_is_own_node(const struct request *request);
+/* Bytes that the request's body may have. */
+size_t request_body_max(const struct request *request);
 /* A piece of the body. -1 (ERR_TOO_LARGE, ERR_NO_MEMORY): give up the connection's body. */
 int request_take_body(struct request *request, const char *bytes, size_t len, struct err *err) MUST_CHECK;
 
