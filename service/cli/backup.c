@@ -15,6 +15,7 @@
 
 #include "api_client.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/random.h"
 #include "cli_internal.h"
 #include "codec.h"
@@ -221,7 +222,7 @@ static int run(const struct command *command, int argc, char **argv,
         return command_failed(&err);
     }
     log_start(STDERR_FILENO, LOG_ERROR, LOG_KEY_VALUE);
-    rc = harden_process(&err) != 0 || random_start(&err) != 0 || codec_start(&err) != 0
+    rc = process_harden(&err) != 0 || random_start(&err) != 0 || codec_start(&err) != 0
              ? -1
              : action(&settings, file, &err);
     log_stop();

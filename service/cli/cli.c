@@ -1,11 +1,11 @@
 /* The commands: which there are, help and version, and what is the same for all. Runs on the main thread. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "base/suggest.h"
 #include "cli_internal.h"
 
@@ -114,22 +114,8 @@ static int run_command(int argc, char **argv) {
     return command->run(command, argc - 2, argv + 2);
 }
 
-/*
- * Whoever starts a program with standard input, output or error closed lets the next file that is opened
- * take its number: log lines would end up in the data directory's lock, or in a client's connection. The null
- * device takes their places; opened for reading, so that what is written there fails as it should.
- */
-static bool hold_standard_files(void) {
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd) {
-            return false;
-        }
-    }
-    return true;
-}
-
 int cli_run(int argc, char **argv) {
-    if (!hold_standard_files()) {
+    if (!process_hold_standard_files()) {
         return CLI_FAILURE; /* and nobody to tell */
     }
     int status = run_command(argc, argv);

@@ -23,8 +23,6 @@ int command_status(const struct err *err);
 /* The same, and "bgppeerd: <text>" on standard error. */
 int command_failed(const struct err *err);
 void command_print_help(const struct command *command);
-/* Before anything secret is read: no core dumps, no debugger, files for us alone. */
-int harden_process(struct err *err) MUST_CHECK;
 
 /* Log the variables BGPPEERD_* that no option of any command has: a slip there changes nothing silently. */
 void cli_warn_variables(void);

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,6 +20,7 @@
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/process.h"
 #include "base/random.h"
 #include "cli_internal.h"
 #include "codec.h"
@@ -281,24 +281,6 @@ static const struct option OPTIONS[] = {
 
 /* ---- the process ---- */
 
-int harden_process(struct err *err) {
-    umask(077);
-    /* No core file, and no debugger of the same user: memory may hold passwords. */
-    const struct rlimit none = {0, 0};
-    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0) {
-        return err_set(err, ERR_UNAVAILABLE, "cannot switch core dumps off: %s", strerror(errno));
-    }
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-        files.rlim_cur = files.rlim_max;
-        /* Fewer connections then; no reason not to start. */
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file at its size limit is a failed write like a full disk */
-    return 0;
-}
-
 static int block_signals(sigset_t *ret, struct err *err) {
     sigemptyset(ret);
     sigaddset(ret, SIGTERM);
@@ -538,7 +520,7 @@ static int run(const struct command *command, int argc, char **argv) {
         command_print_help(command);
         return CLI_OK;
     }
-    if (check_settings(&settings, &ranges, &err) != 0 || harden_process(&err) != 0 ||
+    if (check_settings(&settings, &ranges, &err) != 0 || process_harden(&err) != 0 ||
         block_signals(&signals, &err) != 0) {
         return command_failed(&err);
     }

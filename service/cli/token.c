@@ -11,6 +11,7 @@
 #include "auth.h"
 #include "base/clock.h"
 #include "base/number.h"
+#include "base/process.h"
 #include "base/random.h"
 #include "cli_internal.h"
 #include "codec.h"
@@ -335,7 +336,7 @@ static int run(const struct command *command, int argc, char **argv) {
         err_set(&err, ERR_USAGE,
                 "token revoke needs the id of a token: %d hex digits, as \"bgppeerd token list\" shows them",
                 TOKEN_ID_LENGTH);
-    } else if (harden_process(&err) == 0 && random_start(&err) == 0 && codec_start(&err) == 0 &&
+    } else if (process_harden(&err) == 0 && random_start(&err) == 0 && codec_start(&err) == 0 &&
                run_action(action, id, &settings, &err) == 0) {
         if (revoke) {
             fprintf(stderr, "bgppeerd: revoked token %s\n", id);

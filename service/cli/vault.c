@@ -15,6 +15,7 @@
 #include "api_client.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/random.h"
 #include "cli_internal.h"
 #include "codec.h"
@@ -487,7 +488,7 @@ static int run_action(const struct vault_settings_given *settings, enum action a
     if (action == CHANGE_ROOT && !new_root && confirm_replacement(settings->yes, err) != 0) {
         return -1;
     }
-    if (harden_process(err) != 0 || random_start(err) != 0 || codec_start(err) != 0 ||
+    if (process_harden(err) != 0 || random_start(err) != 0 || codec_start(err) != 0 ||
         offline_open_store(settings->offline.data_dir, &store, err) != 0) {
         return -1;
     }
