@@ -65,6 +65,7 @@ objects  = $(patsubst %.c,$(BUILD)/%.o,$1)
 GENERATED := $(BUILD)/gen/migrations.o $(BUILD)/gen/openapi.o
 LIB     := $(BUILD)/libbgppeerd.a
 PROGRAM := $(BUILD)/bgppeerd
+AGENT   := $(BUILD)/bgppeer-agent
 TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(CTESTS) $(FUZZERS))
 
 quiet = $(if $(V),,@echo "  $1 $@" &&)
@@ -75,15 +76,15 @@ quiet = $(if $(V),,@echo "  $1 $@" &&)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-## all            build the service: build/bgppeerd (BUILD=dir for another place)
-all: $(PROGRAM)
+## all            build the service and the node agent: build/bgppeerd, build/bgppeer-agent (BUILD=dir for another place)
+all: $(PROGRAM) $(AGENT)
 
 ## run            build and serve on 127.0.0.1:8080 with data in ./data (ARGS="--listen …")
 run: $(PROGRAM)
 	exec $(PROGRAM) serve $(ARGS)
 
 ## test           build and run all tests (TESTS="selector http" for some of them)
-test: $(PROGRAM) test-programs
+test: $(PROGRAM) $(AGENT) test-programs
 	tests/run --build $(BUILD) $(TESTS)
 
 test-programs: $(TEST_PROGRAMS)
@@ -138,13 +139,17 @@ $(foreach room,$(DIVIDED),$(eval $(call inside_rules,$(room))))
 $(BUILD)/tests/unit/state_property_test.o $(BUILD)/gen/openapi.o: INSIDE = -Iservice/http
 
 # Only these know the version, so that a commit does not recompile the world.
-VERSIONED := $(call objects,$(MAIN) $(wildcard service/cli/*.c))
+VERSIONED := $(call objects,$(MAIN) $(wildcard service/cli/*.c) \
+    service/agent/settings.c service/agent/agent.c service/agent/report.c)
 $(VERSIONED): DEFINES = -DBGPPEERD_VERSION='"$(VERSION)"'
 $(VERSIONED): $(BUILD)/version
 
 $(LIB): $(call objects,$(ROOMS)) $(GENERATED)
 	$(call quiet,AR  )rm -f $@ && ar rcs $@ $^
 $(PROGRAM): $(call objects,$(MAIN)) $(LIB)
+	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
+# What the agent does not use of the library, the linker leaves out: no SQLite, no libmicrohttpd.
+$(AGENT): $(call objects,service/agent_main.c) $(LIB)
 	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
 
 # --- Generated: the migrations, and the API's description from the field tables --------------------------
@@ -225,15 +230,18 @@ format-check: deps-dev
 	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
 
 # --- Installing ----------------------------------------------------------------------------------------
-## install        program, systemd unit and licence below DESTDIR and PREFIX; uninstall takes them away
-install: $(PROGRAM)
+## install        programs, systemd units and licence below DESTDIR and PREFIX; uninstall takes them away
+install: $(PROGRAM) $(AGENT)
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/bgppeerd
+	install -D -m 755 $(AGENT) $(DESTDIR)$(PREFIX)/bin/bgppeer-agent
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's|@PREFIX@|$(PREFIX)|g' service/bgppeerd.service >$(DESTDIR)$(UNITDIR)/bgppeerd.service
+	sed 's|@PREFIX@|$(PREFIX)|g' service/bgppeer-agent.service >$(DESTDIR)$(UNITDIR)/bgppeer-agent.service
 	install -D -m 644 api/openapi.yaml $(DESTDIR)$(PREFIX)/share/bgppeerd/openapi.yaml
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/bgppeerd/LICENSE
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/bgppeerd $(DESTDIR)$(UNITDIR)/bgppeerd.service
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,bgppeerd bgppeer-agent)
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,bgppeerd.service bgppeer-agent.service)
 	rm -rf $(DESTDIR)$(PREFIX)/share/bgppeerd $(DESTDIR)$(PREFIX)/share/doc/bgppeerd
 
 ## clean          remove everything that was built; your data directory stays

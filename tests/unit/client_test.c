@@ -233,7 +233,18 @@ static void a_turn_ends_when_something_is_ready(void **state) {
     client_turn(client, waits, 2, 60000);
     assert_int_equal(waits[0].ret_events, 0);
     assert_int_equal(waits[1].ret_events, 1);
+    /* So does the other end's close, and a pipe that nobody reads any more. */
+    char byte;
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    close(ends[1]);
+    client_turn(client, waits, 2, 60000);
+    assert_int_not_equal(waits[1].ret_events, 0);
     close(ends[0]);
+    assert_int_equal(pipe(ends), 0);
+    close(ends[0]);
+    waits[1] = (struct client_wait){.fd = ends[1], .events = 4 /* POLLOUT */};
+    client_turn(client, waits, 2, 60000);
+    assert_int_not_equal(waits[1].ret_events, 0);
     close(ends[1]);
     client_free(client);
 }
