@@ -179,3 +179,30 @@ int listen_file_write(const struct http *http, const char *dir, const char *cert
     buf_done(&text);
     return rc;
 }
+
+/* ---- the files of a start ---- */
+
+static void start_file_note(struct start_file *file, const char *name, int result, const struct err *err) {
+    if (result != 0 && !file->has_failed) {
+        log_event(LOG_WARN, "file-not-written", LOG_STR("file", name), LOG_STR("error", err->text),
+                  LOG_STR("consequence", "the service runs without it, and tries again"));
+    } else if (result == 0 && file->has_failed) {
+        log_event(LOG_INFO, "file-written", LOG_STR("file", name));
+    }
+    file->is_needed = result != 0;
+    file->has_failed = result != 0;
+}
+
+bool start_files_write(struct start_files *files) {
+    struct err err = ERR_INIT;
+    if (files->token.is_needed) {
+        int result = admin_token_ensure(files->state, files->dir, &err);
+        start_file_note(&files->token, DATAFILE_ADMIN_TOKEN, result, &err);
+    }
+    err_clear(&err);
+    if (files->listen.is_needed) {
+        int result = listen_file_write(files->http, files->dir, files->cert_file, &err);
+        start_file_note(&files->listen, DATAFILE_LISTEN, result, &err);
+    }
+    return files->token.is_needed || files->listen.is_needed;
+}

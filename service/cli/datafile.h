@@ -28,4 +28,22 @@ int admin_token_ensure(struct state *state, const char *dir, struct err *err) MU
 int listen_file_write(const struct http *http, const char *dir, const char *cert_file,
                       struct err *err) MUST_CHECK;
 
+/* A file of a start, which a full or read-only disk puts off: the service serves without it. */
+struct start_file {
+    bool is_needed; /* not yet written */
+    bool has_failed;
+};
+struct start_files {
+    struct state *state;
+    const struct http *http;
+    const char *dir;
+    const char *cert_file;   /* NULL = none */
+    struct start_file token; /* the first admin's, when there is none at all */
+    struct start_file listen;
+};
+#define START_FILES_SECONDS 2 /* between two tries */
+
+/* Write those that are needed. What fails is logged once, and again when it is done. True: try again. */
+bool start_files_write(struct start_files *files);
+
 #endif

@@ -361,6 +361,7 @@ struct service {
     struct vault *vault;
     struct state *state;
     struct http *http;
+    struct start_files files;
 };
 
 static void stop_service(struct service *service) {
@@ -447,14 +448,23 @@ static int start_service(const struct serve_settings *settings, const struct ip_
         return -1;
     }
     state.vault = service->vault;
-    if (state_open(service->store, &state, &service->state, err) != 0 ||
-        (!settings->no_auth && admin_token_ensure(service->state, settings->data_dir, err) != 0) ||
-        http_start(&http, service->state, &service->http, err) != 0 ||
+    if (state_open(service->store, &state, &service->state, err) != 0) {
+        return -1;
+    }
+    service->files = (struct start_files){.state = service->state,
+                                          .dir = settings->data_dir,
+                                          .cert_file = settings->tls_cert,
+                                          .token.is_needed = !settings->no_auth};
+    (void)start_files_write(&service->files);
+    if (http_start(&http, service->state, &service->http, err) != 0 ||
         state_resume_rotation(service->state, err) != 0) {
         return -1;
     }
     tell_accepted(settings, service);
-    return listen_file_write(service->http, settings->data_dir, settings->tls_cert, err);
+    service->files.http = service->http;
+    service->files.listen.is_needed = true;
+    (void)start_files_write(&service->files);
+    return 0;
 }
 
 static void announce(const struct service *service, int64_t started_ms) {
@@ -466,14 +476,22 @@ static void announce(const struct service *service, int64_t started_ms) {
     notify_manager("READY=1");
 }
 
+/* The next signal; meanwhile the files that a full disk has put off. */
+static int next_signal(struct service *service, const sigset_t *signals) {
+    static const struct timespec PAUSE = {.tv_sec = START_FILES_SECONDS};
+    int signal_number = -1;
+    while (signal_number < 0) {
+        signal_number = start_files_write(&service->files) ? sigtimedwait(signals, NULL, &PAUSE)
+                                                           : sigwaitinfo(signals, NULL);
+    }
+    return signal_number;
+}
+
 /* SIGHUP reads the TLS files again; the other signals end the wait. */
-static int wait_for_stop(const struct service *service, const sigset_t *signals) {
+static int wait_for_stop(struct service *service, const sigset_t *signals) {
     for (;;) {
-        int signal_number = 0;
+        int signal_number = next_signal(service, signals);
         struct err err = ERR_INIT;
-        if (sigwait(signals, &signal_number) != 0) {
-            continue;
-        }
         if (signal_number != SIGHUP) {
             return signal_number;
         }

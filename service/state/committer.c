@@ -374,7 +374,7 @@ static void check_store(struct state *state) {
     struct err err = ERR_INIT;
 
     if (store_check(state->store, &err) != 0) {
-        log_event(LOG_ERROR, "store-lost", LOG_STR("error", err.text));
+        log_event(LOG_ERROR, "store-not-writable", LOG_STR("error", err.text));
         state_set_failure(state, &err);
     }
 }
@@ -443,6 +443,7 @@ int committer_init(struct state *state, struct err *err) {
 }
 
 int committer_start(struct state *state, struct err *err) {
+    check_store(state); /* known before the first question */
     if (pthread_create(&state->queue.thread, NULL, committer_main, state) != 0) {
         return err_set(err, ERR_UNAVAILABLE,
                        "cannot start the committer thread: the system is out of threads");

@@ -64,6 +64,18 @@ static unsigned long lock_holder(int fd) {
     return 0;
 }
 
+/* Where nothing can be written, a lock needs no writing either: on the file that is there, or else on the
+ * directory, which nobody needs to lock who can make the file. */
+static int lock_without_writing(const char *dir, const char *path) {
+    int failure = errno;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT) {
+        fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    errno = failure;
+    return fd;
+}
+
 int directory_lock(const char *dir, int *ret_fd, struct err *err) {
     char *path = path_join(dir, "/lock", err);
     if (path == NULL) {
@@ -71,6 +83,9 @@ int directory_lock(const char *dir, int *ret_fd, struct err *err) {
     }
     int failed = 0;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 && (errno == EROFS || errno == ENOSPC || errno == EDQUOT)) {
+        fd = lock_without_writing(dir, path);
+    }
     if (fd < 0) {
         failed = err_set(err, errno == ENOSPC || errno == EDQUOT ? ERR_STORAGE_FULL : ERR_UNAVAILABLE,
                          "cannot open the lock file %s: %s; the data directory must be writable by this user",

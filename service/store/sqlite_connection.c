@@ -34,6 +34,7 @@ static const char *const role_pragmas[] = {
     [CONNECTION_READER] = COMMON_PRAGMAS "PRAGMA query_only = ON;",
     /* Exclusive locking before the first access keeps the log's index in memory instead of a -shm file. */
     [CONNECTION_PROBE] = "PRAGMA locking_mode = EXCLUSIVE;" COMMON_PRAGMAS "PRAGMA query_only = ON;",
+    [CONNECTION_IMAGE] = COMMON_PRAGMAS,
     [CONNECTION_CREATOR] = COMMON_PRAGMAS,
 };
 
@@ -163,7 +164,8 @@ int connection_open(struct connection *connection, const char *path, enum connec
     *connection = (struct connection){.path = path};
     /* Never CREATE: files are made by us, with their mode, so a vanished database is not replaced by an empty
      * one. */
-    int code = sqlite3_open_v2(path, &connection->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = sqlite3_open_v2(role == CONNECTION_IMAGE ? ":memory:" : path, &connection->db,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK) {
         (void)sqlite3_extended_result_codes(connection->db, 1);
         (void)sqlite3_busy_timeout(connection->db, STORE_BUSY_MS);

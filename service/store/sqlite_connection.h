@@ -58,6 +58,7 @@ enum connection_role {
     CONNECTION_WRITER,  /* WAL, FULL */
     CONNECTION_READER,  /* queries only */
     CONNECTION_PROBE,   /* look at a database without altering any file; sole user of it */
+    CONNECTION_IMAGE,   /* in memory */
     CONNECTION_CREATOR, /* build a new database under a temporary name, rollback journal */
 };
 

@@ -51,10 +51,14 @@ struct place {
 
 struct sqlite_store {
     struct store base;
-    char *dir;              /* the data directory */
-    char *path;             /* of the database */
-    int lock_fd;            /* holds the data directory's lock */
-    struct history history; /* as it was at the start */
+    char *dir;                    /* the data directory */
+    char *path;                   /* of the database */
+    int lock_fd;                  /* holds the data directory's lock */
+    struct store_options options; /* what they point to lives as long as the store */
+    bool is_writable;             /* the writer's; else `reader` is an image in memory */
+    struct err why;               /* … because of this */
+    struct store_meta image;      /* … of this state */
+    struct history history;       /* as it was at the start */
     struct place place;
     int mark_fd;       /* the writer's: of the high-water mark, -1 = it cannot be written */
     bool mark_failing; /* the writer's: logged once until it can */
@@ -70,15 +74,33 @@ struct sqlite_store {
 
 #define DATABASE_FILE "/bgppeerd.db"
 
-/* sqlite_open.c */
+/* sqlite_check.c */
 /* What a look at a database has found. */
 struct finding {
     unsigned applied; /* migrations */
     struct store_meta meta;
 };
+/* Size of a file <path><suffix>, -1 when there is none, -2 when that cannot be told (`err` is filled). */
+int64_t sqlite_file_size(const char *path, const char *suffix, struct err *err) MUST_CHECK;
+/* Missing is fine. */
+int sqlite_file_remove(const char *path, const char *suffix, struct err *err) MUST_CHECK;
+/* By plain reading: ours, not cut short, no damage in the log (`lenient`: as far as that can be read). */
+int sqlite_check_bytes(const char *path, bool lenient, struct err *err) MUST_CHECK;
+/* The schema, the structure, and table meta. */
+int sqlite_check_content(struct connection *probe, struct finding *ret, struct err *err) MUST_CHECK;
 /* Look at a database that nobody has open, without altering it: whole, ours, not newer than we are.
  * `lenient`: a damaged log counts as far as it can be read. */
 int sqlite_check_file(const char *path, bool lenient, struct finding *ret, struct err *err) MUST_CHECK;
+
+/* sqlite_image.c */
+/* The database and its log, read into memory: a connection that needs no disk. Nobody else may write them. */
+int sqlite_image_open(struct connection *connection, const char *path, struct err *err) MUST_CHECK;
+/* Can files in the directory of the database grow? ERR_STORAGE_FULL, ERR_UNAVAILABLE: no. */
+int sqlite_try_disk(const char *dir, struct err *err) MUST_CHECK;
+
+/* sqlite_open.c */
+/* Before each transaction: open for writing what could not be so far. */
+int sqlite_make_writable(struct sqlite_store *store, struct err *err) MUST_CHECK;
 void sqlite_store_close(struct store *store);
 
 /* sqlite_content.c */

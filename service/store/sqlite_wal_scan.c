@@ -54,6 +54,9 @@ struct wal_scan {
     bool has_previous;     /* the frame before has this log's salt */
     bool previous_commits; /* … and is a commit */
     struct wal_sum previous;
+    uint64_t frames;    /* good ones so far */
+    uint64_t committed; /* … up to the last commit */
+    uint32_t pages;     /* of the database, as that commit says */
 };
 
 static uint32_t word(const unsigned char *at, bool big_endian) {
@@ -104,7 +107,13 @@ static void scan_frame(struct wal_scan *scan, const unsigned char *frame) {
     if (!scan->is_torn) {
         struct wal_sum sum = frame_sum(scan, scan->good, frame);
         scan->is_torn = !ours || !sum_equal(sum, stored);
-        scan->good = scan->is_torn ? scan->good : sum;
+        if (!scan->is_torn) {
+            uint32_t pages = word(frame + FRAME_COMMIT, true);
+            scan->good = sum;
+            scan->frames++;
+            scan->committed = pages != 0 ? scan->frames : scan->committed;
+            scan->pages = pages != 0 ? pages : scan->pages;
+        }
     }
     if (scan->is_torn) {
         scan->is_damaged = scan->is_damaged || (ours && scan->has_previous && scan->previous_commits &&
@@ -134,6 +143,7 @@ static ssize_t read_at(int fd, unsigned char *bytes, size_t len, off_t offset) {
     return (ssize_t)done;
 }
 
+/* Until the end, or the first damage: what lies behind counts no more. */
 static int scan_frames(int fd, struct wal_scan *scan, const char *path, struct err *err) {
     size_t size = SCAN_FRAME + scan->page;
     unsigned char *frame = base_malloc(size);
@@ -152,26 +162,22 @@ static int scan_frames(int fd, struct wal_scan *scan, const char *path, struct e
                     : err_set(err, ERR_UNAVAILABLE, "cannot read the log %s: %s", path, strerror(failure));
 }
 
-static int scan_file(int fd, const char *path, bool *ret_damaged, struct err *err) {
+/* A log without a good header counts as one without frames. */
+static int scan_file(int fd, const char *path, struct wal_scan *ret, struct err *err) {
     unsigned char header[SCAN_HEADER + 1];
-    struct wal_scan scan;
     ssize_t got = read_at(fd, header, sizeof(header), 0);
+    *ret = (struct wal_scan){.page = 0};
     if (got < 0) {
         return err_set(err, ERR_UNAVAILABLE, "cannot read the log %s: %s", path, strerror(errno));
     }
     if (got < (ssize_t)sizeof(header)) {
-        *ret_damaged = false; /* the header is synced before the first frame is written */
+        return 0; /* the header is synced before the first frame is written */
+    }
+    if (!scan_begin(ret, header)) {
+        *ret = (struct wal_scan){.is_damaged = true};
         return 0;
     }
-    if (!scan_begin(&scan, header)) {
-        *ret_damaged = true;
-        return 0;
-    }
-    if (scan_frames(fd, &scan, path, err) != 0) {
-        return -1;
-    }
-    *ret_damaged = scan.is_damaged;
-    return 0;
+    return scan_frames(fd, ret, path, err);
 }
 
 int wal_scan(const char *database, bool *ret_damaged, struct err *err) {
@@ -182,12 +188,69 @@ int wal_scan(const char *database, bool *ret_damaged, struct err *err) {
     int result = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
-        result = scan_file(fd, path, ret_damaged, err);
+        struct wal_scan scan;
+        result = scan_file(fd, path, &scan, err);
+        *ret_damaged = result == 0 && scan.is_damaged;
         (void)close(fd);
     } else if (errno == ENOENT) {
         *ret_damaged = false;
     } else {
         result = err_set(err, ERR_UNAVAILABLE, "cannot open the log %s: %s", path, strerror(errno));
+    }
+    free(path);
+    return result;
+}
+
+static int copy_pages(int fd, const struct wal_scan *scan, unsigned char *image, const char *path,
+                      struct err *err) {
+    size_t size = SCAN_FRAME + scan->page;
+    unsigned char header[SCAN_FRAME];
+    for (uint64_t i = 0; i < scan->committed; i++) {
+        off_t at = (off_t)(SCAN_HEADER + i * size);
+        if (read_at(fd, header, sizeof(header), at) != SCAN_FRAME) {
+            return err_set(err, ERR_UNAVAILABLE, "cannot read the log %s", path);
+        }
+        uint32_t number = word(header, true);
+        if (number == 0 || number > scan->pages) {
+            continue; /* of a page that the last commit has cut off */
+        }
+        if (read_at(fd, image + (number - 1) * scan->page, scan->page, at + SCAN_FRAME) !=
+            (ssize_t)scan->page) {
+            return err_set(err, ERR_UNAVAILABLE, "cannot read the log %s", path);
+        }
+    }
+    return 0;
+}
+
+int wal_apply(const char *database, unsigned char **image, size_t *len, struct err *err) {
+    char *path = path_join(database, "-wal", err);
+    if (path == NULL) {
+        return -1;
+    }
+    int result = 0;
+    struct wal_scan scan = {.committed = 0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        result = scan_file(fd, path, &scan, err);
+    } else if (errno != ENOENT) {
+        result = err_set(err, ERR_UNAVAILABLE, "cannot open the log %s: %s", path, strerror(errno));
+    }
+    if (result == 0 && scan.committed > 0) {
+        size_t size = scan.pages * scan.page;
+        unsigned char *grown = sqlite3_realloc64(*image, size);
+        if (grown == NULL) {
+            result = err_no_memory(err);
+        } else {
+            if (size > *len) {
+                memset(grown + *len, 0, size - *len);
+            }
+            *image = grown;
+            *len = size;
+            result = copy_pages(fd, &scan, grown, path, err);
+        }
+    }
+    if (fd >= 0) {
+        (void)close(fd);
     }
     free(path);
     return result;

@@ -30,6 +30,9 @@ static int roll_back(struct sqlite_store *store, struct err *err) {
 /* After a failed transaction: back to the state before it, in memory and on disk. */
 static void undo(struct sqlite_store *store, bool committing) {
     struct err err = ERR_INIT;
+    if (!store->is_writable) {
+        return; /* nothing was begun */
+    }
     if (roll_back(store, &err) < 0) {
         log_event(LOG_ERROR, "store-rollback-failed", LOG_STR("error", err.text));
         store->tail_in_doubt = store->tail_in_doubt || committing;
@@ -62,7 +65,7 @@ int sqlite_write_meta(struct connection *connection, const struct store_meta *me
 }
 
 static int begin(struct sqlite_store *store, struct store_meta *ret_meta, struct err *err) {
-    if (place_check(store, err) < 0 || roll_back(store, err) < 0) {
+    if (sqlite_make_writable(store, err) < 0 || place_check(store, err) < 0 || roll_back(store, err) < 0) {
         return -1;
     }
     if (query_simple(&store->writer, QUERY_BEGIN_WRITE, commit_action, err) < 0) {
@@ -246,8 +249,13 @@ static int write_batch(struct connection *writer, const struct store_batch *batc
     return 0;
 }
 
-int sqlite_store_check(struct store *store, struct err *err) {
-    return place_check((struct sqlite_store *)store, err);
+int sqlite_store_check(struct store *base, struct err *err) {
+    const struct sqlite_store *store = (const struct sqlite_store *)base;
+    if (!store->is_writable) {
+        *err = store->why;
+        return -1;
+    }
+    return place_check(store, err);
 }
 
 int sqlite_store_commit(struct store *base, const struct store_batch *batch, struct err *err) {

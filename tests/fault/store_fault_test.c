@@ -350,6 +350,66 @@ static void a_failing_first_start_can_be_repeated(void **state) {
     }
 }
 
+/* Leaves a database whose newest transactions are in its log, as a killed process does. */
+static char *leave_crashed(const char *parent, const char *dir) {
+    char live[PATH_TEXT_MAX];
+    char from[PATH_TEXT_MAX];
+    char to[PATH_TEXT_MAX];
+    struct err err = ERR_INIT;
+    struct store *store = open_with_content(path_in(live, parent, "live"));
+    assert_int_equal(write_some(store, 10, &err), 0);
+    char *expected = dump(store);
+    copy_database(live, dir);
+    assert_true(copy_file(path_in(from, live, "high-water"), path_in(to, dir, "high-water")));
+    store_close(store);
+    remove_tree(live);
+    return expected;
+}
+
+/* Whichever write of a start finds no room: the store opens, reads all that was acknowledged, says why it
+ * takes no writes, and takes them when there is room. */
+static void a_full_disk_at_any_call_of_a_start_leaves_reading(void **state) {
+    char dir[PATH_TEXT_MAX];
+    unsigned reading_only = 0;
+    path_in(dir, *state, "data");
+    for (long n = 0, failures = 1; failures > 0; n++) {
+        assert_true(n < 1000);
+        char *expected = leave_crashed(*state, dir);
+        struct store *store = NULL;
+        struct err err = ERR_INIT;
+        fault = (struct fault){
+            .calls = FAULT_CHANGES, .code = SQLITE_FULL, .error = ENOSPC, .countdown = n, .lasting = true};
+        if (store_open(&(struct store_options){.dir = dir}, &store, &err) != 0) {
+            fail_msg("call %ld: %s", n, err.text);
+        }
+        failures = fault.failures;
+        assert_dump(store, expected);
+        if (store_check(store, &err) != 0) {
+            assert_int_equal(err.code, ERR_STORAGE_FULL);
+            reading_only++;
+            err_clear(&err);
+            assert_int_equal(write_some(store, 100, &err), -1);
+            assert_int_equal(err.code, ERR_STORAGE_FULL);
+            assert_dump(store, expected);
+        }
+        fault = (struct fault){0};
+        err_clear(&err);
+        if (write_some(store, 100, &err) != 0) {
+            fail_msg("does not recover: %s", err.text);
+        }
+        assert_int_equal(store_check(store, &err), 0);
+        char *after = dump(store);
+        store_close(store);
+        store = must_open(dir);
+        assert_dump(store, after);
+        store_close(store);
+        free(after);
+        free(expected);
+        remove_tree(dir);
+    }
+    assert_true(reading_only > 3);
+}
+
 static void fail_each_backup_call(struct store *store, const char *out, const struct fault *kind,
                                   enum err_code expected) {
     char file[PATH_TEXT_MAX];
@@ -510,6 +570,7 @@ int main(void) {
         IN_DIR(the_log_stays_bounded),
         IN_DIR(commits_go_on_while_checkpoints_fail),
         IN_MEMORY(a_failing_first_start_can_be_repeated),
+        IN_MEMORY(a_full_disk_at_any_call_of_a_start_leaves_reading),
         IN_MEMORY(a_failing_backup_leaves_no_file),
         IN_MEMORY(no_memory_at_any_allocation_changes_nothing),
         IN_MEMORY(no_memory_at_start_is_an_error),

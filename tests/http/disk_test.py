@@ -174,6 +174,122 @@ class FullDiskTest(Broken, unittest.TestCase):
                 service.start()
                 self.stored(service)
 
+    def test_a_start_with_a_little_room(self):
+        """Each page less stops the start at another write: the log, its index, the mark, the lock, `listen`. It serves all the
+        same, says what is wrong, and goes on by itself when there is room."""
+        with small_disk("4m") as disk:
+            filler = os.path.join(disk, "filler")
+            with Service(data=os.path.join(disk, "data")) as service:
+                self.prepare(service)
+                before = self.stored(service)
+                self.assertEqual(service.stop(), 0)
+                for pages in (0, 1, 2, 3, 5, 8, 9, 10, 12, 16):
+                    with self.subTest(pages=pages):
+                        self.fill_but(filler, pages)
+                        self.start_alive(service)
+                        self.assertEqual(self.stored(service)[::2], before[::2])
+                        self.check_polls(service)
+                        if service.request("GET", "/readyz").status != 200:
+                            self.assert_refused(service.request("POST", PEERS, peer("new", filler=100000)))
+                        os.remove(filler)
+                        self.wait_until_ready(service)
+                        self.wait_for_listen(service)
+                        changed = service.request("PATCH", f"{PEERS}/kept", json.dumps({"spec": {"asNumber": 65100 + pages}}), MERGE)
+                        self.assertEqual(changed.status, 200, changed.body)
+                        before = self.stored(service)
+                        if pages % 2:
+                            service.kill()
+                        else:
+                            self.assertEqual(service.stop(), 0)
+
+    def test_start_without_a_token_on_a_full_disk(self):
+        """The first admin's token is made as soon as there is room for its file."""
+        with small_disk("4m") as disk:
+            filler = os.path.join(disk, "filler")
+            with Service(data=os.path.join(disk, "data")) as service:
+                self.prepare(service)
+                self.assertEqual(service.stop(), 0)
+                self.fill_but(filler, 0)
+                service.arguments.remove("--no-auth")
+                self.start_alive(service)
+                token = os.path.join(service.data, "admin.token")
+                self.assertFalse(os.path.exists(token) and os.path.getsize(token))
+                os.remove(filler)
+                self.wait_until_ready(service)
+                end = time.monotonic() + 30
+                while not os.path.exists(token):
+                    self.assertLess(time.monotonic(), end)
+                    time.sleep(0.05)
+                with open(token, encoding="ascii") as file:
+                    service.token = file.read().strip()
+                end = time.monotonic() + 30
+                while service.request("GET", PEERS).status != 200:
+                    self.assertLess(time.monotonic(), end)
+                    time.sleep(0.05)
+
+    def test_a_start_on_a_disk_that_became_read_only(self):
+        """Also with a log that a killed process left, and without one; writes come back with the disk."""
+        for how in ("kill", "stop"):
+            with self.subTest(how=how), small_disk("8m") as disk:
+                with Service(data=os.path.join(disk, "data")) as service:
+                    self.prepare(service)
+                    before = self.stored(service)
+                    getattr(service, how)()
+                    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+                    self.start_alive(service)
+                    self.assertEqual(self.stored(service)[::2], before[::2])
+                    self.check_polls(service)
+                    ready = service.request("GET", "/readyz")
+                    self.assertEqual(ready.status, 503)
+                    self.assertIn("ead-only", ready.body.decode())
+                    refused = service.request("POST", PEERS, peer("new"))
+                    self.assertEqual(refused.status, 503, refused.body)
+                    second = subprocess.run([PROGRAM, "serve", "--no-auth", "--listen", "127.0.0.1:0", "--data-dir", service.data],
+                                            capture_output=True, text=True, timeout=30, check=False)
+                    self.assertIn("is in use", second.stderr)
+                    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+                    self.wait_until_ready(service)
+                    self.wait_for_listen(service)
+                    self.assertEqual(service.request("POST", PEERS, peer("new")).status, 201)
+                    after = self.stored(service)
+                    service.kill()
+                    service.start()
+                    self.assertEqual(self.stored(service)[::2], after[::2])
+
+    def fill_but(self, filler, pages):
+        """Leave so many pages of 4 KiB."""
+        with open(filler, "wb", buffering=0) as file:
+            with contextlib.suppress(OSError):
+                while file.write(b"\0" * 4096):
+                    pass
+            os.ftruncate(file.fileno(), max(0, os.fstat(file.fileno()).st_size // 4096 - pages) * 4096)
+
+    def start_alive(self, service):
+        """As Service.start, for one that may not be ready to write."""
+        wait, service.wait_until_ready = service.wait_until_ready, lambda: self.wait_until_alive(service)
+        try:
+            service.start()
+        finally:
+            service.wait_until_ready = wait
+
+    def wait_until_alive(self, service):
+        end = time.monotonic() + 60
+        while time.monotonic() < end and service.process.poll() is None:
+            with contextlib.suppress(OSError):
+                return service.request("GET", "/livez").status == 200
+            time.sleep(0.02)
+        return False
+
+    def wait_for_listen(self, service):
+        end = time.monotonic() + 30
+        path = os.path.join(service.data, "listen")
+        while True:
+            with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+                if f":{service.port}\n" in file.read():
+                    return
+            self.assertLess(time.monotonic(), end, "listen was not written")
+            time.sleep(0.05)
+
     def test_start_on_a_full_or_read_only_disk(self):
         for options, expected in (("4k", "space"), ("1m,ro", "[Rr]ead-only")):
             with small_disk(options) as disk:
