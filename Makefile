@@ -71,7 +71,7 @@ TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(CTESTS) $(FUZZERS))
 quiet = $(if $(V),,@echo "  $1 $@" &&)
 
 .PHONY: all run test e2e deps deps-test deps-dev deps-bench deps-clients deps-e2e bench bench-check check-source format \
-    format-check sanitize tsan fuzz fuzzers test-programs openapi install uninstall clean help FORCE
+    format-check sanitize tsan fuzz fuzzers power-loss test-programs openapi install uninstall clean help FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -206,6 +206,11 @@ fuzzers: $(patsubst tests/fuzz/%_fuzz.c,$(BUILD)/fuzzer/%,$(FUZZERS))
 $(BUILD)/fuzzer/%: $(BUILD)/tests/fuzz/%_fuzz.o $(LIB)
 	@mkdir -p $(@D)
 	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS) -lm
+
+## power-loss     what a restarted store finds after a loss of power, in POWER_IMAGES (10000) versions
+POWER_IMAGES ?= 10000
+power-loss: $(BUILD)/tests/fault/store_power_test
+	POWER_IMAGES=$(POWER_IMAGES) $<
 
 ## bench          measure, beside libmicrohttpd, nginx, SQLite and etcd (BENCH_ROWS="polls …" for some rows)
 BENCH_PROGRAMS := $(addprefix $(BUILD)/,$(BENCHES))
