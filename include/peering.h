@@ -219,13 +219,29 @@ struct peering_diff {
     size_t after;
     size_t added;
     size_t removed;
-    size_t changed;
+    size_t changed;    /* in a member of their own, or disrupted by one of `local` */
     size_t disruptive; /* removed, or changed so that the daemon must restart the session */
+    size_t others;     /* members of `local`, filters and advertised prefixes that differ */
 };
+static inline bool peering_diff_is_empty(const struct peering_diff *diff) {
+    return diff->added + diff->removed + diff->changed + diff->others == 0;
+}
+
+/* A session of one list or of both. `before` NULL: it comes; `after` NULL: it goes. */
+typedef void peering_on_difference(void *arg, const struct peering_entry *before,
+                                   const struct peering_entry *after, bool disruptive);
 /*
- * What differs between two lists of one node (NULL: there is no such node), as one JSON object:
- * {node, added: [entry…], removed: [entry…], changed: [{peerIP, port, disruptive, fields: [{field, old, new,
- * disruptive}]}]}; entries as in the list, with `disruptive` added. A value that is absent is null.
+ * Compares two lists of one node (NULL: there is no such node). Calls `visit` (NULL: nobody) for each session
+ * that differs, those that go first, in the lists' order. Sessions are paired by address and port; what is
+ * left over at one address on both sides is one session that changed its port. Allocates nothing.
+ */
+void peering_compare(const struct peering_list *before, const struct peering_list *after,
+                     peering_on_difference *visit, void *arg, struct peering_diff *ret);
+/*
+ * What differs, as one JSON object: {node, local: [field…], added: [entry…], removed: [entry…], changed:
+ * [{peerIP, port, disruptive, fields: [field…]}], filters: [{name, change}], advertise: [{cidr, change}]},
+ * where field is {field, old, new, disruptive}; entries as in the list, with `disruptive` added. A value that
+ * is absent is null. `local`, `filters` and `advertise` are there when something in them differs.
  */
 void peering_encode_diff(const struct peering_list *before, const struct peering_list *after, struct buf *out,
                          struct peering_diff *ret);

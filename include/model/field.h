@@ -3,7 +3,9 @@
  *
  * Decoding, strict "unknown field" errors, defaults, validation, encoding, JSON Schema and the
  * protobuf OpenAPI document are all driven by these tables. Adding a field to a kind is one line in
- * its table, one member in its struct, and its rule. Tables are static and immutable.
+ * its table, one member in its struct, and its rule. One that reaches a session needs as much again there: a
+ * row in peering/members.h's table, a member of struct peering_entry, and the mapping between the two in
+ * service/peering/compute.c. Tables are static and immutable.
  */
 #ifndef BGPPEERD_MODEL_FIELD_H
 #define BGPPEERD_MODEL_FIELD_H

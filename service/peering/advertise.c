@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "compute.h"
+#include "peering/members.h"
 
 /* Communities of one route, at most: a standard one takes 4 bytes, a large one 12, and BGP's message 4096. */
 #define ROUTE_COMMUNITIES_MAX 250
@@ -211,15 +212,10 @@ static int add_communities(struct advertising *advertising, const struct string_
 
 /* ---- the list ---- */
 
-static int prefix_compare(const struct ip_cidr *a, const struct ip_cidr *b) {
-    int order = ip_compare(&a->addr, &b->addr);
-    return order != 0 ? order : a->prefix - b->prefix;
-}
-
 static int claim_compare(const void *x, const void *y) {
     const struct claim *a = x;
     const struct claim *b = y;
-    int order = prefix_compare(&a->prefix, &b->prefix);
+    int order = peering_prefix_compare(&a->prefix, &b->prefix);
     return order != 0 ? order : (a->rank > b->rank) - (a->rank < b->rank);
 }
 
@@ -291,8 +287,8 @@ int compute_advertise(struct compute *compute, struct peering_list *list) {
         return err_no_memory(compute->err);
     }
     for (size_t i = 0, end; i < total; i = end) {
-        for (end = i + 1; end < total && prefix_compare(&advertising.claims[i].prefix,
-                                                        &advertising.claims[end].prefix) == 0;) {
+        for (end = i + 1; end < total && peering_prefix_compare(&advertising.claims[i].prefix,
+                                                                &advertising.claims[end].prefix) == 0;) {
             end++;
         }
         if (write_advertisement(&advertising, &advertising.claims[i], end - i,

@@ -42,19 +42,18 @@ static void add_vault_problem(struct buf *problems, const struct peering_entry *
 static void add_revealed_entry(struct buf *out, const struct peering_entry *entry,
                                const struct peering_reveal *reveal, struct buf *problems) {
     struct peering_entry shown = *entry;
-    for (size_t i = 0; i < entry_member_count; i++) {
-        const struct member *member = &entry_members[i];
+    for (size_t i = 0; i < peering_entry_member_count; i++) {
+        const struct peering_member *member = &peering_entry_members[i];
         if (member->kind == MEMBER_PASSWORD && entry->password == PASSWORD_VALUE &&
             add_password(out, entry, reveal) < 0) {
             shown.password = PASSWORD_WITHHELD;
             add_vault_problem(problems, entry);
         }
-        if (member_is_present(member, &shown)) {
+        if (peering_member_is_present(member, &shown)) {
             buf_json_key(out, member->name);
             document_add_value(out, member, &shown);
         }
     }
-    document_add_origin(out, "origin", &shown.origin);
 }
 
 static void add_items(struct buf *out, const struct peering_list *list, const struct peering_reveal *reveal,
@@ -87,20 +86,7 @@ static void add_texts(struct buf *out, const char *key, const char *const *texts
 static void add_local(struct buf *out, const struct peering_list *list) {
     buf_json_key(out, "local");
     buf_add_char(out, '{');
-    buf_json_member_u64(out, "asNumber", list->local.as_number);
-    buf_json_member_str(out, "ipv4Address", list->local.ipv4_address);
-    buf_json_member_str(out, "ipv6Address", list->local.ipv6_address);
-    buf_json_member_str(out, "routerID", list->local.router_id);
-    if (list->local.listen_port != 0) {
-        buf_json_member_u64(out, "listenPort", list->local.listen_port);
-    }
-    buf_json_member_str(out, "routeReflectorClusterID", list->local.route_reflector_cluster_id);
-    buf_json_member_str(out, "logSeverity", list->local.log_severity);
-    buf_json_member_str(out, "bindMode", list->local.bind_mode);
-    if (list->local.ignored_interface_count > 0) {
-        add_texts(out, "ignoredInterfaces", list->local.ignored_interfaces,
-                  list->local.ignored_interface_count);
-    }
+    document_add_members(out, peering_local_members, peering_local_member_count, list);
     buf_add_char(out, '}');
 }
 

@@ -261,25 +261,63 @@ static const char *password_of(const struct peering_entry *entry) {
     return entry->password == PASSWORD_NONE ? "none" : "withheld";
 }
 
+/* The two ends of a session. */
+struct ends {
+    const struct peering_list *near;
+    const struct peering_list *far;
+    const struct peering_entry *here;
+    const struct peering_entry *there;
+};
+
+static void compare_same(struct disagreement *where, const struct peering_member *member,
+                         const struct ends *ends) {
+    if (member->kind == MEMBER_PASSWORD) {
+        const char *here = password_of(ends->here);
+        const char *there = password_of(ends->there);
+        if (strcmp(here, there) != 0) {
+            disagree(where, "password", here, there);
+        }
+        return;
+    }
+    compare_numbers(where, member->name, (uint32_t)peering_member_number(member, ends->here),
+                    (uint32_t)peering_member_number(member, ends->there));
+}
+
+static void compare_member(struct disagreement *where, const struct peering_member *member,
+                           const struct ends *ends) {
+    switch (member->mirror) {
+    case MIRROR_NONE:
+        break;
+    case MIRROR_SAME:
+        compare_same(where, member, ends);
+        break;
+    case MIRROR_AS:
+        compare_numbers(where, "AS of the remote", ends->here->as_number, ends->there->local_as_number);
+        break;
+    case MIRROR_OWN_AS:
+        compare_numbers(where, "AS of this node", ends->here->local_as_number, ends->there->as_number);
+        break;
+    case MIRROR_PORT:
+        compare_numbers(where, "port of the remote", port_or_default(ends->here->port),
+                        port_or_default(ends->far->local.listen_port));
+        compare_numbers(where, "port of this node", port_or_default(ends->near->local.listen_port),
+                        port_or_default(ends->there->port));
+        break;
+    case MIRROR_NOT_BOTH:
+        if (peering_member_is_present(member, ends->here) && peering_member_is_present(member, ends->there)) {
+            disagree(where, member->name, "true", "true");
+        }
+        break;
+    }
+}
+
 /* Everything in which the two ends of a session must agree, or it does not come up. */
-static size_t add_differences(const struct question *question, const struct peering_list *far,
-                              const struct peering_entry *here, const struct peering_entry *there,
-                              struct buf *out) {
+static size_t add_differences(const struct ends *ends, struct buf *out) {
     struct disagreement where = {.out = out};
     buf_json_key(out, "differences");
     buf_add_char(out, '[');
-    compare_numbers(&where, "AS of the remote", here->as_number, there->local_as_number);
-    compare_numbers(&where, "AS of this node", here->local_as_number, there->as_number);
-    compare_numbers(&where, "port of the remote", port_or_default(here->port),
-                    port_or_default(far->local.listen_port));
-    compare_numbers(&where, "port of this node", port_or_default(question->list.local.listen_port),
-                    port_or_default(there->port));
-    compare_numbers(&where, "ttlSecurity", here->ttl_security, there->ttl_security);
-    if (strcmp(password_of(here), password_of(there)) != 0) {
-        disagree(&where, "password", password_of(here), password_of(there));
-    }
-    if (here->passive && there->passive) {
-        disagree(&where, "passive", "true", "true");
+    for (size_t i = 0; i < peering_entry_member_count; i++) {
+        compare_member(&where, &peering_entry_members[i], ends);
     }
     buf_add_char(out, ']');
     return where.count;
@@ -302,7 +340,8 @@ static void add_mirror(const struct question *question, const struct peering_lis
         buf_add_char(out, '{');
         document_add_entry_members(out, mirror);
         buf_add_char(out, '}');
-        agrees = add_differences(question, far, entry, mirror, out) == 0;
+        const struct ends ends = {.near = &question->list, .far = far, .here = entry, .there = mirror};
+        agrees = add_differences(&ends, out) == 0;
         found->disputed += !agrees;
     }
     buf_json_key(out, "agrees");

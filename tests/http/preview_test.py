@@ -61,13 +61,24 @@ class OneWriteTest(PreviewCase):
         self.assertTrue(changed["disruptive"])
         self.assertEqual(changed["fields"], [
             {"field": "asNumber", "old": 63400, "new": 63499, "disruptive": True},
-            {"field": "keepaliveTimeSeconds", "old": None, "new": 10, "disruptive": False}])
+            {"field": "keepaliveTimeSeconds", "old": None, "new": 10, "disruptive": True}])
         self.assertEqual(self.peerings("rack1-host1"), before)
 
-    def test_timers_alone_are_not_disruptive(self):
-        preview = self.patch(TOR, {"maxRestartTime": "90s"}, self.QUERY).json()
+    def test_what_daemons_take_over_in_place_is_not_disruptive(self):
+        preview = self.patch(TOR, {"nextHopMode": "Self"}, self.QUERY).json()
         self.assertEqual(preview["changes"]["totals"]["disruptive"], 0)
         self.assertEqual(preview["changes"]["totals"]["changed"], 1)
+        preview = self.patch(TOR, {"maxRestartTime": "90s"}, self.QUERY).json()
+        self.assertEqual(preview["changes"]["totals"]["disruptive"], 1, "BIRD restarts the session for it")
+
+    def test_a_change_of_the_node_itself_costs_all_its_sessions(self):
+        sessions = len(self.peerings("rack1-host1")["items"])
+        preview = self.patch(RESOURCES + "nodes/rack1-host1", {"bgp": {"routerID": "192.0.2.77"}}, self.QUERY).json()
+        node = by_node(preview)["rack1-host1"]
+        self.assertEqual(node["local"], [{"field": "routerID", "old": "192.168.1.11", "new": "192.0.2.77", "disruptive": True}])
+        self.assertEqual([(change["disruptive"], change["fields"]) for change in node["changed"]], [(True, [])] * sessions)
+        self.assertEqual(preview["changes"]["totals"],
+                         {"nodes": 1, "added": 0, "removed": 0, "changed": sessions, "disruptive": sessions})
 
     def test_deletion_names_who_loses_the_last_session(self):
         self.service.request("DELETE", RESOURCES + "bgppeers/collector")

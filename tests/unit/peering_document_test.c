@@ -275,8 +275,8 @@ static void differences_are_told_apart(void **state) {
 
     json = diff_after(fleet, change_timer_and_filter, &diff);
     assert_int_equal(diff.changed, 1);
-    assert_int_equal(diff.disruptive, 0);
-    assert_true(json_is_false(at(json, "changed.0.disruptive")));
+    assert_int_equal(diff.disruptive, 1);
+    assert_true(json_is_true(at(json, "changed.0.disruptive"))); /* BIRD restarts it */
     assert_text(json, "changed.0.fields.0.field", "keepaliveTimeSeconds");
     assert_true(json_is_null(at(json, "changed.0.fields.0.old")));
     assert_int_equal(json_integer_value(at(json, "changed.0.fields.0.new")), 20);

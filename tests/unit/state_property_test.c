@@ -83,7 +83,7 @@ static void all_differences(const struct picture *before, const struct picture *
         arena_init(&arena, 8192);
         peering_encode_diff(list_in(before, name, &arena, &old), list_in(after, name, &arena, &new), &text,
                             &diff);
-        if (diff.added + diff.removed + diff.changed > 0) {
+        if (!peering_diff_is_empty(&diff)) {
             buf_json_comma(out);
             buf_add(out, text.data, text.len);
         }

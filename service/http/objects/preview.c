@@ -69,7 +69,7 @@ static int add_node(const struct picture *before, const struct picture *after, c
     struct peering_diff diff;
     struct buf text = BUF_INIT;
     peering_encode_diff(old_list, new_list, &text, &diff);
-    if (diff.added + diff.removed + diff.changed > 0) {
+    if (!peering_diff_is_empty(&diff)) {
         add_totals(totals, &diff);
         buf_json_comma(nodes);
         buf_add(nodes, text.data, text.len);
