@@ -1,5 +1,5 @@
 /*
- * The route table: every path and method that is served.
+ * The route table: every path and method that is served, and the query parameters that it takes.
  *
  * Static and immutable. Adding a resource is one RESOURCE line; anything else is one row with its
  * handler.
@@ -13,84 +13,104 @@
 #define GROUP "/apis/projectcalico.org/v3/"
 #define OURS  "/apis/bgppeerd.io/v1/"
 
-/* The seven verbs of a kind below `base`. Reading rows come first: they are matched most. */
-#define RESOURCE_AT(base, plural, a_kind, flags)                                                             \
-    {METHOD_GET, base plural "/{name}", "get", plural, a_kind, (flags) | ROUTE_NAMED, handle_get},           \
-        {METHOD_GET, base plural, "list", plural, a_kind, flags, handle_list},                               \
-        {METHOD_POST, base plural, "create", plural, a_kind, (flags) | ROUTE_BODY, handle_create},           \
-        {METHOD_PUT,    base plural "/{name}", "update", plural, a_kind, (flags) | ROUTE_NAMED | ROUTE_BODY, \
-         handle_replace},                                                                                    \
-        {METHOD_PATCH, base plural "/{name}", "patch", plural, a_kind, (flags) | ROUTE_NAMED | ROUTE_BODY,   \
-         handle_patch},                                                                                      \
-        {METHOD_DELETE, base plural "/{name}", "delete", plural, a_kind, (flags) | ROUTE_NAMED | ROUTE_BODY, \
-         handle_delete},                                                                                     \
-    {                                                                                                        \
-        METHOD_DELETE, base plural, "deletecollection", plural, a_kind, (flags) | ROUTE_BODY,                \
-            handle_delete_collection                                                                         \
-    }
-#define RESOURCE(plural, a_kind) RESOURCE_AT(GROUP, plural, a_kind, ROUTE_PLAIN)
+/* The query parameters that routes take; api/openapi-skeleton.json describes them, and a test compares. */
+#define NO_QUERY   0
+#define SELECTION  (QUERY_SET(QUERY_LABELS) | QUERY_SET(QUERY_FIELDS))
+#define PAGES      (QUERY_SET(QUERY_LIMIT) | QUERY_SET(QUERY_CONTINUE))
+#define DRY_RUN    QUERY_SET(QUERY_DRY_RUN)
+#define PREVIEW    (DRY_RUN | QUERY_SET(QUERY_PREVIEW))
+#define GET_QUERY  (QUERY_SET(QUERY_VERSION) | QUERY_SET(QUERY_INCLUDE_OBJECT))
+#define LIST_QUERY (GET_QUERY | SELECTION | PAGES | QUERY_SET(QUERY_VERSION_MATCH) | WATCH_QUERY)
+#define WATCH_QUERY                                                                                          \
+    (QUERY_SET(QUERY_WATCH) | QUERY_SET(QUERY_TIMEOUT_SECONDS) | QUERY_SET(QUERY_BOOKMARKS) |                \
+     QUERY_SET(QUERY_INITIAL_EVENTS))
+#define VALIDATION  QUERY_SET(QUERY_FIELD_VALIDATION)
+#define WRITE_QUERY (PREVIEW | VALIDATION | QUERY_SET(QUERY_FIELD_MANAGER))
+#define POLL_QUERY  (QUERY_SET(QUERY_WAIT) | QUERY_SET(QUERY_EXPLAIN) | QUERY_SET(QUERY_PASSWORDS))
+#define AUDIT_QUERY                                                                                          \
+    (PAGES | QUERY_SET(QUERY_EVENT) | QUERY_SET(QUERY_USER) | QUERY_SET(QUERY_RESOURCE) |                    \
+     QUERY_SET(QUERY_NAME) | QUERY_SET(QUERY_SINCE) | QUERY_SET(QUERY_UNTIL))
 
-/* A document that is not about one kind. */
-#define DOCUMENT(path, flags, handler)                                                                       \
-    { METHOD_GET, path, "get", NULL, ROUTE_KIND_NONE, flags, handler }
+// clang-format off
+/* The seven verbs of a kind below `base`. Reading rows come first: they are matched most. */
+#define RESOURCE_AT(base, plural, kind, flags)                                                               \
+    {METHOD_GET, base plural "/{name}", "get", plural, kind, (flags) | ROUTE_NAMED, GET_QUERY, handle_get},  \
+    {METHOD_GET, base plural, "list", plural, kind, flags, LIST_QUERY, handle_list},                         \
+    {METHOD_POST, base plural, "create", plural, kind, (flags) | ROUTE_BODY, WRITE_QUERY, handle_create},    \
+    {METHOD_PUT, base plural "/{name}", "update", plural, kind, (flags) | ROUTE_NAMED | ROUTE_BODY,          \
+     WRITE_QUERY, handle_replace},                                                                           \
+    {METHOD_PATCH, base plural "/{name}", "patch", plural, kind, (flags) | ROUTE_NAMED | ROUTE_BODY,         \
+     WRITE_QUERY, handle_patch},                                                                             \
+    {METHOD_DELETE, base plural "/{name}", "delete", plural, kind, (flags) | ROUTE_NAMED | ROUTE_BODY,       \
+     PREVIEW, handle_delete},                                                                                \
+    {METHOD_DELETE, base plural, "deletecollection", plural, kind, (flags) | ROUTE_BODY,                     \
+     PREVIEW | SELECTION, handle_delete_collection}
+#define RESOURCE(plural, kind) RESOURCE_AT(GROUP, plural, kind, ROUTE_PLAIN)
+
+/* What is not about one kind, and is no resource of Kubernetes. */
+#define OWN(method, path, verb, resource, flags, query, handler)                                             \
+    {method, OURS path, verb, resource, ROUTE_KIND_NONE, ROUTE_OWN | (flags), query, handler}
+#define REVIEW(path, resource, handler)                                                                      \
+    {METHOD_POST, path resource, "create", resource, ROUTE_KIND_NONE, ROUTE_BODY, NO_QUERY, handler}
+/* A document, which is no resource at all. */
+#define DOCUMENT(path, flags, query, handler)                                                                \
+    {METHOD_GET, path, "get", NULL, ROUTE_KIND_NONE, flags, query, handler}
+// clang-format on
 
 static const struct route ROUTES[] = {
     /* The poll of every node, all the time: first. */
-    {METHOD_GET, GROUP "nodes/{name}/peerings", "get", "nodes/peerings", KIND_NODE, ROUTE_NAMED | ROUTE_POLL,
-     handle_peerings},
+    {METHOD_GET, GROUP "nodes/{name}/peerings", "get", "nodes/peerings", KIND_NODE,
+     ROUTE_OWN | ROUTE_NAMED | ROUTE_POLL, POLL_QUERY, handle_peerings},
     RESOURCE("nodes", KIND_NODE),
     RESOURCE("bgppeers", KIND_BGPPEER),
     RESOURCE("bgpconfigurations", KIND_BGPCONFIGURATION),
     RESOURCE("bgpfilters", KIND_BGPFILTER),
 
     RESOURCE_AT(CORE "namespaces/{namespace}/", "secrets", KIND_SECRET, ROUTE_NAMESPACED),
-    {METHOD_GET, CORE "secrets", "list", "secrets", KIND_SECRET, ROUTE_PLAIN, handle_list},
-    {METHOD_GET, CORE "namespaces", "list", "namespaces", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_namespaces},
-    {METHOD_GET, CORE "namespaces/{namespace}", "get", "namespaces", ROUTE_KIND_NONE, ROUTE_NAMED,
+    {METHOD_GET, CORE "secrets", "list", "secrets", KIND_SECRET, ROUTE_PLAIN, LIST_QUERY, handle_list},
+    {METHOD_GET, CORE "namespaces", "list", "namespaces", ROUTE_KIND_NONE, ROUTE_PLAIN, SELECTION,
+     handle_namespaces},
+    {METHOD_GET, CORE "namespaces/{namespace}", "get", "namespaces", ROUTE_KIND_NONE, ROUTE_NAMED, NO_QUERY,
      handle_namespace},
 
-    {METHOD_GET, GROUP "bgppeers/{name}/peerings", "get", "bgppeers/peerings", KIND_BGPPEER, ROUTE_NAMED,
-     handle_bgppeer_sessions},
-    {METHOD_POST, OURS "previews", "create", "previews", ROUTE_KIND_NONE, ROUTE_BODY, handle_previews},
-    {METHOD_POST, OURS "applies", "create", "applies", ROUTE_KIND_NONE, ROUTE_BODY, handle_applies},
+    {METHOD_GET, GROUP "bgppeers/{name}/peerings", "get", "bgppeers/peerings", KIND_BGPPEER,
+     ROUTE_OWN | ROUTE_NAMED, PAGES, handle_bgppeer_sessions},
+    OWN(METHOD_POST, "previews", "create", "previews", ROUTE_BODY, DRY_RUN | VALIDATION, handle_previews),
+    OWN(METHOD_POST, "applies", "create", "applies", ROUTE_BODY, DRY_RUN | VALIDATION, handle_applies),
 
-    {METHOD_GET, OURS "tokens/{name}", "get", "tokens", ROUTE_KIND_NONE, ROUTE_NAMED, handle_token_get},
-    {METHOD_GET, OURS "tokens", "list", "tokens", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_token_list},
-    {METHOD_POST, OURS "tokens", "create", "tokens", ROUTE_KIND_NONE, ROUTE_BODY, handle_token_create},
-    {METHOD_DELETE, OURS "tokens/{name}", "delete", "tokens", ROUTE_KIND_NONE, ROUTE_NAMED,
-     handle_token_delete},
-    {METHOD_GET, OURS "vault", "get", "vault", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_vault},
-    {METHOD_POST, OURS "vault/rotations", "create", "vault", ROUTE_KIND_NONE, ROUTE_BODY,
-     handle_vault_rotate},
-    {METHOD_POST, OURS "vault/rootkeychanges", "create", "vault", ROUTE_KIND_NONE, ROUTE_BODY,
-     handle_vault_change_root},
-    {METHOD_DELETE, OURS "vault/rootkeychanges", "delete", "vault", ROUTE_KIND_NONE, ROUTE_PLAIN,
-     handle_vault_cancel_root},
-    {METHOD_GET, OURS "backup", "get", "backups", ROUTE_KIND_NONE, ROUTE_BACKUP, handle_backup},
-    {METHOD_GET, OURS "audit", "list", "audit", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_audit},
-    {METHOD_POST, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "create",
-     "selfsubjectaccessreviews", ROUTE_KIND_NONE, ROUTE_BODY, handle_access_review},
-    {METHOD_POST, "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", "create",
-     "selfsubjectrulesreviews", ROUTE_KIND_NONE, ROUTE_BODY, handle_rules_review},
-    {METHOD_POST, "/apis/authentication.k8s.io/v1/selfsubjectreviews", "create", "selfsubjectreviews",
-     ROUTE_KIND_NONE, ROUTE_BODY, handle_self_review},
+    OWN(METHOD_GET, "tokens/{name}", "get", "tokens", ROUTE_NAMED, NO_QUERY, handle_token_get),
+    OWN(METHOD_GET, "tokens", "list", "tokens", ROUTE_PLAIN, NO_QUERY, handle_token_list),
+    OWN(METHOD_POST, "tokens", "create", "tokens", ROUTE_BODY, NO_QUERY, handle_token_create),
+    OWN(METHOD_DELETE, "tokens/{name}", "delete", "tokens", ROUTE_NAMED, NO_QUERY, handle_token_delete),
+    OWN(METHOD_GET, "vault", "get", "vault", ROUTE_PLAIN, NO_QUERY, handle_vault),
+    OWN(METHOD_POST, "vault/rotations", "create", "vault", ROUTE_BODY, NO_QUERY, handle_vault_rotate),
+    OWN(METHOD_POST, "vault/rootkeychanges", "create", "vault", ROUTE_BODY, NO_QUERY,
+        handle_vault_change_root),
+    OWN(METHOD_DELETE, "vault/rootkeychanges", "delete", "vault", ROUTE_PLAIN, NO_QUERY,
+        handle_vault_cancel_root),
+    OWN(METHOD_GET, "backup", "get", "backups", ROUTE_BACKUP, NO_QUERY, handle_backup),
+    OWN(METHOD_GET, "audit", "list", "audit", ROUTE_PLAIN, AUDIT_QUERY, handle_audit),
+    REVIEW("/apis/authorization.k8s.io/v1/", "selfsubjectaccessreviews", handle_access_review),
+    REVIEW("/apis/authorization.k8s.io/v1/", "selfsubjectrulesreviews", handle_rules_review),
+    REVIEW("/apis/authentication.k8s.io/v1/", "selfsubjectreviews", handle_self_review),
 
-    DOCUMENT("/api", ROUTE_SLASH, handle_discovery),
-    DOCUMENT("/api/v1", ROUTE_SLASH, handle_discovery),
-    DOCUMENT("/apis", ROUTE_SLASH, handle_discovery),
-    DOCUMENT("/apis/projectcalico.org", ROUTE_SLASH, handle_discovery),
-    DOCUMENT("/apis/projectcalico.org/v3", ROUTE_SLASH, handle_discovery),
-    DOCUMENT("/version", ROUTE_SLASH | ROUTE_PUBLIC, handle_discovery),
-    DOCUMENT("/openapi.json", ROUTE_PLAIN, handle_openapi),
-    DOCUMENT("/openapi/v2", ROUTE_PLAIN, handle_openapi_v2),
-    DOCUMENT("/openapi/v3", ROUTE_SLASH, handle_openapi_v3),
-    DOCUMENT("/openapi/v3/api/v1", ROUTE_PLAIN, handle_openapi_v3),
-    DOCUMENT("/openapi/v3/apis/projectcalico.org/v3", ROUTE_PLAIN, handle_openapi_v3),
+    DOCUMENT("/", ROUTE_PUBLIC, NO_QUERY, handle_root),
+    DOCUMENT("/api", ROUTE_PLAIN, NO_QUERY, handle_discovery),
+    DOCUMENT("/api/v1", ROUTE_PLAIN, NO_QUERY, handle_discovery),
+    DOCUMENT("/apis", ROUTE_PLAIN, NO_QUERY, handle_discovery),
+    DOCUMENT("/apis/projectcalico.org", ROUTE_PLAIN, NO_QUERY, handle_discovery),
+    DOCUMENT("/apis/projectcalico.org/v3", ROUTE_PLAIN, NO_QUERY, handle_discovery),
+    DOCUMENT("/version", ROUTE_PUBLIC, NO_QUERY, handle_discovery),
+    DOCUMENT("/openapi.json", ROUTE_PLAIN, NO_QUERY, handle_openapi),
+    DOCUMENT("/openapi/v2", ROUTE_PLAIN, NO_QUERY, handle_openapi_v2),
+    DOCUMENT("/openapi/v3", ROUTE_PLAIN, NO_QUERY, handle_openapi_v3),
+    DOCUMENT("/openapi/v3/api/v1", ROUTE_PLAIN, QUERY_SET(QUERY_HASH), handle_openapi_v3),
+    DOCUMENT("/openapi/v3/apis/projectcalico.org/v3", ROUTE_PLAIN, QUERY_SET(QUERY_HASH), handle_openapi_v3),
 
-    {METHOD_GET, "/metrics", "get", "metrics", ROUTE_KIND_NONE, ROUTE_PLAIN, handle_metrics},
-    DOCUMENT("/livez", ROUTE_PUBLIC, handle_livez),
-    DOCUMENT("/readyz", ROUTE_PUBLIC, handle_readyz),
-    DOCUMENT("/healthz", ROUTE_PUBLIC, handle_readyz),
+    {METHOD_GET, "/metrics", "get", "metrics", ROUTE_KIND_NONE, ROUTE_PLAIN, NO_QUERY, handle_metrics},
+    DOCUMENT("/livez", ROUTE_PUBLIC, NO_QUERY, handle_livez),
+    DOCUMENT("/readyz", ROUTE_PUBLIC, NO_QUERY, handle_readyz),
+    DOCUMENT("/healthz", ROUTE_PUBLIC, NO_QUERY, handle_readyz),
 };
 
 const struct route *routes_all(size_t *ret_count) {

@@ -140,7 +140,7 @@ class TableTest(unittest.TestCase):
         self.assertEqual(self.callers.request("own node", "GET", f"{GROUP}/nodes/there-is-none/peerings").status, 403)
 
     def test_unknown_paths_need_a_credential(self):
-        for path in ("/", "/nowhere", f"{GROUP}/pods", f"{GROUP}/nodes/%zz", "/metrics/x"):
+        for path in ("//", "/nowhere", f"{GROUP}/pods", f"{GROUP}/nodes/%zz", "/metrics/x"):
             self.assertEqual(self.callers.request("nobody", "GET", path).status, 401, path)
             self.assertIn(self.callers.request("viewer", "GET", path).status, (400, 404), path)
         self.assertEqual(self.callers.request("nobody", "DELETE", "/api").status, 401)

@@ -13,8 +13,8 @@ PEERS = f"{GROUP}/bgppeers"
 
 class PathsTest(ServiceTest):
     def test_unknown_paths(self):
-        for path in ("/", "/nope", "/api/v2", "/apis/projectcalico.org/v4", f"{GROUP}/bgppeer", f"{GROUP}/BGPPeers", f"{PEERS}/", f"{PEERS}/a/b",
-                     f"{GROUP}/nodes/a/peering", f"{GROUP}//bgppeers", "//version", "/livez/", f"{GROUP}/nodes/a/peerings/", "/version/x"):
+        for path in ("//", "/nope", "/api/v2", "/apis/projectcalico.org/v4", f"{GROUP}/bgppeer", f"{GROUP}/BGPPeers", f"{PEERS}//", f"{PEERS}/a/b",
+                     f"{GROUP}/nodes/a/peering", f"{GROUP}//bgppeers", "//version", "/livez//", f"{GROUP}/nodes/a/peerings//", "/version/x"):
             for method in ("GET", "POST", "DELETE", "BREW"):
                 self.assert_status(self.request(method, path), 404, "NotFound")
 

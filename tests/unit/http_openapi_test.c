@@ -69,6 +69,49 @@ static void every_route_is_described(void **state) {
     }
 }
 
+/* The bit of a described parameter; 0: it is none of the query. Parameters may stand elsewhere, by "$ref". */
+static query_set described_query(json_t *parameter) {
+    const char *ref = json_string_value(json_object_get(parameter, "$ref"));
+    if (ref != NULL) {
+        json_t *declared = json_object_get(json_object_get(document, "components"), "parameters");
+        parameter = json_object_get(declared, strrchr(ref, '/') + 1);
+        assert_non_null(parameter);
+    }
+    if (strcmp(json_string_value(json_object_get(parameter, "in")), "query") != 0) {
+        return 0;
+    }
+    const char *text = json_string_value(json_object_get(parameter, "name"));
+    enum query_name name = query_find(text);
+    if (name == QUERY_COUNT) {
+        fail_msg("the query parameter %s is in the document and is not known", text);
+    }
+    return QUERY_SET(name);
+}
+
+/* What a route takes is what the document says; `pretty` is taken by all, whether it is said or not. */
+static void query_parameters_are_those_of_the_route(void **state) {
+    (void)state;
+    size_t count;
+    const struct route *routes = routes_all(&count);
+    for (size_t i = 0; i < count; i++) {
+        query_set described = 0;
+        size_t k;
+        json_t *parameter;
+        json_array_foreach(json_object_get(find_operation(&routes[i]), "parameters"), k, parameter) {
+            described |= described_query(parameter);
+        }
+        query_set different = (described ^ routes[i].query) & ~QUERY_SET(QUERY_PRETTY);
+        for (enum query_name name = 0; name < QUERY_COUNT; name++) {
+            if ((different & QUERY_SET(name)) != 0) {
+                fail_msg("%s %s: the route %s the query parameter %s, the document says otherwise",
+                         method_text(routes[i].method), routes[i].path,
+                         (routes[i].query & QUERY_SET(name)) != 0 ? "takes" : "does not take",
+                         query_name_text(name));
+            }
+        }
+    }
+}
+
 static bool has_route(const char *path, const char *method) {
     size_t count;
     const struct route *routes = routes_all(&count);
@@ -143,6 +186,7 @@ static void path_parameters_are_declared(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_is_described),
+        cmocka_unit_test(query_parameters_are_those_of_the_route),
         cmocka_unit_test(everything_described_has_a_route),
         cmocka_unit_test(routes_of_a_kind_answer_with_its_schema),
         cmocka_unit_test(path_parameters_are_declared),

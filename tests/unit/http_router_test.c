@@ -17,7 +17,7 @@ static int never(struct request *request, struct err *err) {
 }
 
 static struct route route(enum method method, const char *path, unsigned flags) {
-    return (struct route){method, path, "get", NULL, ROUTE_KIND_NONE, flags, never};
+    return (struct route){method, path, "get", NULL, ROUTE_KIND_NONE, flags, 0, never};
 }
 
 /* The pattern of the path's node, by its GET route; NULL: no such path. */
@@ -32,7 +32,7 @@ static void test_literals_parameters_and_slashes(void **state) {
     (void)state;
     const struct route routes[] = {
         route(METHOD_GET, "/a", ROUTE_PLAIN),
-        route(METHOD_GET, "/a/b", ROUTE_SLASH),
+        route(METHOD_GET, "/a/b", ROUTE_PLAIN),
         route(METHOD_GET, "/a/{x}", ROUTE_PLAIN),
         route(METHOD_GET, "/a/{x}/c/{y}", ROUTE_PLAIN),
     };
@@ -53,9 +53,13 @@ static void test_literals_parameters_and_slashes(void **state) {
     assert_int_equal(pieces[0].len, 3);
     assert_memory_equal(pieces[0].text, "%zz", 3);
     assert_memory_equal(pieces[1].text, "%2F", 3);
-    static const char *const NOWHERE[] = {"",        "/",      "a",      "/a/", "//a",     "/a//",
-                                          "/a//c/d", "/a/x/",  "/a/x/c", "/aa", "/a/x/c/", "/a/x/d/y",
-                                          "/A",      "/a/b//", "/a/b/c", "/b"};
+    assert_string_equal(find(router, "/a/", pieces, &count), "/a");
+    assert_int_equal(count, 0);
+    assert_string_equal(find(router, "/a/x/", pieces, &count), "/a/{x}");
+    assert_int_equal(count, 1);
+    static const char *const NOWHERE[] = {"",       "/",   "a",       "//a",      "/a//", "/a//c/d",
+                                          "/a/x/c", "/aa", "/a/x/c/", "/a/x/d/y", "/A",   "/a/b//",
+                                          "/a/b/c", "/b",  "//",      "/a/x//"};
     for (size_t i = 0; i < sizeof(NOWHERE) / sizeof(NOWHERE[0]); i++) {
         assert_null(find(router, NOWHERE[i], pieces, &count));
     }

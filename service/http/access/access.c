@@ -75,9 +75,9 @@ static int narrow(struct request *request, struct access *access, struct err *er
     if (request_parse_query(request, err) != 0) {
         return -1;
     }
-    if (access->resource == AUTH_NODE_PEERINGS && request_query(request, "explain") != NULL) {
+    if (access->resource == AUTH_NODE_PEERINGS && request_query(request, QUERY_EXPLAIN) != NULL) {
         access->resource = AUTH_NODE_EXPLANATION;
-    } else if (access->resource == AUTH_NODES && request_query(request, "preview") != NULL) {
+    } else if (access->resource == AUTH_NODES && request_query(request, QUERY_PREVIEW) != NULL) {
         access->resource = AUTH_PREVIEWS;
         access->verb = AUTH_CREATE;
     }
@@ -155,7 +155,7 @@ int access_passwords(const struct request *request, bool *ret, struct err *err) 
         *ret = true; /* that this list is its own has been checked with the route */
         return 0;
     }
-    if (!request_query_flag(request, "passwords")) {
+    if (!request_query_flag(request, QUERY_PASSWORDS)) {
         *ret = false;
         return 0;
     }

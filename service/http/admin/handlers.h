@@ -13,6 +13,8 @@ struct request;
 /* discovery.c */
 int handle_discovery(struct request *request, struct err *err) MUST_CHECK;
 
+/* root.c */
+int handle_root(struct request *request, struct err *err) MUST_CHECK;
 /* openapi.c */
 int handle_openapi(struct request *request, struct err *err) MUST_CHECK;
 int handle_openapi_v2(struct request *request, struct err *err) MUST_CHECK;

@@ -55,10 +55,7 @@ int handle_openapi_v3(struct request *request, struct err *err) {
     } else if (strcmp(path, "/openapi/v3/apis/projectcalico.org/v3") == 0) {
         index = OPENAPI_V3_CALICO;
     }
-    if (request_parse_query(request, err) != 0) {
-        return -1;
-    }
-    const char *hash = request_query(request, "hash");
+    const char *hash = request_query(request, QUERY_HASH);
     bool immutable =
         index != OPENAPI_V3_INDEX && hash != NULL && strcmp(hash, openapi_documents[index].hash) == 0;
     return reply_document(request, index, TYPE_JSON, immutable ? FOR_EVER : "no-cache", err);

@@ -31,7 +31,7 @@ int handle_explain(struct request *request, const char *remote, struct err *err)
 
 /* `limit` of the query. A page ends with the node that reaches it. */
 static int limit_param(const struct request *request, size_t *ret, struct err *err) {
-    const char *text = request_query(request, "limit");
+    const char *text = request_query(request, QUERY_LIMIT);
     uint64_t limit = SESSIONS_LIMIT_DEFAULT;
     if (text != NULL && text[0] != '\0' &&
         (!u64_parse(text, strlen(text), SESSIONS_LIMIT_MAX, &limit) || limit == 0)) {
@@ -44,10 +44,10 @@ static int limit_param(const struct request *request, size_t *ret, struct err *e
 
 int handle_bgppeer_sessions(struct request *request, struct err *err) {
     size_t limit = 0;
-    if (request_parse_query(request, err) != 0 || limit_param(request, &limit, err) != 0) {
+    if (limit_param(request, &limit, err) != 0) {
         return -1;
     }
-    const char *after = request_query(request, "continue");
+    const char *after = request_query(request, QUERY_CONTINUE);
     const char *next = NULL;
     struct picture *picture = state_picture(request->serving->state);
     struct buf items = BUF_INIT, suppressed = BUF_INIT, out = BUF_INIT;

@@ -73,9 +73,9 @@ static int reply_revealed(struct request *request, struct err *err) {
 
 /* "30s", "1m30s", or plain seconds; 0 when there is none. */
 static int wait_param(const struct request *request, int64_t *ret_ms, struct err *err) {
-    const char *text = request_query(request, "wait");
+    const char *text = request_query(request, QUERY_WAIT);
     *ret_ms = 0;
-    if (text == NULL || text[0] == '\0') {
+    if (text == NULL) {
         return 0;
     }
     uint64_t seconds;
@@ -176,10 +176,7 @@ int handle_peerings(struct request *request, struct err *err) {
         return access_passwords(request, &request->passwords, err) != 0 ? -1 : evaluate(request, NULL, err);
     }
     int64_t wait_ms;
-    if (request_parse_query(request, err) != 0) {
-        return -1;
-    }
-    const char *remote = request_query(request, "explain");
+    const char *remote = request_query(request, QUERY_EXPLAIN);
     if (remote != NULL) {
         return handle_explain(request, remote, err);
     }

@@ -20,8 +20,7 @@
 #include "request/reply.h"
 #include "request/serving.h"
 
-#define DOCUMENTS_MAX 1000
-#define APPLY_TRIES   2 /* to apply what was compared before the fleet moves on again */
+#define APPLY_TRIES 2 /* to apply what was compared before the fleet moves on again */
 
 struct one {
     struct write write;
@@ -196,7 +195,7 @@ static int group_new(struct request *request, struct group **ret, struct err *er
     group->err = (struct err)ERR_INIT;
     if (write_parameters(request, &parameters, err) != 0 ||
         media_document(request_header(request, HEADER_CONTENT_TYPE), false, &syntax, err) != 0 ||
-        codec_split(syntax, request->body.data, request->body.len, DOCUMENTS_MAX, &request->arena,
+        codec_split(syntax, request->body.data, request->body.len, PREVIEW_WRITES_MAX, &request->arena,
                     &group->documents, &group->count, err) != 0) {
         return -1;
     }

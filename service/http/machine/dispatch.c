@@ -98,6 +98,13 @@ static enum MHD_Result refuse_headers(struct request *request) {
                : MHD_NO;
 }
 
+/* Before any handler looks at it, so that none can take a misspelt parameter for a missing one. */
+static int check_query(struct request *request, struct err *err) {
+    return request_parse_query(request, err) != 0
+               ? -1
+               : query_check(request->route, request->query, request->query_count, err);
+}
+
 /*
  * The headers are in. A failure that is known now is answered now only where the body would not be
  * sent at all (Expect: 100-continue) or is too large to read; otherwise after the body.
@@ -110,6 +117,9 @@ static enum MHD_Result begin(struct request *request, const char *method, const 
     headers_read(request->mhd, &request->headers);
     int routed = request_route(request, method, &err);
     routed = request->serving->admit(request, routed, &err);
+    if (routed == 0 && memchr(request->uri, '?', request->uri_len) != NULL) {
+        routed = check_query(request, &err);
+    }
     if (headers_too_large(request)) {
         return refuse_headers(request);
     }

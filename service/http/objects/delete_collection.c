@@ -11,6 +11,7 @@
 
 #include "access/trail.h"
 #include "objects/handlers.h"
+#include "objects/preview.h"
 #include "objects/resource.h"
 #include "objects/selection.h"
 #include "objects/write.h"
@@ -31,12 +32,16 @@ struct collection_work {
     atomic_size_t pending;
     size_t wave_count;
     struct write wave[WAVE];
+    struct write *previewed; /* all of them, in the request's arena; NULL: it is no preview */
 };
 
 static void cleanup(struct request *request) {
     struct collection_work *work = request->work;
     for (size_t i = 0; i < work->wave_count; i++) {
         record_unref(work->wave[i].record);
+    }
+    for (struct write *write = work->previewed; write != NULL; write = write->also) {
+        record_unref(write->record);
     }
     snapshot_unref(work->snapshot);
     free(work);
@@ -110,6 +115,15 @@ static int answer(struct request *request, struct err *err) {
     return result;
 }
 
+static void init_deletion(struct request *request, const struct collection_work *work, size_t index,
+                          struct write *write) {
+    const struct record *record = work->records[index];
+    write_init(write, request, WRITE_DELETE, request->route->kind);
+    write->key = record->key;
+    write->if_uid = record->object->meta.uid;
+    write->dry_run = work->dry_run;
+}
+
 static int next_wave(struct request *request, struct err *err) {
     struct collection_work *work = request->work;
     if (work->next == work->count) {
@@ -117,13 +131,8 @@ static int next_wave(struct request *request, struct err *err) {
     }
     size_t count = work->count - work->next < WAVE ? work->count - work->next : WAVE;
     for (size_t i = 0; i < count; i++) {
-        const struct record *record = work->records[work->next + i];
-        struct write *write = &work->wave[i];
-        write_init(write, request, WRITE_DELETE, request->route->kind);
-        write->key = record->key;
-        write->if_uid = record->object->meta.uid;
-        write->dry_run = work->dry_run;
-        write->done = on_done;
+        init_deletion(request, work, work->next + i, &work->wave[i]);
+        work->wave[i].done = on_done;
     }
     work->wave_count = count;
     work->next += count;
@@ -158,10 +167,34 @@ static int select_records(struct request *request, const struct selection *selec
     return 0;
 }
 
+/* ---- preview ---- */
+
+/* One preview of all deletions together, as an apply of them would be. */
+static int preview_collection(struct request *request, struct collection_work *work, struct err *err) {
+    if (work->count > PREVIEW_WRITES_MAX) {
+        return err_set(
+            err, ERR_TOO_LARGE,
+            "a preview shows at most %d deletions, and the selectors match %zu objects; select fewer",
+            PREVIEW_WRITES_MAX, work->count);
+    }
+    struct write *writes = arena_array(&request->arena, work->count, sizeof(*writes));
+    if (writes == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < work->count; i++) {
+        init_deletion(request, work, i, &writes[i]);
+        writes[i].also = i + 1 < work->count ? &writes[i + 1] : NULL;
+    }
+    work->previewed = work->count > 0 ? writes : NULL;
+    return preview_writes(request, work->previewed, snapshot_revision(work->snapshot), err);
+}
+
 int handle_delete_collection(struct request *request, struct err *err) {
     struct delete_options options = {.uid = NULL};
     struct selection selection;
+    bool preview;
     if (write_delete_options(request, &options, err) != 0 ||
+        write_wants_preview(request, options.dry_run, &preview, err) != 0 ||
         selection_parse(request, resource_namespace(request), &selection, err) != 0) {
         return -1;
     }
@@ -182,5 +215,5 @@ int handle_delete_collection(struct request *request, struct err *err) {
     if (select_records(request, &selection, work, err) != 0) {
         return -1;
     }
-    return next_wave(request, err);
+    return preview ? preview_collection(request, work, err) : next_wave(request, err);
 }

@@ -130,10 +130,10 @@ static int answer(struct request *request, struct namespaces *list, const char *
 static int handle(struct request *request, const char *only, struct err *err) {
     struct namespaces list = {.out = BUF_INIT};
     if (media_accept(request_header(request, HEADER_ACCEPT), &list.answer, err) != 0 ||
-        request_parse_query(request, err) != 0 || selection_parse(request, NULL, &list.selection, err) != 0) {
+        selection_parse(request, NULL, &list.selection, err) != 0) {
         return -1;
     }
-    if (request_query_flag(request, "watch")) {
+    if (request_query_flag(request, QUERY_WATCH)) {
         request->allow = "GET, HEAD";
         return err_set(err, ERR_METHOD_NOT_ALLOWED, "namespaces cannot be watched; watch secrets");
     }

@@ -112,6 +112,20 @@ static int add_nodes(const struct picture *before, const struct picture *after,
     return 0;
 }
 
+/* `nodes`: a list with its first bracket. */
+static void add_changes(struct buf *changes, const struct totals *totals, const struct buf *nodes) {
+    buf_add_str(changes, "{\"totals\":{");
+    buf_json_member_u64(changes, "nodes", totals->nodes);
+    buf_json_member_u64(changes, "added", totals->sum.added);
+    buf_json_member_u64(changes, "removed", totals->sum.removed);
+    buf_json_member_u64(changes, "changed", totals->sum.changed);
+    buf_json_member_u64(changes, "disruptive", totals->sum.disruptive);
+    buf_add_str(changes, "},\"nodes\":");
+    buf_add(changes, nodes->data, nodes->len);
+    buf_add_str(changes, "]}");
+    changes->failed = changes->failed || buf_failed(nodes);
+}
+
 int preview_encode(const struct picture *before, const struct picture *after, const struct node_set *affected,
                    struct buf *changes, struct buf *warnings, struct err *err) {
     struct totals totals = {.nodes = 0};
@@ -127,16 +141,7 @@ int preview_encode(const struct picture *before, const struct picture *after, co
                  totals.lost - WARNED_NODES_MAX);
         add_warning(warnings, text);
     }
-    buf_add_str(changes, "{\"totals\":{");
-    buf_json_member_u64(changes, "nodes", totals.nodes);
-    buf_json_member_u64(changes, "added", totals.sum.added);
-    buf_json_member_u64(changes, "removed", totals.sum.removed);
-    buf_json_member_u64(changes, "changed", totals.sum.changed);
-    buf_json_member_u64(changes, "disruptive", totals.sum.disruptive);
-    buf_add_str(changes, "},\"nodes\":");
-    buf_add(changes, nodes.data, nodes.len);
-    buf_add_str(changes, "]}");
-    changes->failed = changes->failed || buf_failed(&nodes);
+    add_changes(changes, &totals, &nodes);
     buf_done(&nodes);
     return buf_failed(changes) || buf_failed(warnings) ? err_no_memory(err) : 0;
 }
@@ -170,7 +175,8 @@ int preview_reply(struct request *request, uint64_t revision, const struct buf *
 /* ---- a write's own preview ---- */
 
 struct write_preview {
-    struct write *write;
+    struct write *write; /* the first of them */
+    bool several;
     struct buf changes;
     struct buf warnings;
     uint64_t revision;
@@ -187,6 +193,30 @@ static void write_preview_cleanup(struct request *request) {
     preview->cleanup(request);
 }
 
+/* What there is to say about what would be written. All that would be deleted together is looked at together.
+ */
+static int write_preview_advise(struct request *request, const struct write_preview *preview,
+                                const struct picture *after, struct err *err) {
+    size_t count = 0;
+    for (const struct write *write = preview->write; write != NULL; write = write->also) {
+        count++;
+    }
+    if (preview->write->op != WRITE_DELETE || count == 1) {
+        return write_advise(request, after, NULL, preview->write, err);
+    }
+    const struct record **gone = arena_array(&request->arena, count, sizeof(*gone));
+    struct advice *advice = request_advice(request);
+    if (gone == NULL || advice == NULL) {
+        return err_no_memory(err);
+    }
+    size_t i = 0;
+    for (const struct write *write = preview->write; write != NULL; write = write->also) {
+        gone[i++] = write->record;
+    }
+    state_advise_deleted(request->serving->state, after, gone, count, advice);
+    return 0;
+}
+
 static void write_preview_job(struct request *request) {
     struct write_preview *preview = request->work;
     struct picture *before, *after;
@@ -197,7 +227,7 @@ static void write_preview_job(struct request *request) {
     }
     preview->revision = snapshot_revision(before->snapshot);
     if (preview_encode(before, after, affected, &preview->changes, &preview->warnings, &preview->err) == 0 &&
-        write_advise(request, after, NULL, preview->write, &preview->err) == 0) {
+        write_preview_advise(request, preview, after, &preview->err) == 0) {
         err_clear(&preview->err);
     }
     node_set_free(affected);
@@ -205,37 +235,73 @@ static void write_preview_job(struct request *request) {
     picture_unref(after);
 }
 
+/* The first write that failed: it repeats nobody's error. */
+static struct write *find_failed(struct write *write) {
+    struct write *failed = write;
+    for (; write != NULL; write = write->also) {
+        failed = write->err.code != ERR_NONE ? write : failed;
+    }
+    return failed;
+}
+
 static int write_preview_answer(struct request *request, struct err *err) {
     struct write_preview *preview = request->work;
-    const struct record *record = preview->write->record;
     if (preview->write->err.code != ERR_NONE) {
-        return write_refused(request, preview->write, err);
+        return write_refused(request, find_failed(preview->write), err);
     }
     if (preview->err.code != ERR_NONE) {
         *err = preview->err;
         return -1;
     }
-    struct buf object = BUF_INIT;
-    buf_add_str(&object, "\"object\":");
-    buf_add(&object, record->json, record->json_len);
+    struct buf objects = BUF_INIT;
+    buf_add_str(&objects, preview->several ? "\"objects\":[" : "\"object\":");
+    for (const struct write *write = preview->write; write != NULL; write = write->also) {
+        buf_add_str(&objects, write != preview->write ? "," : "");
+        buf_add(&objects, write->record->json, write->record->json_len);
+    }
+    buf_add_str(&objects, preview->several ? "]" : "");
     int result =
-        preview_reply(request, preview->revision, &object, &preview->changes, &preview->warnings, err);
-    buf_done(&object);
+        preview_reply(request, preview->revision, &objects, &preview->changes, &preview->warnings, err);
+    buf_done(&objects);
     return result;
 }
 
-int preview_write(struct request *request, struct write *write, struct err *err) {
+static int write_preview_start(struct request *request, struct write *write, bool several, struct err *err) {
     struct write_preview *preview = arena_alloc(&request->arena, sizeof(*preview));
     if (preview == NULL) {
         return err_no_memory(err);
     }
-    *preview = (struct write_preview){
-        .write = write, .err = ERR_INIT, .work = request->work, .cleanup = request->cleanup};
+    *preview = (struct write_preview){.write = write,
+                                      .several = several,
+                                      .err = ERR_INIT,
+                                      .work = request->work,
+                                      .cleanup = request->cleanup};
     buf_init(&preview->changes);
     buf_init(&preview->warnings);
     request->work = preview;
     request->cleanup = write_preview_cleanup;
     return worker_run(request->serving->worker, request, write_preview_job, write_preview_answer, err);
+}
+
+int preview_write(struct request *request, struct write *write, struct err *err) {
+    return write_preview_start(request, write, false, err);
+}
+
+int preview_writes(struct request *request, struct write *first, uint64_t revision, struct err *err) {
+    if (first != NULL) {
+        return write_preview_start(request, first, true, err);
+    }
+    const struct totals none = {.nodes = 0};
+    struct buf objects = BUF_INIT, nodes = BUF_INIT, changes = BUF_INIT, warnings = BUF_INIT;
+    buf_add_str(&objects, "\"objects\":[]");
+    buf_add_char(&nodes, '[');
+    add_changes(&changes, &none, &nodes);
+    int result = preview_reply(request, revision, &objects, &changes, &warnings, err);
+    buf_done(&nodes);
+    buf_done(&objects);
+    buf_done(&changes);
+    buf_done(&warnings);
+    return result;
 }
 
 /* ---- what was shown ---- */

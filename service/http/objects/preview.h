@@ -25,9 +25,16 @@ int preview_encode(const struct picture *before, const struct picture *after, co
 int preview_reply(struct request *request, uint64_t revision, const struct buf *objects,
                   const struct buf *changes, struct buf *warnings, struct err *err) MUST_CHECK;
 
-/* The answer to a write with dryRun=All&preview=peerings. The request is suspended; `write` must live as long
- * as it. */
+/*
+ * The answer to a write with dryRun=All&preview=peerings: a Preview with its `object`. The request is
+ * suspended; `write` must live as long as it.
+ */
 int preview_write(struct request *request, struct write *write, struct err *err) MUST_CHECK;
+/* The same for a write and its `also`, of one kind and operation, with their `objects`. NULL: none, at this
+ * revision, which is answered at once. */
+#define PREVIEW_WRITES_MAX 1000
+int preview_writes(struct request *request, struct write *first, uint64_t revision,
+                   struct err *err) MUST_CHECK;
 
 /*
  * The previews that were answered lately: which result was shown for which documents at which version. So

@@ -56,10 +56,10 @@ int handle_get(struct request *request, struct err *err) {
     enum media_answer answer;
     uint64_t not_older;
     if (media_accept(request_header(request, HEADER_ACCEPT), &answer, err) != 0 ||
-        request_parse_query(request, err) != 0 || resource_version_param(request, &not_older, err) != 0) {
+        resource_version_param(request, &not_older, err) != 0) {
         return -1;
     }
-    if (request_query_flag(request, "watch")) {
+    if (request_query_flag(request, QUERY_WATCH)) {
         return err_set(err, ERR_BAD_REQUEST,
                        "one object is watched by its list: GET the path without its name, and with "
                        "watch=1&fieldSelector=metadata.name=%.253s",
@@ -103,7 +103,7 @@ struct list_page {
 };
 
 static int parse_version_match(struct request *request, struct list_request *list, struct err *err) {
-    const char *match = request_query(request, "resourceVersionMatch");
+    const char *match = request_query(request, QUERY_VERSION_MATCH);
     if (resource_version_param(request, &list->revision, err) != 0) {
         return -1;
     }
@@ -123,18 +123,18 @@ static int parse_version_match(struct request *request, struct list_request *lis
 }
 
 static int parse_list(struct request *request, struct list_request *list, struct err *err) {
-    const char *limit = request_query(request, "limit");
+    const char *limit = request_query(request, QUERY_LIMIT);
     if (limit != NULL && limit[0] != '\0' && !u64_parse(limit, strlen(limit), INT64_MAX, &list->limit)) {
         return err_set(err, ERR_BAD_REQUEST, "limit=%.50s is not a number of items", limit);
     }
     if (table_object_param(request, &list->object, err) != 0) {
         return -1;
     }
-    const char *token = request_query(request, "continue");
+    const char *token = request_query(request, QUERY_CONTINUE);
     if (token == NULL || token[0] == '\0') {
         return parse_version_match(request, list, err);
     }
-    const char *version = request_query(request, "resourceVersion");
+    const char *version = request_query(request, QUERY_VERSION);
     if (version != NULL && version[0] != '\0' && strcmp(version, "0") != 0) {
         return err_set(err, ERR_BAD_REQUEST, "resourceVersion cannot be given together with continue");
     }
@@ -252,11 +252,10 @@ static int list_from(struct request *request, const struct snapshot *snapshot,
 int handle_list(struct request *request, struct err *err) {
     struct list_request list = {.limit = 0};
     if (media_accept(request_header(request, HEADER_ACCEPT), &list.answer, err) != 0 ||
-        request_parse_query(request, err) != 0 ||
         selection_parse(request, resource_namespace(request), &list.selection, err) != 0) {
         return -1;
     }
-    if (request_query_flag(request, "watch")) {
+    if (request_query_flag(request, QUERY_WATCH)) {
         return handle_watch(request, &list.selection, list.answer, err);
     }
     const struct snapshot *snapshot = NULL;

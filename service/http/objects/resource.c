@@ -31,7 +31,7 @@ int resource_not_found(const struct request *request, struct err *err) {
 }
 
 int resource_version_param(const struct request *request, uint64_t *ret, struct err *err) {
-    const char *text = request_query(request, "resourceVersion");
+    const char *text = request_query(request, QUERY_VERSION);
     if (text == NULL || text[0] == '\0') {
         *ret = 0;
         return 0;

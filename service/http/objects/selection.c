@@ -40,11 +40,11 @@ static int parse_field(struct request *request, const char *text, size_t len, st
 
 int selection_parse(struct request *request, const char *name_space, struct selection *ret, struct err *err) {
     *ret = (struct selection){.name_space = name_space};
-    const char *labels = request_query(request, "labelSelector");
+    const char *labels = request_query(request, QUERY_LABELS);
     if (labels != NULL && labelselector_parse(labels, &request->arena, &ret->labels, err) != 0) {
         return -1;
     }
-    const char *fields = request_query(request, "fieldSelector");
+    const char *fields = request_query(request, QUERY_FIELDS);
     while (fields != NULL && *fields != '\0') {
         size_t len = strcspn(fields, ",");
         if (len > 0 && parse_field(request, fields, len, ret, err) != 0) {

@@ -13,7 +13,7 @@
 #include "codec.h"
 
 int table_object_param(const struct request *request, enum table_object *ret, struct err *err) {
-    const char *value = request_query(request, "includeObject");
+    const char *value = request_query(request, QUERY_INCLUDE_OBJECT);
     if (value == NULL || value[0] == '\0' || strcmp(value, "Metadata") == 0) {
         *ret = TABLE_METADATA;
     } else if (strcmp(value, "Object") == 0) {

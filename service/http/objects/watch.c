@@ -317,7 +317,7 @@ static void free_watch(void *cls) {
 /* ---- starting ---- */
 
 static int parse_times(struct watch *watch, struct err *err) {
-    const char *seconds = request_query(watch->request, "timeoutSeconds");
+    const char *seconds = request_query(watch->request, QUERY_TIMEOUT_SECONDS);
     uint64_t value = 0;
     if (seconds != NULL && seconds[0] != '\0' && !u64_parse(seconds, strlen(seconds), UINT32_MAX, &value)) {
         return err_set(err, ERR_BAD_REQUEST, "timeoutSeconds=%.50s is not a number of seconds", seconds);
@@ -340,9 +340,9 @@ static int parse_start(struct watch *watch, uint64_t *ret_too_new, uint64_t *ret
         resource_version_param(request, &from, err) != 0) {
         return -1;
     }
-    watch->bookmarks = request_query_flag(request, "allowWatchBookmarks");
-    const char *initial = request_query(request, "sendInitialEvents");
-    watch->initial_events = request_query_flag(request, "sendInitialEvents");
+    watch->bookmarks = request_query_flag(request, QUERY_BOOKMARKS);
+    const char *initial = request_query(request, QUERY_INITIAL_EVENTS);
+    watch->initial_events = request_query_flag(request, QUERY_INITIAL_EVENTS);
     struct picture *picture = state_picture(request->serving->state);
     uint64_t current = snapshot_revision(picture->snapshot);
     *ret_current = current;

@@ -32,18 +32,12 @@ void write_init(struct write *write, struct request *request, enum write_op op, 
 
 int write_parameters(struct request *request, struct write_parameters *ret, struct err *err) {
     *ret = (struct write_parameters){.unknown = CODEC_STRICT};
-    if (request_parse_query(request, err) != 0) {
-        return -1;
+    const char *dry_run = request_query(request, QUERY_DRY_RUN);
+    if (dry_run != NULL && strcmp(dry_run, "All") != 0) {
+        return err_set(err, ERR_BAD_REQUEST, "dryRun=%.50s is not supported; the only value is All", dry_run);
     }
-    const char *dry_run = request_query(request, "dryRun");
-    if (dry_run != NULL && dry_run[0] != '\0') {
-        if (strcmp(dry_run, "All") != 0) {
-            return err_set(err, ERR_BAD_REQUEST, "dryRun=%.50s is not supported; the only value is All",
-                           dry_run);
-        }
-        ret->dry_run = true;
-    }
-    const char *validation = request_query(request, "fieldValidation");
+    ret->dry_run = dry_run != NULL;
+    const char *validation = request_query(request, QUERY_FIELD_VALIDATION);
     if (validation == NULL || validation[0] == '\0' || strcmp(validation, "Strict") == 0) {
         return 0;
     }
@@ -55,6 +49,19 @@ int write_parameters(struct request *request, struct write_parameters *ret, stru
         return err_set(err, ERR_BAD_REQUEST, "fieldValidation=%.50s is not one of Strict, Warn, Ignore",
                        validation);
     }
+    return 0;
+}
+
+int write_wants_preview(const struct request *request, bool dry_run, bool *ret, struct err *err) {
+    const char *preview = request_query(request, QUERY_PREVIEW);
+    if (preview != NULL && (strcmp(preview, "peerings") != 0 || !dry_run)) {
+        return err_set(
+            err, ERR_BAD_REQUEST,
+            "preview=%.50s is not understood; write dryRun=All&preview=peerings to see what a change "
+            "would do to every node's sessions",
+            preview);
+    }
+    *ret = preview != NULL;
     return 0;
 }
 

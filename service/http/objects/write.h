@@ -20,8 +20,10 @@ struct write_parameters {
  */
 void write_init(struct write *write, struct request *request, enum write_op op, enum kind kind);
 
-/* dryRun and fieldValidation of the query, which is parsed here. ERR_BAD_REQUEST. */
+/* dryRun and fieldValidation of the query. ERR_BAD_REQUEST. */
 int write_parameters(struct request *request, struct write_parameters *ret, struct err *err) MUST_CHECK;
+/* Is the answer to be a preview? Only of what is not written: ERR_BAD_REQUEST without `dry_run`. */
+int write_wants_preview(const struct request *request, bool dry_run, bool *ret, struct err *err) MUST_CHECK;
 /* The body's DeleteOptions (none is fine) together with the query's. */
 int write_delete_options(struct request *request, struct delete_options *ret, struct err *err) MUST_CHECK;
 /* Hand advice on to the answer; each is preceded by `about` (NULL = nothing), which says what it is about. */

@@ -135,15 +135,11 @@ static struct write_work *new_work(struct request *request, enum write_op op, st
 
 static int submit(struct request *request, struct write_work *work, struct err *err) {
     struct write *write = &work->write;
-    const char *preview = request_query(request, "preview");
-    if (preview != NULL && preview[0] != '\0') {
-        if (strcmp(preview, "peerings") != 0 || !write->dry_run) {
-            return err_set(
-                err, ERR_BAD_REQUEST,
-                "preview=%.50s is not understood; write dryRun=All&preview=peerings to see what a change "
-                "would do to every node's sessions",
-                preview);
-        }
+    bool preview;
+    if (write_wants_preview(request, write->dry_run, &preview, err) != 0) {
+        return -1;
+    }
+    if (preview) {
         return preview_write(request, write, err);
     }
     /* The connection must be suspended before anyone can resume it. */

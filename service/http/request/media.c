@@ -207,6 +207,19 @@ enum media_discovery media_discovery(const char *accept) {
     return MEDIA_DISCOVERY_PLAIN;
 }
 
+bool media_wants_page(const char *accept) {
+    struct wish wish;
+    for (const char *at = accept != NULL ? accept : ""; next_wish(&at, &wish);) {
+        if (!wish.refused && is_type(wish.type, wish.type_len, "text/html")) {
+            return true;
+        }
+        if (takes_json(&wish)) {
+            return false;
+        }
+    }
+    return false;
+}
+
 int media_openapi(const char *accept, bool *ret_protobuf, struct err *err) {
     struct wish wish;
     bool empty = true;

@@ -21,6 +21,8 @@ int media_accept(const char *accept, enum media_answer *ret, struct err *err) MU
 /* Accept of /api and /apis. Whoever names nothing of it gets the form that all clients know. */
 enum media_discovery { MEDIA_DISCOVERY_PLAIN, MEDIA_DISCOVERY_V2, MEDIA_DISCOVERY_V2BETA1 };
 enum media_discovery media_discovery(const char *accept);
+/* Would the client rather read a page than JSON? So do browsers. */
+bool media_wants_page(const char *accept);
 /* Accept of the OpenAPI 2 document: JSON, or the protobuf form. ERR_NOT_ACCEPTABLE. */
 int media_openapi(const char *accept, bool *ret_protobuf, struct err *err) MUST_CHECK;
 

@@ -80,7 +80,7 @@ static enum metrics_work work_of(const struct request *request) {
 /* What is more than a status. */
 static void note_success(struct metrics *metrics, struct shard *shard, const struct request *request,
                          bool complete) {
-    if ((request->route->flags & ROUTE_POLL) != 0 && request_query(request, "explain") == NULL) {
+    if ((request->route->flags & ROUTE_POLL) != 0 && request_query(request, QUERY_EXPLAIN) == NULL) {
         add(&shard->lists, 1);
     } else if ((request->route->flags & ROUTE_BACKUP) != 0 && complete && request->method == METHOD_GET) {
         atomic_store_explicit(&metrics->backup_ms, clock_realtime_ms(), memory_order_relaxed);

@@ -11,7 +11,7 @@
 bool pretty_wanted(struct request *request) {
     struct err ignored = ERR_INIT;
     return memchr(request->uri, '?', request->uri_len) != NULL &&
-           request_parse_query(request, &ignored) == 0 && request_query_flag(request, "pretty");
+           request_parse_query(request, &ignored) == 0 && request_query_flag(request, QUERY_PRETTY);
 }
 
 void pretty_body(struct request *request, const char *type, struct buf *body) {

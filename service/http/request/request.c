@@ -224,6 +224,12 @@ int request_route(struct request *request, const char *method, struct err *err) 
                              "deletes one"
                            : "");
     }
+    if (len > 1 && path[len - 1] == '/' && strcmp(request->route->verb, "deletecollection") == 0) {
+        return err_set(
+            err, ERR_NOT_FOUND,
+            "the path ends in \"/\", and the name behind it is missing; to delete everything that is "
+            "listed there, leave the \"/\" out");
+    }
     /* Passwords come in Secrets, and in the documents of several kinds. */
     request->arena.wipe = request->route->kind == KIND_SECRET || (request->route->kind == ROUTE_KIND_NONE &&
                                                                   (request->route->flags & ROUTE_BODY) != 0);
@@ -236,9 +242,10 @@ static int add_query_item(struct request *request, const char *text, size_t len,
     const char *equals = memchr(text, '=', len);
     size_t name_len = equals != NULL ? (size_t)(equals - text) : len;
     struct query_item *item = &request->query[request->query_count];
-    if (percent_decode(&request->arena, text, name_len, "query", &item->name, err) != 0) {
+    if (percent_decode(&request->arena, text, name_len, "query", &item->text, err) != 0) {
         return -1;
     }
+    item->name = query_find(item->text);
     item->value = "";
     if (equals != NULL &&
         percent_decode(&request->arena, equals + 1, len - name_len - 1, "query", &item->value, err) != 0) {
@@ -281,16 +288,16 @@ int request_parse_query(struct request *request, struct err *err) {
     return 0;
 }
 
-const char *request_query(const struct request *request, const char *name) {
+const char *request_query(const struct request *request, enum query_name name) {
     for (size_t i = 0; i < request->query_count; i++) {
-        if (strcmp(request->query[i].name, name) == 0) {
+        if (request->query[i].name == name) {
             return request->query[i].value;
         }
     }
     return NULL;
 }
 
-bool request_query_flag(const struct request *request, const char *name) {
+bool request_query_flag(const struct request *request, enum query_name name) {
     const char *value = request_query(request, name);
     return value != NULL && value[0] != '\0' && strcmp(value, "0") != 0 && strcasecmp(value, "false") != 0;
 }

@@ -18,6 +18,7 @@
 #include "base/causes.h"
 #include "base/err.h"
 #include "request/headers.h"
+#include "request/query.h"
 #include "request/router.h"
 
 #define REQUEST_ID_MAX   65 /* longest accepted X-Request-Id plus NUL */
@@ -31,11 +32,6 @@
 struct MHD_Connection;
 struct connection;
 struct serving;
-
-struct query_item {
-    const char *name;
-    const char *value;
-};
 
 /* What the handler call is for; each request goes forward only. */
 enum request_phase {
@@ -111,12 +107,13 @@ static inline const char *request_header(const struct request *request, enum hea
     return request->headers.values[header];
 }
 
-/* Decode the query string; must come before request_query. Once is enough. */
+/* Decode the query string; once is enough. Whether the route takes it is for query_check to say; both have
+ * been done when a handler is called. */
 int request_parse_query(struct request *request, struct err *err) MUST_CHECK;
-/* A parameter's decoded value ("" when it has none) or NULL. The first one counts. */
-const char *request_query(const struct request *request, const char *name);
+/* A parameter's decoded value ("" when it has none) or NULL. */
+const char *request_query(const struct request *request, enum query_name name);
 /* "1", "true", "True" … anything but absent, "", "0", "false" (as Kubernetes clients write it). */
-bool request_query_flag(const struct request *request, const char *name);
+bool request_query_flag(const struct request *request, enum query_name name);
 
 /* Warnings for the answer; never NULL unless memory is out. */
 struct advice *request_advice(struct request *request);

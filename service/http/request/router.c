@@ -91,7 +91,6 @@ static int add_route(struct router *router, const struct route *route, struct er
                        route->path);
     }
     node->routes[route->method] = route;
-    node->slash = node->slash || (route->flags & ROUTE_SLASH) != 0;
     return 0;
 }
 
@@ -131,7 +130,6 @@ const struct router_node *router_find(const struct router *router, const char *p
     const char *end = path + len;
     const struct router_node *node = &router->nodes[0];
     size_t count = 0;
-    bool slash = false;
     const char *at = path + 1;
     while (at < end) {
         const char *stop = memchr(at, '/', (size_t)(end - at));
@@ -150,10 +148,6 @@ const struct router_node *router_find(const struct router *router, const char *p
             break;
         }
         at = stop + 1;
-        slash = at == end;
-    }
-    if (slash && !node->slash) {
-        return NULL;
     }
     for (size_t i = 0; i < METHOD_SERVED; i++) {
         if (node->routes[i] != NULL) {

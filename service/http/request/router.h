@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "model/object.h"
+#include "request/query.h"
 
 #define ROUTE_PARAMS_MAX 4
 #define ROUTER_NODES_MAX 192
@@ -32,13 +33,13 @@ enum method {
 
 enum route_flags {
     ROUTE_PLAIN = 0,
-    ROUTE_BODY = 1,        /* reads a body */
-    ROUTE_SLASH = 2,       /* a trailing slash is the same path */
-    ROUTE_PUBLIC = 4,      /* needs no credential: health and the like */
-    ROUTE_NAMED = 8,       /* the last parameter of its path is the object's name */
-    ROUTE_NAMESPACED = 16, /* … and the first one the namespace */
-    ROUTE_POLL = 32,       /* what nodes poll: counted apart */
-    ROUTE_BACKUP = 64,     /* a backup: counted when it is out */
+    ROUTE_BODY = 1,       /* reads a body */
+    ROUTE_PUBLIC = 2,     /* needs no credential: health and the like */
+    ROUTE_NAMED = 4,      /* the last parameter of its path is the object's name */
+    ROUTE_NAMESPACED = 8, /* … and the first one the namespace */
+    ROUTE_OWN = 16,       /* Kubernetes has no such path: query parameters are ours alone */
+    ROUTE_POLL = 32,      /* what nodes poll: counted apart */
+    ROUTE_BACKUP = 64,    /* a backup: counted when it is out */
 };
 
 struct request;
@@ -50,6 +51,7 @@ struct route {
     const char *resource; /* "bgppeers", "nodes/peerings"; NULL: not a resource */
     enum kind kind;       /* ROUTE_KIND_NONE when it is not about one kind */
     unsigned flags;
+    query_set query; /* the parameters that it takes, besides `pretty`, which all take */
     /* 0: answered or suspended. -1: the caller answers with the error. */
     int (*handler)(struct request *request, struct err *err);
 };
@@ -62,7 +64,6 @@ struct router_node {
     size_t len;
     uint16_t child;   /* first child, 0 = none */
     uint16_t sibling; /* next child of the same parent, 0 = none */
-    bool slash;
     const struct route *routes[METHOD_SERVED];
 };
 
@@ -80,7 +81,8 @@ struct router_piece {
 /* ERR_INTERNAL: the table does not fit or repeats itself. */
 int router_init(struct router *router, const struct route *routes, size_t count, struct err *err) MUST_CHECK;
 
-/* The path's node or NULL. `path` is raw, without query. Parameters' raw texts come out in order. */
+/* The path's node or NULL. `path` is raw, without query; a slash at its end is not looked at. Parameters' raw
+ * texts come out in order. */
 const struct router_node *router_find(const struct router *router, const char *path, size_t len,
                                       struct router_piece params[ROUTE_PARAMS_MAX], size_t *ret_params);
 
