@@ -32,6 +32,8 @@
 #define STATE_CHANGE_BYTES         4096 /* of a kept change's document, on average; of larger ones fewer are kept */
 #define STATE_KEEP_AUDIT_DEFAULT   10000
 #define STATE_QUEUE_MAX            8192 /* writes waiting for the committer; beyond: 503 */
+#define STATE_USER_QUEUE_MAX       4096 /* … of one user; beyond: 429 */
+#define STATE_NODE_QUEUE_MAX       32   /* … of a node, for `waiting_max` */
 #define STATE_BATCH_MAX            256  /* writes that share one transaction; one group may be larger */
 
 struct state;
@@ -72,7 +74,33 @@ int state_writable(struct state *state, struct err *err) MUST_CHECK;
 
 /* ---- writing ---- */
 
-enum write_op { WRITE_CREATE, WRITE_REPLACE, WRITE_PATCH, WRITE_DELETE, WRITE_TASK /* state's own */ };
+/* What waits for the committer: first member of a write and of a task. State's own. */
+struct job {
+    bool is_task;
+    bool alone;       /* shares its transaction with no other */
+    const char *user; /* users take turns; borrowed */
+    size_t user_max;  /* jobs of this user that may wait */
+    size_t weight;    /* bytes */
+    size_t writes;    /* of its group */
+    /* The queue's. */
+    struct job *next; /* of the same user; later: of the same batch */
+    /* … of the first of a user's jobs: */
+    struct job *last, *left, *right, *same_bucket;
+    size_t waiting;
+};
+
+/* Something else that runs on the committer's thread, between two batches: it commits for itself. State's
+ * own; whoever submits one fills in `done` and `arg`. */
+struct task {
+    struct job job;
+    int (*run)(struct state *state, struct task *task, struct err *err);
+    void (*done)(struct task *task); /* once, on the committer's thread */
+    void *arg;
+    void *waiter; /* of whom waits for it, NULL = nobody */
+    struct err err;
+};
+
+enum write_op { WRITE_CREATE, WRITE_REPLACE, WRITE_PATCH, WRITE_DELETE };
 
 struct draft; /* the fleet as it is after a change, of a whole batch so far; state's own */
 typedef int state_guard(const struct draft *draft, const struct object *before, const struct object *after,
@@ -95,6 +123,7 @@ state_guard state_guard_own_node;
  * first part points to must live until `done` is called.
  */
 struct write {
+    struct job job;
     enum write_op op;
     enum kind kind;
     const char *key;            /* target; CREATE: NULL, it is taken from the object */
@@ -108,7 +137,9 @@ struct write {
     uint64_t if_fleet;          /* the whole fleet's resourceVersion, 0 = none; 409. First of a group only */
     bool upsert;                /* REPLACE: create what is missing, unless a precondition names it */
     bool dry_run;               /* everything but storing */
-    const char *actor;          /* who, for the change log and the audit trail; NULL = "" */
+    const char *actor;          /* who, for the change log, the audit trail and the turns; NULL = "" */
+    size_t waiting_max;         /* writes of this actor that may wait; 0 = STATE_USER_QUEUE_MAX */
+    size_t weight;              /* bytes of the request: what it costs beside others. First of a group only */
     const char *source;         /* from which address, for the audit trail; NULL = not known */
     const char *request;        /* the request's id, for the audit trail; NULL = none */
     /* A last check that needs both objects as they are then, and the fleet with the change in it: -1 with
@@ -145,13 +176,13 @@ struct write {
     const struct record *record; /* the object afterwards (deleted: its last state); the submitter unrefs */
     bool created;                /* answer 201 */
     bool unchanged;              /* nothing needed to be written */
-
-    struct write *next;                                                     /* state's own: queue */
-    void *waiter;                                                           /* state's own */
-    int (*task)(struct state *state, struct write *write, struct err *err); /* WRITE_TASK */
 };
 
-/* Queue a change. -1 (ERR_UNAVAILABLE): shutting down or too many waiting; `done` is not called. */
+/*
+ * Queue a change. Those of one actor are done in their order; actors take turns, so that nobody waits for
+ * more of another one's writes than one batch has. -1: ERR_UNAVAILABLE, shutting down or too many waiting;
+ * ERR_TOO_MANY_REQUESTS, too many of this actor. Then `done` is not called.
+ */
 int state_submit(struct state *state, struct write *write, struct err *err) MUST_CHECK;
 
 /*
@@ -258,10 +289,10 @@ struct token_registry *state_tokens(struct state *state);
 /* No token was ever made here, or all have been revoked: time for a first one. */
 bool state_has_no_tokens(struct state *state);
 
-/* A token's creation or revocation on its way to the disk; in force when `write.done` is called without an
- * error. The submitter fills `write.done` and `write.arg` and the rest below. */
+/* A token's creation or revocation on its way to the disk; in force when `task.done` is called without an
+ * error. The submitter fills `task.done` and `task.arg` and the rest below. */
 struct token_write {
-    struct write write; /* outcome: write.err; ERR_NOT_FOUND: nothing to revoke */
+    struct task task; /* outcome: task.err; ERR_NOT_FOUND: nothing to revoke */
     bool revoke;
     struct token token; /* to be kept; to revoke: its id. Afterwards the whole token as it is or was */
 };

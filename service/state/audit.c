@@ -125,7 +125,6 @@ const char *write_verb(const struct write *write) {
     case WRITE_DELETE:
         return "delete";
     case WRITE_REPLACE:
-    case WRITE_TASK:
         break;
     }
     return write->created ? "create" : "update";
@@ -138,7 +137,7 @@ bool write_changed(const struct write *write) {
 int trail_stage(struct state *state, const struct write *writes, int64_t now_ms, struct audit_rows *ret,
                 struct err *err) {
     *ret = (struct audit_rows){.count = 0};
-    for (const struct write *first = writes; first != NULL; first = first->next) {
+    for (const struct write *first = writes; first != NULL; first = write_next(first)) {
         for (const struct write *write = first; write != NULL; write = write->also) {
             const struct audit_entry entry = {.time_ms = now_ms,
                                               .event = AUDIT_WRITE,
@@ -213,11 +212,11 @@ static bool trim(struct state *state) {
     return trail->trim_due;
 }
 
-static int task_store(struct state *state, struct write *write, struct err *err) {
+static int task_store(struct state *state, struct task *task, struct err *err) {
     struct trail *trail = &state->trail;
     size_t count;
 
-    (void)write;
+    (void)task;
     if (store_waiting(state, STORE_BATCH, &count, err) < 0) {
         if (!trail->failing) {
             log_event(LOG_ERROR, "audit-not-stored", LOG_INT("entries", audit_waiting(trail->audit)),
@@ -238,9 +237,9 @@ static int task_store(struct state *state, struct write *write, struct err *err)
 
 static void submit(struct state *state);
 
-static void stored(struct write *write) {
-    struct state *state = write->arg;
-    bool again = write->err.code == ERR_NONE && state->trail.again;
+static void stored(struct task *task) {
+    struct state *state = task->arg;
+    bool again = task->err.code == ERR_NONE && state->trail.again;
 
     atomic_store(&state->trail.storing, false);
     if (again) {
@@ -255,8 +254,8 @@ static void submit(struct state *state) {
     if (atomic_exchange(&trail->storing, true)) {
         return;
     }
-    trail->task = (struct write){.op = WRITE_TASK, .task = task_store, .done = stored, .arg = state};
-    if (state_submit(state, &trail->task, &err) < 0) {
+    trail->task = (struct task){.run = task_store, .done = stored, .arg = state};
+    if (committer_submit(state, &trail->task, &err) != 0) {
         atomic_store(&trail->storing, false); /* busy or shutting down: the next time, or the end, will do */
     }
 }

@@ -1,8 +1,9 @@
 /*
- * Committer: the one thread that changes anything. It takes all waiting writes, applies them to a draft,
- * stores the batch in one transaction with one fsync, publishes the next picture, and only then tells
+ * Committer: the one thread that changes anything. It takes a batch of waiting writes, applies them to a
+ * draft, stores the batch in one transaction with one fsync, publishes the next picture, and only then tells
  * the writers. Everything that can fail (memory, the next snapshot and index) is done before the
- * commit, so nothing can fail between commit and publish. queue.lock guards the queue only.
+ * commit, so nothing can fail between commit and publish. No locks
+ * of its own: the queue has one.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,8 +19,10 @@
 #define COMPACT_EVERY_CHANGES 1000 /* of ordinary size; no more than what one store_compact drops */
 #define COMPACT_STEPS_MAX     4    /* after one batch */
 
+static const char TASKS_USER[] = " tasks"; /* no user's name has a blank in front */
+
 struct batch {
-    struct write *writes; /* chained by `next`, in order of arrival */
+    struct write *writes; /* a chain (write_next) */
     struct draft draft;
     struct picture *base;
     struct picture *picture; /* the next one; NULL: nothing to store */
@@ -29,29 +32,29 @@ struct batch {
     struct audit_rows audit;
 };
 
-int state_submit(struct state *state, struct write *write, struct err *err) {
-    struct queue *queue = &state->queue;
-    int rc = 0;
+/* ---- what is submitted ---- */
 
-    write->next = NULL;
-    pthread_mutex_lock(&queue->lock);
-    if (queue->stopping) {
-        rc = err_set(err, ERR_UNAVAILABLE, "the service is shutting down; try again in a moment");
-    } else if (queue->count >= STATE_QUEUE_MAX) {
-        rc = err_set(err, ERR_UNAVAILABLE, "%d writes are waiting already; try again in a moment",
-                     STATE_QUEUE_MAX);
-    } else {
-        if (queue->tail == NULL) {
-            queue->head = write;
-            pthread_cond_signal(&queue->cond);
-        } else {
-            queue->tail->next = write;
-        }
-        queue->tail = write;
-        queue->count++;
+int state_submit(struct state *state, struct write *write, struct err *err) {
+    write->job = (struct job){.alone = write->verify != NULL,
+                              .user = write->actor == NULL ? "" : write->actor,
+                              .user_max = write->waiting_max == 0 ? STATE_USER_QUEUE_MAX : write->waiting_max,
+                              .weight = write->weight};
+    for (const struct write *of_group = write; of_group != NULL; of_group = of_group->also) {
+        write->job.writes++;
     }
-    pthread_mutex_unlock(&queue->lock);
-    return rc;
+    return queue_push(&state->queue, &write->job, err);
+}
+
+static int submit_task(struct state *state, struct task *task, void *waiter, struct err *err) {
+    task->waiter = waiter;
+    err_clear(&task->err);
+    task->job = (struct job){
+        .is_task = true, .alone = true, .user = TASKS_USER, .user_max = STATE_QUEUE_MAX, .writes = 1};
+    return queue_push(&state->queue, &task->job, err);
+}
+
+int committer_submit(struct state *state, struct task *task, struct err *err) {
+    return submit_task(state, task, NULL, err);
 }
 
 struct waiter {
@@ -60,84 +63,38 @@ struct waiter {
     bool done;
 };
 
-static void waiter_done(struct write *write) {
-    struct waiter *waiter = write->waiter;
+static void waiter_done(struct task *task) {
+    struct waiter *waiter = task->waiter;
 
+    task->waiter = NULL; /* it ends with the frame of who waits */
     pthread_mutex_lock(&waiter->lock);
     waiter->done = true;
     pthread_cond_signal(&waiter->cond);
     pthread_mutex_unlock(&waiter->lock);
 }
 
-int committer_run(struct state *state, struct write *write, struct err *err) {
+int committer_run(struct state *state, struct task *task, struct err *err) {
     struct waiter waiter = {.done = false};
-    int rc;
 
-    write->done = waiter_done;
-    write->waiter = &waiter;
     pthread_mutex_init(&waiter.lock, NULL);
     pthread_cond_init(&waiter.cond, NULL);
-    rc = state_submit(state, write, err);
-    if (rc == 0) {
+    task->done = waiter_done;
+    int result = submit_task(state, task, &waiter, err);
+
+    if (result == 0) {
         pthread_mutex_lock(&waiter.lock);
         while (!waiter.done) {
             pthread_cond_wait(&waiter.cond, &waiter.lock);
         }
         pthread_mutex_unlock(&waiter.lock);
-        if (write->err.code != ERR_NONE) {
-            *err = write->err;
-            rc = -1;
+        if (task->err.code != ERR_NONE) {
+            *err = task->err;
+            result = -1;
         }
     }
     pthread_cond_destroy(&waiter.cond);
     pthread_mutex_destroy(&waiter.lock);
-    return rc;
-}
-
-static size_t group_size(const struct write *write) {
-    size_t size = 0;
-
-    for (; write != NULL; write = write->also) {
-        size++;
-    }
-    return size;
-}
-
-/* Shares its transaction with no other. */
-static bool stands_alone(const struct write *write) {
-    return write->op == WRITE_TASK || write->verify != NULL;
-}
-
-/* Wait for writes; NULL when stopping and nothing is left, or when none came in time. */
-static struct write *queue_take(struct queue *queue, bool *ret_stop) {
-    struct write *head, *last;
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += CHECK_INTERVAL_MS / 1000;
-    pthread_mutex_lock(&queue->lock);
-    while (queue->head == NULL && !queue->stopping) {
-        if (pthread_cond_timedwait(&queue->cond, &queue->lock, &until) == ETIMEDOUT) {
-            break;
-        }
-    }
-    *ret_stop = queue->head == NULL && queue->stopping;
-    head = last = queue->head;
-    for (size_t n = 0; last != NULL;) {
-        queue->count--;
-        n += group_size(last);
-        if (n >= STATE_BATCH_MAX || last->next == NULL || stands_alone(last) || stands_alone(last->next)) {
-            queue->head = last->next;
-            last->next = NULL;
-            break;
-        }
-        last = last->next;
-    }
-    if (queue->head == NULL) {
-        queue->tail = NULL;
-    }
-    pthread_mutex_unlock(&queue->lock);
-    return head;
+    return result;
 }
 
 /* Everything the commit and what follows it need, so that nothing has to be allocated later. */
@@ -178,7 +135,7 @@ static int batch_prepare(struct state *state, struct batch *batch, struct err *e
 }
 
 static void batch_fail(struct batch *batch, const struct err *err) {
-    for (struct write *write = batch->writes; write != NULL; write = write->next) {
+    for (struct write *write = batch->writes; write != NULL; write = write_next(write)) {
         if (write->err.code != ERR_NONE) {
             continue;
         }
@@ -291,7 +248,7 @@ static void batch_done(struct state *state, struct batch *batch) {
     struct write *next;
 
     for (struct write *write = batch->writes; write != NULL; write = next) {
-        next = write->next; /* the write may be gone after the call */
+        next = write_next(write); /* the write may be gone after the call */
         meter_write(&state->meter, write);
         write->done(write);
     }
@@ -335,7 +292,7 @@ static size_t run_batch(struct state *state, struct write *writes) {
     size_t weight;
 
     draft_init(&batch.draft, state, batch.base);
-    for (struct write *write = writes; write != NULL; write = write->next) {
+    for (struct write *write = writes; write != NULL; write = write_next(write)) {
         if (draft_apply(&batch.draft, write) < 0) {
             continue; /* its outcome says why */
         }
@@ -347,12 +304,11 @@ static size_t run_batch(struct state *state, struct write *writes) {
 }
 
 /* A task of state's own (a step of a key change, a token): it commits for itself. */
-static void run_task(struct state *state, struct write *write) {
-    err_clear(&write->err);
-    if (write->task(state, write, &write->err) == 0) {
-        err_clear(&write->err);
+static void run_task(struct state *state, struct task *task) {
+    if (task->run(state, task, &task->err) == 0) {
+        err_clear(&task->err);
     }
-    write->done(write);
+    task->done(task); /* the task may be gone after the call */
 }
 
 /* A write of our own, so that a store that works again is noticed although nobody writes. */
@@ -419,12 +375,12 @@ static void *committer_main(void *arg) {
 
     while (!stop) {
         struct err err = ERR_INIT;
-        struct write *writes = queue_take(&state->queue, &stop);
+        struct job *jobs = queue_take(&state->queue, CHECK_INTERVAL_MS, &stop);
 
-        if (writes != NULL && writes->op == WRITE_TASK) {
-            run_task(state, writes);
-        } else if (writes != NULL) {
-            due += run_batch(state, writes);
+        if (jobs != NULL && jobs->is_task) {
+            run_task(state, (struct task *)jobs);
+        } else if (jobs != NULL) {
+            due += run_batch(state, (struct write *)jobs);
         }
         /* Also between writes: dry runs and refused ones do not touch the store. */
         if (!stop) {
@@ -437,31 +393,21 @@ static void *committer_main(void *arg) {
     return NULL;
 }
 
-int committer_init(struct state *state, struct err *err) {
-    pthread_mutex_init(&state->queue.lock, NULL);
-    return clock_cond_init(&state->queue.cond) == 0 ? 0 : err_no_memory(err);
-}
-
 int committer_start(struct state *state, struct err *err) {
     check_store(state); /* known before the first question */
-    if (pthread_create(&state->queue.thread, NULL, committer_main, state) != 0) {
+    if (pthread_create(&state->committer.thread, NULL, committer_main, state) != 0) {
         return err_set(err, ERR_UNAVAILABLE,
                        "cannot start the committer thread: the system is out of threads");
     }
-    state->queue.runs = true;
+    state->committer.runs = true;
     return 0;
 }
 
 void committer_stop(struct state *state) {
-    struct queue *queue = &state->queue;
-
-    if (!queue->runs) {
+    if (!state->committer.runs) {
         return;
     }
-    pthread_mutex_lock(&queue->lock);
-    queue->stopping = true;
-    pthread_cond_signal(&queue->cond);
-    pthread_mutex_unlock(&queue->lock);
-    pthread_join(queue->thread, NULL);
-    queue->runs = false;
+    queue_stop(&state->queue);
+    pthread_join(state->committer.thread, NULL);
+    state->committer.runs = false;
 }

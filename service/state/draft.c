@@ -412,7 +412,6 @@ static int apply_one(struct draft *draft, struct write *write, struct outcome *r
     case WRITE_DELETE:
         return apply_delete(draft, write, current, ret, err);
     case WRITE_CREATE:
-    case WRITE_TASK:
         break;
     }
     return err_set(err, ERR_INTERNAL, "unknown write operation %d", (int)write->op);

@@ -129,8 +129,8 @@ int follow_read(struct state *state, struct draft *draft, struct err *err) {
 
 /* ---- when the store says so ---- */
 
-static int task_follow(struct state *state, struct write *write, struct err *err) {
-    (void)write;
+static int task_follow(struct state *state, struct task *task, struct err *err) {
+    (void)task;
     while (atomic_exchange(&state->follow.changed, false)) {
         if (committer_follow(state, err) < 0) {
             log_event(LOG_ERROR, "following-failed", LOG_STR("error", err->text));
@@ -142,8 +142,8 @@ static int task_follow(struct state *state, struct write *write, struct err *err
 
 static void follow_submit(struct state *state);
 
-static void follow_done(struct write *write) {
-    struct state *state = write->arg;
+static void follow_done(struct task *task) {
+    struct state *state = task->arg;
 
     atomic_store(&state->follow.queued, false);
     if (atomic_load(&state->follow.changed)) {
@@ -157,9 +157,8 @@ static void follow_submit(struct state *state) {
     if (atomic_exchange(&state->follow.queued, true)) {
         return;
     }
-    state->follow.write =
-        (struct write){.op = WRITE_TASK, .task = task_follow, .done = follow_done, .arg = state};
-    if (state_submit(state, &state->follow.write, &busy) < 0) {
+    state->follow.task = (struct task){.run = task_follow, .done = follow_done, .arg = state};
+    if (committer_submit(state, &state->follow.task, &busy) != 0) {
         atomic_store(&state->follow.queued, false); /* the next change, or a commit's conflict, does it */
     }
 }

@@ -21,8 +21,8 @@
 
 /* ---- tasks on the committer's thread ---- */
 
-struct task {
-    struct write write; /* first: steps get it */
+struct keys_task {
+    struct task task; /* first: steps get it */
     /* arguments and results of the steps */
     const struct vault_new_root *new_root;
     char after[2 * 254]; /* key of the last Secret that was looked at; "" = none yet */
@@ -30,10 +30,10 @@ struct task {
 };
 
 /* Run one step on the committer's thread and wait for it. */
-static int task_run(struct state *state, struct task *task,
-                    int (*step)(struct state *state, struct write *write, struct err *err), struct err *err) {
-    task->write = (struct write){.op = WRITE_TASK, .task = step};
-    return committer_run(state, &task->write, err);
+static int task_run(struct state *state, struct keys_task *task,
+                    int (*step)(struct state *state, struct task *task, struct err *err), struct err *err) {
+    task->task = (struct task){.run = step};
+    return committer_run(state, &task->task, err);
 }
 
 /* Commit what the vault has prepared, and bring it into force. */
@@ -46,11 +46,11 @@ static int commit_prepared(struct state *state, const struct vault_settings *set
     return 0;
 }
 
-static int step_new_key(struct state *state, struct write *write, struct err *err) {
+static int step_new_key(struct state *state, struct task *step, struct err *err) {
     struct vault_settings settings;
     struct vault_status status;
 
-    (void)write;
+    (void)step;
     vault_status(state->vault, &status);
     if (status.key_count == VAULT_KEYS_MAX) {
         return 0; /* as many rotations were cut short: this one finishes the last of them */
@@ -63,8 +63,8 @@ static int step_new_key(struct state *state, struct write *write, struct err *er
 
 /* The next Secrets after task->after, sealed again: rows and picture change, what is served does not, so
  * there is no change-log row and no event. */
-static int step_reseal(struct state *state, struct write *write, struct err *err) {
-    struct task *task = (struct task *)write;
+static int step_reseal(struct state *state, struct task *step, struct err *err) {
+    struct keys_task *task = (struct keys_task *)step;
     struct picture *base = state_picture(state);
     struct draft draft;
     struct picture *picture = NULL;
@@ -108,7 +108,7 @@ static int step_reseal(struct state *state, struct write *write, struct err *err
     return rc;
 }
 
-static int step_drop_unused(struct state *state, struct write *write, struct err *err) {
+static int step_drop_unused(struct state *state, struct task *step, struct err *err) {
     struct picture *picture = state_picture(state);
     struct vault_settings settings;
     struct snapshot_cursor cursor;
@@ -117,7 +117,7 @@ static int step_drop_unused(struct state *state, struct write *write, struct err
     size_t count = 0;
     int rc;
 
-    (void)write;
+    (void)step;
     for (record = snapshot_seek(&cursor, picture->snapshot, KIND_SECRET, NULL); record != NULL;
          record = snapshot_step(&cursor)) {
         const struct secret *secret = record->object->body;
@@ -139,8 +139,8 @@ static int step_drop_unused(struct state *state, struct write *write, struct err
     return rc < 0 ? -1 : commit_prepared(state, &settings, err);
 }
 
-static int step_root_change(struct state *state, struct write *write, struct err *err) {
-    const struct task *task = (const struct task *)write;
+static int step_root_change(struct state *state, struct task *step, struct err *err) {
+    const struct keys_task *task = (const struct keys_task *)step;
     struct vault_settings settings;
 
     if (vault_prepare_root_change(state->vault, task->new_root, &settings, err) < 0) {
@@ -149,10 +149,10 @@ static int step_root_change(struct state *state, struct write *write, struct err
     return commit_prepared(state, &settings, err);
 }
 
-static int step_root_switch(struct state *state, struct write *write, struct err *err) {
+static int step_root_switch(struct state *state, struct task *step, struct err *err) {
     struct vault_settings settings;
 
-    (void)write;
+    (void)step;
     if (vault_switch_root_key(state->vault, err) < 0 ||
         vault_prepare_root_finish(state->vault, &settings, err) < 0) {
         return -1;
@@ -160,10 +160,10 @@ static int step_root_switch(struct state *state, struct write *write, struct err
     return commit_prepared(state, &settings, err);
 }
 
-static int step_root_cancel(struct state *state, struct write *write, struct err *err) {
+static int step_root_cancel(struct state *state, struct task *step, struct err *err) {
     struct vault_settings settings;
 
-    (void)write;
+    (void)step;
     if (vault_prepare_root_cancel(state->vault, &settings, err) < 0) {
         return -1;
     }
@@ -211,7 +211,7 @@ static size_t count_secrets(struct state *state) {
 }
 
 /* Everything under the active key, and the others dropped. *ret_done: Secrets that were looked at. */
-static int reseal_all(struct state *state, struct task *task, const struct key_progress *progress,
+static int reseal_all(struct state *state, struct keys_task *task, const struct key_progress *progress,
                       size_t *ret_done, struct err *err) {
     int rc;
 
@@ -236,7 +236,7 @@ static void log_rotation(int rc, size_t done, const struct err *err) {
 }
 
 int state_rotate_data_key(struct state *state, const struct key_progress *progress, struct err *err) {
-    struct task task = {0};
+    struct keys_task task = {0};
     size_t done = 0;
     int rc;
 
@@ -255,7 +255,7 @@ int state_rotate_data_key(struct state *state, const struct key_progress *progre
 
 int state_change_root_key(struct state *state, const struct vault_new_root *new_root, bool *ret_restart,
                           struct err *err) {
-    struct task task = {.new_root = new_root};
+    struct keys_task task = {.new_root = new_root};
     bool restart = new_root->key_file != NULL || new_root->passphrase_file != NULL;
     int rc;
 
@@ -277,7 +277,7 @@ int state_change_root_key(struct state *state, const struct vault_new_root *new_
 }
 
 int state_cancel_root_key_change(struct state *state, struct err *err) {
-    struct task task = {0};
+    struct keys_task task = {0};
     int rc;
 
     if (keys_begin(state, err) < 0) {
@@ -368,7 +368,7 @@ static bool resume_may_go_on(void *arg, size_t done, size_t total) {
 static int resume_once(struct state *state) {
     const struct key_progress progress = {.step = resume_may_go_on, .arg = &state->keys};
     struct err err = ERR_INIT;
-    struct task task = {0};
+    struct keys_task task = {0};
     size_t done = 0;
     int rc;
 

@@ -291,7 +291,7 @@ int state_open(struct store *store, const struct state_options *options, struct 
     pthread_mutex_init(&state->picture_lock, NULL);
     pthread_mutex_init(&state->failure_lock, NULL);
     if (keys_init(&state->keys, err) < 0 || lists_init(&state->lists, err) < 0 ||
-        committer_init(state, err) < 0 || state_load(state, err) < 0 || tokens_init(state, err) < 0 ||
+        queue_init(&state->queue, err) < 0 || state_load(state, err) < 0 || tokens_init(state, err) < 0 ||
         trail_open(state, options->keep_audit == 0 ? STATE_KEEP_AUDIT_DEFAULT : options->keep_audit, err) <
             0 ||
         lists_start(state, err) < 0 || committer_start(state, err) < 0) {
@@ -317,8 +317,7 @@ void state_close(struct state *state) {
     history_done(&state->history);
     lists_done(&state->lists);
     picture_unref(state->picture);
-    pthread_mutex_destroy(&state->queue.lock);
-    pthread_cond_destroy(&state->queue.cond);
+    queue_done(&state->queue);
     keys_done(&state->keys);
     pthread_mutex_destroy(&state->failure_lock);
     pthread_mutex_destroy(&state->picture_lock);

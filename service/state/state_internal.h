@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "queue.h"
 #include "state.h"
 
 /* ---- draft.c: the state that is being built ---- */
@@ -188,23 +189,21 @@ void lists_forget(struct lists *lists, uint32_t slot, uint64_t revision);
 
 /* ---- committer.c ---- */
 
-struct queue {
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    struct write *head;
-    struct write *tail;
-    size_t count;
-    bool stopping;
+struct committer {
     pthread_t thread;
     bool runs;
 };
 
-/* Submit a WRITE_TASK and wait until it is done: its failure is the answer. Sets its `done`, leaves its
- * `arg`. */
-int committer_run(struct state *state, struct write *write, struct err *err) MUST_CHECK;
+/* Queue a task. Errors as state_submit. */
+int committer_submit(struct state *state, struct task *task, struct err *err) MUST_CHECK;
+/* The same, and wait until it is done: its failure is the answer. Sets its `done`, leaves its `arg`. */
+int committer_run(struct state *state, struct task *task, struct err *err) MUST_CHECK;
+/* The next write of a batch; NULL: it was the last. */
+static inline struct write *write_next(const struct write *write) {
+    return (struct write *)write->job.next; /* its first member */
+}
 /* Publish what somebody else has committed since the newest picture. On the committer's thread. */
 int committer_follow(struct state *state, struct err *err) MUST_CHECK;
-int committer_init(struct state *state, struct err *err) MUST_CHECK;
 int committer_start(struct state *state, struct err *err) MUST_CHECK;
 void committer_stop(struct state *state);
 
@@ -212,8 +211,8 @@ void committer_stop(struct state *state);
 
 struct follow {
     _Atomic bool changed; /* somebody else has committed since the last look */
-    _Atomic bool queued;  /* `write` is on its way */
-    struct write write;
+    _Atomic bool queued;  /* `task` is on its way */
+    struct task task;
 };
 
 /* Add the change log's changes after the draft's revision to it. */
@@ -253,7 +252,7 @@ struct tokens {
     size_t damaged;           /* in the store, but of no use */
     _Atomic int64_t flush_at; /* monotonic: when last uses are stored next */
     _Atomic bool flushing;    /* `flush` is on its way */
-    struct write flush;
+    struct task flush;
 };
 
 int tokens_init(struct state *state, struct err *err) MUST_CHECK;
@@ -269,7 +268,7 @@ struct trail {
     bool failing;         /* the last try to store failed, and was logged */
     bool again;           /* the task has left something to do */
     _Atomic bool storing; /* `task` is on its way */
-    struct write task;
+    struct task task;
 };
 
 /* Rows for one transaction, and their texts. */
@@ -284,7 +283,7 @@ struct audit_rows {
 int trail_open(struct state *state, uint64_t keep, struct err *err) MUST_CHECK;
 /* After the committer has stopped: stores what waits. */
 void trail_close(struct state *state);
-/* The entries of a batch of writes (chained by `next`) that is about to be stored. */
+/* The entries of a batch of writes that is about to be stored. */
 int trail_stage(struct state *state, const struct write *writes, int64_t now_ms, struct audit_rows *ret,
                 struct err *err) MUST_CHECK;
 /* One more entry of a store that no state has open: the row to be stored. */
@@ -323,6 +322,7 @@ struct state {
     struct err failure;    /* of the newest commit; ERR_NONE = it went well */
     size_t compaction_due; /* changes in the log beyond those kept, at the start */
     struct queue queue;
+    struct committer committer;
     struct history history;
     struct lists lists;
     struct follow follow;

@@ -201,8 +201,8 @@ bool state_has_no_tokens(struct state *state) {
 }
 
 /* On the committer's thread, which alone changes the registry: nothing changes between check and change. */
-static int task_token(struct state *state, struct write *write, struct err *err) {
-    struct token_write *task = (struct token_write *)write; /* its first member */
+static int task_token(struct state *state, struct task *of, struct err *err) {
+    struct token_write *task = (struct token_write *)of; /* its first member */
     struct token_registry *registry = state->tokens.registry;
 
     if (task->revoke) {
@@ -225,32 +225,26 @@ static int task_token(struct state *state, struct write *write, struct err *err)
     return 0;
 }
 
-static void prepare(struct token_write *write) {
-    write->write.op = WRITE_TASK;
-    write->write.task = task_token;
-    err_clear(&write->write.err);
-}
-
 int state_submit_token(struct state *state, struct token_write *write, struct err *err) {
-    prepare(write);
-    return state_submit(state, &write->write, err);
+    write->task.run = task_token;
+    return committer_submit(state, &write->task, err);
 }
 
 int state_write_token(struct state *state, struct token_write *write, struct err *err) {
-    prepare(write);
-    return committer_run(state, &write->write, err);
+    write->task.run = task_token;
+    return committer_run(state, &write->task, err);
 }
 
 /* ---- last uses ---- */
 
-static int task_flush(struct state *state, struct write *write, struct err *err) {
-    (void)write;
+static int task_flush(struct state *state, struct task *task, struct err *err) {
+    (void)task;
     (void)store_uses(state, err);
     return 0; /* what went wrong has been logged */
 }
 
-static void flush_done(struct write *write) {
-    struct state *state = write->arg;
+static void flush_done(struct task *task) {
+    struct state *state = task->arg;
 
     atomic_store(&state->tokens.flushing, false);
 }
@@ -264,8 +258,8 @@ void state_flush_tokens(struct state *state) {
         return;
     }
     atomic_store(&tokens->flush_at, now_ms + TOKEN_USED_STEP_MS);
-    tokens->flush = (struct write){.op = WRITE_TASK, .task = task_flush, .done = flush_done, .arg = state};
-    if (state_submit(state, &tokens->flush, &err) < 0) {
+    tokens->flush = (struct task){.run = task_flush, .done = flush_done, .arg = state};
+    if (committer_submit(state, &tokens->flush, &err) != 0) {
         atomic_store(&tokens->flushing,
                      false); /* busy or shutting down: the next time, or the end, will do */
     }

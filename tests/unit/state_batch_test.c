@@ -283,9 +283,116 @@ static void test_upsert_keeps_preconditions(void **ptr) {
     }
 }
 
+/* Holds the committer until it is let go; counts what it has done. */
+struct brake {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool held, go;
+    size_t done;
+};
+
+static void brake_done(struct write *write) {
+    struct brake *brake = write->arg;
+
+    pthread_mutex_lock(&brake->lock);
+    brake->held = true;
+    brake->done++;
+    pthread_cond_broadcast(&brake->cond);
+    while (!brake->go) {
+        pthread_cond_wait(&brake->cond, &brake->lock);
+    }
+    pthread_mutex_unlock(&brake->lock);
+}
+
+static void test_the_queue_is_bounded(void **ptr) {
+    struct fixture *fixture = &((struct world *)*ptr)->fixture;
+    struct brake brake = {.held = false};
+    struct write *writes = calloc(STATE_QUEUE_MAX + 2, sizeof *writes);
+    struct err err = ERR_INIT;
+    struct arena arena;
+
+    assert_non_null(writes);
+    arena_init(&arena, 0);
+    pthread_mutex_init(&brake.lock, NULL);
+    pthread_cond_init(&brake.cond, NULL);
+    for (size_t i = 0; i < STATE_QUEUE_MAX + 2; i++) {
+        writes[i] = (struct write){.op = WRITE_DELETE,
+                                   .kind = KIND_BGPPEER,
+                                   .key = "nobody",
+                                   .actor = i % 2 == 0 ? "somebody" : "somebody else",
+                                   .arena = &arena,
+                                   .done = brake_done,
+                                   .arg = &brake};
+    }
+    assert_int_equal(state_submit(fixture->state, &writes[0], &err), 0);
+    pthread_mutex_lock(&brake.lock);
+    while (!brake.held) {
+        pthread_cond_wait(&brake.cond, &brake.lock);
+    }
+    pthread_mutex_unlock(&brake.lock);
+    for (size_t i = 1; i <= STATE_QUEUE_MAX; i++) {
+        assert_int_equal(state_submit(fixture->state, &writes[i], &err), 0);
+        if (i == STATE_QUEUE_MAX - 1) { /* one place is left, but not for who has half of them */
+            assert_int_equal(state_submit(fixture->state, &writes[STATE_QUEUE_MAX + 1], &err), -1);
+            assert_int_equal(err.code, ERR_TOO_MANY_REQUESTS);
+        }
+    }
+    assert_int_equal(state_submit(fixture->state, &writes[STATE_QUEUE_MAX + 1], &err), -1);
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    pthread_mutex_lock(&brake.lock);
+    brake.go = true;
+    pthread_cond_broadcast(&brake.cond);
+    while (brake.done < STATE_QUEUE_MAX + 1) {
+        pthread_cond_wait(&brake.cond, &brake.lock);
+    }
+    pthread_mutex_unlock(&brake.lock);
+    for (size_t i = 0; i <= STATE_QUEUE_MAX; i++) {
+        assert_int_equal(writes[i].err.code, ERR_NOT_FOUND);
+    }
+    assert_int_equal(put(fixture, WRITE_DELETE, KIND_BGPPEER, "nobody", NULL, NULL), ERR_NOT_FOUND);
+    arena_done(&arena);
+    free(writes);
+}
+
+/* Where the write of somebody else comes among those of a user who has sent very many heavy ones. */
+static void test_nobody_waits_for_all_of_another_ones_writes(void **ptr) {
+    struct world *world = *ptr;
+    struct call heavy[60], light;
+    size_t before = 0;
+
+    pthread_mutex_lock(&world->database.gate);
+    for (size_t i = 0; i < 60; i++) {
+        call_init(&heavy[i], WRITE_CREATE, KIND_NODE, NULL);
+        char body[200];
+
+        snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"n%zu\"}}", i);
+        call_body(&heavy[i], body);
+        heavy[i].write.actor = "heavy";
+        heavy[i].write.weight = 100 * 1024; /* two of them in a batch */
+        submit(world, &heavy[i]);
+    }
+    call_init(&light, WRITE_CREATE, KIND_NODE, NULL);
+    call_body(&light, NODE("light"));
+    light.write.actor = "light";
+    submit(world, &light);
+    pthread_mutex_unlock(&world->database.gate);
+    call_wait(&light);
+    assert_int_equal(light.write.err.code, ERR_NONE);
+    for (size_t i = 0; i < 60; i++) {
+        call_wait(&heavy[i]);
+        assert_int_equal(heavy[i].write.err.code, ERR_NONE);
+        before += heavy[i].write.record->revision < light.write.record->revision;
+        call_end(&heavy[i]);
+    }
+    assert_true(before <= 4); /* the batch in progress, and a turn of the next */
+    call_end(&light);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_refused_write_leaves_the_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_queue_is_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nobody_waits_for_all_of_another_ones_writes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_group_is_verified_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_failed_commit_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_groups_count_with_all_their_writes, setup, teardown),

@@ -344,72 +344,6 @@ static void test_a_node_made_anew_keeps_its_polls(void **ptr) {
     pthread_cond_destroy(&gate.opened);
 }
 
-/* Holds the committer until it is let go; counts what it has done. */
-struct brake {
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool held, go;
-    size_t done;
-};
-
-static void brake_done(struct write *write) {
-    struct brake *brake = write->arg;
-
-    pthread_mutex_lock(&brake->lock);
-    brake->held = true;
-    brake->done++;
-    pthread_cond_broadcast(&brake->cond);
-    while (!brake->go) {
-        pthread_cond_wait(&brake->cond, &brake->lock);
-    }
-    pthread_mutex_unlock(&brake->lock);
-}
-
-static void test_the_queue_is_bounded(void **ptr) {
-    struct fixture *fixture = *ptr;
-    struct brake brake = {.held = false};
-    struct write *writes = calloc(STATE_QUEUE_MAX + 2, sizeof *writes);
-    struct err err = ERR_INIT;
-    struct arena arena;
-
-    assert_non_null(writes);
-    arena_init(&arena, 0);
-    pthread_mutex_init(&brake.lock, NULL);
-    pthread_cond_init(&brake.cond, NULL);
-    for (size_t i = 0; i < STATE_QUEUE_MAX + 2; i++) {
-        writes[i] = (struct write){.op = WRITE_DELETE,
-                                   .kind = KIND_BGPPEER,
-                                   .key = "nobody",
-                                   .arena = &arena,
-                                   .done = brake_done,
-                                   .arg = &brake};
-    }
-    assert_int_equal(state_submit(fixture->state, &writes[0], &err), 0);
-    pthread_mutex_lock(&brake.lock);
-    while (!brake.held) {
-        pthread_cond_wait(&brake.cond, &brake.lock);
-    }
-    pthread_mutex_unlock(&brake.lock);
-    for (size_t i = 1; i <= STATE_QUEUE_MAX; i++) {
-        assert_int_equal(state_submit(fixture->state, &writes[i], &err), 0);
-    }
-    assert_int_equal(state_submit(fixture->state, &writes[STATE_QUEUE_MAX + 1], &err), -1);
-    assert_int_equal(err.code, ERR_UNAVAILABLE);
-    pthread_mutex_lock(&brake.lock);
-    brake.go = true;
-    pthread_cond_broadcast(&brake.cond);
-    while (brake.done < STATE_QUEUE_MAX + 1) {
-        pthread_cond_wait(&brake.cond, &brake.lock);
-    }
-    pthread_mutex_unlock(&brake.lock);
-    for (size_t i = 0; i <= STATE_QUEUE_MAX; i++) {
-        assert_int_equal(writes[i].err.code, ERR_NOT_FOUND);
-    }
-    assert_int_equal(put(fixture, WRITE_DELETE, KIND_BGPPEER, "nobody", NULL, NULL), ERR_NOT_FOUND);
-    arena_done(&arena);
-    free(writes);
-}
-
 static void count_wake(struct watcher *watcher) {
     *(volatile int *)watcher->arg += 1;
 }
@@ -586,7 +520,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_parked_polls, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_node_made_anew_keeps_its_polls, fixture_setup,
                                         fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_the_queue_is_bounded, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_history_and_watchers, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_restart_brings_back_everything, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_history_expires, fixture_setup, fixture_teardown),

@@ -62,8 +62,8 @@ static void cleanup(struct request *request) {
     free(work);
 }
 
-static void on_done(struct write *write) {
-    request_resume(write->arg);
+static void on_done(struct task *task) {
+    request_resume(task->arg);
 }
 
 static int answer(struct request *request, struct err *err) {
@@ -72,8 +72,8 @@ static int answer(struct request *request, struct err *err) {
     struct buf body = {.wipe = true};
     int rc;
 
-    if (work->write.write.err.code != ERR_NONE) {
-        *err = work->write.write.err;
+    if (work->write.task.err.code != ERR_NONE) {
+        *err = work->write.task.err;
         return -1;
     }
     trail_token(request, token, work->write.revoke);
@@ -96,7 +96,7 @@ static int answer(struct request *request, struct err *err) {
 }
 
 static int answer_refused(struct request *request, struct err *err) {
-    *err = ((struct token_work *)request->work)->write.write.err;
+    *err = ((struct token_work *)request->work)->write.task.err;
     return -1;
 }
 
@@ -108,7 +108,7 @@ static struct token_work *new_work(struct request *request, bool revoke, struct 
         return NULL;
     }
     work->write.revoke = revoke;
-    work->write.write = (struct write){.done = on_done, .arg = request};
+    work->write.task = (struct task){.done = on_done, .arg = request};
     request->work = work;
     request->cleanup = cleanup;
     return work;
@@ -117,7 +117,7 @@ static struct token_work *new_work(struct request *request, bool revoke, struct 
 static int submit(struct request *request, struct token_work *work) {
     /* The connection must be suspended before anyone can resume it. */
     request_suspend(request, answer);
-    if (state_submit_token(request->serving->state, &work->write, &work->write.write.err) != 0) {
+    if (state_submit_token(request->serving->state, &work->write, &work->write.task.err) != 0) {
         request->resume = answer_refused;
         request_resume(request);
     }

@@ -8,7 +8,7 @@
 
 #include "request/serving.h"
 
-struct job {
+struct worker_job {
     struct request *request; /* NULL: nobody waits */
     void (*run)(struct request *request);
     void (*run_detached)(void *arg);
@@ -18,7 +18,7 @@ struct job {
 struct worker {
     pthread_mutex_t lock;
     pthread_cond_t cond;
-    struct job ring[WORKER_JOBS_MAX];
+    struct worker_job ring[WORKER_JOBS_MAX];
     size_t first;
     size_t count;
     bool stopping;
@@ -30,7 +30,7 @@ static int refuse(struct request *request, struct err *err) {
     return err_set(err, ERR_UNAVAILABLE, "the service is shutting down; try again in a moment");
 }
 
-static void run_job(const struct job *job) {
+static void run_job(const struct worker_job *job) {
     if (job->request == NULL) {
         job->run_detached(job->arg);
         return;
@@ -51,7 +51,7 @@ static void *worker_main(void *arg) {
             pthread_cond_wait(&worker->cond, &worker->lock);
             continue;
         }
-        struct job job = worker->ring[worker->first];
+        struct worker_job job = worker->ring[worker->first];
         worker->first = (worker->first + 1) % WORKER_JOBS_MAX;
         worker->count--;
         pthread_mutex_unlock(&worker->lock);
@@ -103,7 +103,7 @@ static int check_room(const struct worker *worker, struct err *err) {
     return 0;
 }
 
-static void add_job(struct worker *worker, const struct job *job) {
+static void add_job(struct worker *worker, const struct worker_job *job) {
     worker->ring[(worker->first + worker->count) % WORKER_JOBS_MAX] = *job;
     worker->count++;
     pthread_cond_signal(&worker->cond);
@@ -115,7 +115,7 @@ int worker_run(struct worker *worker, struct request *request, void (*job)(struc
     int result = check_room(worker, err);
     if (result == 0) {
         request_suspend(request, resume);
-        add_job(worker, &(struct job){.request = request, .run = job});
+        add_job(worker, &(struct worker_job){.request = request, .run = job});
     }
     pthread_mutex_unlock(&worker->lock);
     return result;
@@ -125,7 +125,7 @@ int worker_detach(struct worker *worker, void (*job)(void *arg), void *arg, stru
     pthread_mutex_lock(&worker->lock);
     int result = check_room(worker, err);
     if (result == 0) {
-        add_job(worker, &(struct job){.run_detached = job, .arg = arg});
+        add_job(worker, &(struct worker_job){.run_detached = job, .arg = arg});
     }
     pthread_mutex_unlock(&worker->lock);
     return result;
