@@ -1,4 +1,4 @@
-"""What the README tells users of kubectl, Python and JavaScript to type, run as it is written there.
+"""What api/README.md tells users of kubectl, Python and JavaScript to type, run as it is written there.
 
 tests/run: timeout 600
 
@@ -39,7 +39,7 @@ def keeps_configuration(program):
 
 
 def blocks(language):
-    with open("README.md", encoding="utf-8") as file:
+    with open("api/README.md", encoding="utf-8") as file:
         section = SECTION.search(file.read()).group(1)
     return re.findall(rf"^```{language}\n(.*?)^```$", section, re.M | re.S)
 

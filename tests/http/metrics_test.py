@@ -1,6 +1,6 @@
 # tests/run: timeout 180
 """/metrics: the exposition is well-formed, known traffic moves exactly the counters it should, nobody without a right reads
-it, nothing in it grows with the fleet or tells a secret, and the README describes it."""
+it, nothing in it grows with the fleet or tells a secret, and the operators' page describes it."""
 import http.client
 import os
 import re
@@ -389,7 +389,7 @@ class ReadmeTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         """All families, with those that only TLS and a backup bring."""
-        with open("README.md", encoding="utf-8") as file:
+        with open("service/OPERATIONS.md", encoding="utf-8") as file:
             cls.text = file.read()
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([PROGRAM, "tls", "init", "--dir", f"{folder}/tls"], check=True, capture_output=True, timeout=60)

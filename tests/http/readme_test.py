@@ -1,6 +1,6 @@
-"""The README's console sessions, run as written against a fresh service, print what the README says.
+"""The documents' console sessions, run as written against a fresh service, print what the documents say.
 
-Conventions for the README:
+Conventions for README.md, and for the other documents, whose readers have done README.md's quick start:
   * Every block that opens with ```console is run, all of them in order in one shell, in the repository's
     top directory, against one fresh service. Blocks that must not be run (`make run`, an installation)
     open with ```sh.
@@ -19,6 +19,8 @@ import unittest
 from service import PROGRAM, Service
 
 README = "README.md"
+QUICK_START = "## Quick start"
+OTHERS = ("api/README.md", "service/OPERATIONS.md", "service/README.md", "service/NEWS.md", "tests/README.md", "tests/bench/README.md")
 ADDRESS = "127.0.0.1:8080"
 MARK = "--- end of command, status"
 
@@ -62,15 +64,35 @@ def run_session(commands):
     return [(pieces[i], int(pieces[i + 1])) for i in range(0, len(pieces) - 1, 2)]
 
 
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def steps_of(text):
+    return [step for block in console_blocks(text) for step in parse_block(block)]
+
+
 class ReadmeTest(unittest.TestCase):
     maxDiff = None
 
     def setUp(self):
-        with open(README, encoding="utf-8") as file:
-            self.text = file.read()
-        self.steps = [step for block in console_blocks(self.text) for step in parse_block(block)]
+        self.text = read(README)
+        self.steps = steps_of(self.text)
 
     def test_every_command_prints_what_the_readme_says(self):
+        self.run_steps(self.steps)
+
+    def test_every_command_of_the_other_documents_does(self):
+        """After those of the quick start, whose output is not looked at again."""
+        quick = steps_of(self.text[self.text.index(QUICK_START):].split("\n## ")[0])
+        for path in OTHERS:
+            steps = steps_of(read(path))
+            if steps:
+                with self.subTest(document=path):
+                    self.run_steps([(command, ["…"]) for command, _ in quick] + steps)
+
+    def run_steps(self, steps):
         service = Service(auth=True)
         self.addCleanup(service.close)
         service.start()
@@ -79,9 +101,9 @@ class ReadmeTest(unittest.TestCase):
             text = text.replace(ADDRESS, f"127.0.0.1:{service.port}").replace("build/bgppeerd", PROGRAM)
             return text.replace("data/", service.data + "/").replace("--data-dir data", f"--data-dir {service.data}")
 
-        results = run_session([localize(command) for command, _ in self.steps])
-        self.assertEqual(len(results), len(self.steps), "the shell ended early")
-        for (command, expected), (output, _) in zip(self.steps, results):
+        results = run_session([localize(command) for command, _ in steps])
+        self.assertEqual(len(results), len(steps), "the shell ended early")
+        for (command, expected), (output, _) in zip(steps, results):
             with self.subTest(command=command):
                 # A final newline is not visible in a README: both sides get exactly one.
                 lines = [localize(line).rstrip() for line in expected]
@@ -108,11 +130,18 @@ class ReadmeTest(unittest.TestCase):
         self.assertGreater(len(flags), 10)
         self.assertEqual(len(flags), len(variables))
         for flag, variable in zip(flags, variables):
-            self.assertRegex(self.text, rf"\| `{flag}[ `].*`{variable}`")
+            self.assertRegex(read("service/OPERATIONS.md"), rf"\| `{flag}[ `].*`{variable}`")
 
     def test_links_lead_somewhere(self):
-        for target in re.findall(r"\]\(([^)#:]+)\)", self.text):
-            self.assertTrue(os.path.exists(target), f"README links to {target}")
+        for path in (README, *OTHERS):
+            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read(path)):
+                self.assertTrue(os.path.exists(os.path.join(os.path.dirname(path), target)), f"{path} links to {target}")
+
+    def test_the_readme_is_short(self):
+        self.assertLessEqual(len(self.text.splitlines()), 250)
+        for path in OTHERS:
+            if path.count("/") == 1 and not path.endswith("NEWS.md"):
+                self.assertIn(f"]({path})", self.text)
 
 
 class ConventionsTest(unittest.TestCase):
