@@ -48,7 +48,7 @@ const char *session_state_name(enum session_state state);
 /* SESSION_ABSENT: there is no such state. */
 enum session_state session_state_by_name(const char *name);
 
-/* What a daemon, a socket or the kernel's counters say went wrong. The names are those of `lastError.code`.
+/* What a daemon, a socket or the kernel's counters say went wrong: as many classes as sentences can be said.
  */
 enum session_error {
     SESSION_ERROR_NONE,
@@ -56,6 +56,7 @@ enum session_error {
     SESSION_ERROR_BAD_BGP_IDENTIFIER,  /* OPEN Message Error / Bad BGP Identifier */
     SESSION_ERROR_OPEN,                /* any other OPEN Message Error */
     SESSION_ERROR_UPDATE,              /* UPDATE Message Error (RFC 4271, 6.3) */
+    SESSION_ERROR_HEADER,              /* Message Header Error (RFC 4271, 6.1) */
     SESSION_ERROR_HOLD_TIMER,          /* Hold Timer Expired (RFC 4271, 6.5) */
     SESSION_ERROR_FSM,                 /* Finite State Machine Error (RFC 4271, 6.6) */
     SESSION_ERROR_MAX_PREFIXES,        /* Cease / Maximum Number of Prefixes Reached (RFC 4486) */
@@ -69,6 +70,8 @@ enum session_error {
     SESSION_ERROR_NO_ROUTE,            /* network or host unreachable */
     SESSION_ERROR_TIMED_OUT,           /* no answer to the TCP connection */
     SESSION_ERROR_NO_SOURCE_ADDRESS,   /* the session's source is no address of this host */
+    SESSION_ERROR_PASSWORD_UNUSABLE,   /* the host cannot use the password */
+    SESSION_ERROR_LINK_DOWN,           /* the interface is down */
     SESSION_ERROR_MD5_DIFFERS,         /* TCP MD5 signatures do not match (kernel counter) */
     SESSION_ERROR_MD5_MISSING,         /* the far end does not sign, this end has a password */
     SESSION_ERROR_MD5_UNEXPECTED,      /* the far end signs, this end has no password */
@@ -76,9 +79,21 @@ enum session_error {
     SESSION_ERROR_OTHER,
     SESSION_ERROR_COUNT
 };
-const char *session_error_name(enum session_error error); /* NULL for NONE. Static. */
-/* SESSION_ERROR_OTHER for a name that is not known: agents may be newer than the service. */
-enum session_error session_error_by_name(const char *name);
+/*
+ * The class of what a report's `lastError.code` says: "OpenMessage/BadPeerAS", "Cease/AdministrativeReset",
+ * "Socket/ConnectionRefused". A code that is not known is of the class of what is before its "/", or
+ * SESSION_ERROR_OTHER: agents may be newer than the service. NULL: SESSION_ERROR_NONE.
+ */
+enum session_error session_error_by_code(const char *code);
+
+/* The kernel's counters of what its TCP has dropped, of the whole host; they only grow. */
+enum kernel_counter {
+    KERNEL_MD5_FAILURE,    /* TcpExtTCPMD5Failure */
+    KERNEL_MD5_NOT_FOUND,  /* TcpExtTCPMD5NotFound */
+    KERNEL_MD5_UNEXPECTED, /* TcpExtTCPMD5Unexpected */
+    KERNEL_MIN_TTL_DROP,   /* TcpExtTCPMinTTLDrop */
+    KERNEL_COUNTER_COUNT
+};
 
 /* One session as its daemon tells it. */
 struct status_session {
@@ -104,6 +119,8 @@ struct status_report {
     const char *daemon; /* "BIRD 2.0.12" */
     const char *boot;   /* names one life of the agent */
     uint64_t sequence;  /* grows within it */
+    bool has_counters;
+    uint64_t counters[KERNEL_COUNTER_COUNT];
     size_t session_count;
     const struct status_session *sessions; /* in any order; two of one key: the last one counts */
 };
@@ -158,6 +175,7 @@ struct status_end {
     int64_t has_age_ms;               /* since the report first said this state */
     bool was_up;                      /* Established at some time since `applied` */
     bool error_is_new;                /* the daemon's error happened since `applied` */
+    enum session_error kernel_error;  /* what the kernel's counters tell about it; NONE: nothing */
 };
 
 struct status_judgement {

@@ -32,11 +32,12 @@ struct wants {
 /* One reported session, and what earlier reports add to it. */
 struct reported {
     struct status_session session;
-    uint64_t want;      /* digest of the want that it fulfils in the list the agent has applied; 0: none */
-    int64_t applied_ms; /* since when it fulfils that */
-    int64_t state_ms;   /* since when it is in its state */
-    bool was_up;        /* Established at some time since applied_ms */
-    bool error_is_new;  /* its error happened since applied_ms */
+    uint64_t want;        /* digest of the want that it fulfils in the list the agent has applied; 0: none */
+    int64_t applied_ms;   /* since when it fulfils that */
+    int64_t state_ms;     /* since when it is in its state */
+    bool was_up;          /* Established at some time since applied_ms */
+    bool error_is_new;    /* its error happened since applied_ms */
+    uint8_t kernel_error; /* enum session_error: what the kernel's counters add to what the daemon says */
 };
 
 /* A report as it is kept; sessions by address and port. */
@@ -50,8 +51,10 @@ struct report {
     char daemon[STATUS_TEXT_MAX];
     int64_t applied_ms;      /* since when the agent has `list` */
     int64_t applied_real_ms; /* the same by its own clock; 0 = not known */
-    bool linked;             /* `want` of the sessions is known */
-    size_t cap;              /* what its memory is for */
+    bool has_counters;
+    uint64_t counters[KERNEL_COUNTER_COUNT];
+    bool linked; /* `want` of the sessions is known */
+    size_t cap;  /* what its memory is for */
     size_t count;
     struct reported items[];
 };

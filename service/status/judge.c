@@ -190,6 +190,10 @@ static const struct error_text ERROR_TEXTS[SESSION_ERROR_COUNT] = {
                             "the far end refuses the OPEN message of %s"},
     [SESSION_ERROR_UPDATE] = {true, "%s refuses an UPDATE message of the far end",
                               "the far end refuses an UPDATE message of %s"},
+    [SESSION_ERROR_HEADER] = {true, "%s refuses a message header of the far end",
+                              "the far end refuses a message header of %s"},
+    [SESSION_ERROR_PASSWORD_UNUSABLE] = {true, "the kernel of %s does not take the session's password", NULL},
+    [SESSION_ERROR_LINK_DOWN] = {true, "the link to the far end is down on %s", NULL},
     [SESSION_ERROR_HOLD_TIMER] = {false, "hold timer expired on %s: nothing came from the far end",
                                   "hold timer expired at the far end: nothing came from %s"},
     [SESSION_ERROR_FSM] = {false, "%s had a finite state machine error", NULL},
@@ -219,18 +223,23 @@ static const struct error_text ERROR_TEXTS[SESSION_ERROR_COUNT] = {
     [SESSION_ERROR_OTHER] = {false, "the daemon of %s reports an error that is not classified", NULL},
 };
 
+/* The error that is to be told of this end: what the kernel has counted names a cause, the daemon may not. */
+static enum session_error end_error(const struct status_end *end) {
+    if (end->has == NULL || end->has->state == SESSION_ESTABLISHED) {
+        return SESSION_ERROR_NONE;
+    }
+    return end->kernel_error != SESSION_ERROR_NONE ? end->kernel_error : (enum session_error)end->has->error;
+}
+
 /* Say what this end's error tells. `certain`: only an error that names the cause. */
 static bool judge_error(struct judge *judge, enum status_verdict verdict, const struct status_end *end,
                         bool certain) {
-    if (end == NULL || end->has == NULL || end->has->error == SESSION_ERROR_NONE ||
-        end->has->state == SESSION_ESTABLISHED) {
+    enum session_error error = end == NULL ? SESSION_ERROR_NONE : end_error(end);
+    const struct error_text *text = &ERROR_TEXTS[error];
+    if (error == SESSION_ERROR_NONE || (certain && !text->certain)) {
         return false;
     }
-    const struct error_text *text = &ERROR_TEXTS[end->has->error];
-    if (certain && !text->certain) {
-        return false;
-    }
-    bool remote = end->has->error_from_remote && text->from_remote != NULL;
+    bool remote = error == end->has->error && end->has->error_from_remote && text->from_remote != NULL;
     /* The format is one of the table's; each has exactly one %s. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -282,7 +291,8 @@ static bool judge_cause(struct judge *judge, enum status_verdict verdict) {
 
 /* Is what this end shows more than the beginning of a session? */
 static bool end_is_telling(const struct status_end *end) {
-    return end->was_up || (end->has != NULL && end->error_is_new && ERROR_TEXTS[end->has->error].certain);
+    return end->was_up || end->kernel_error != SESSION_ERROR_NONE ||
+           (end->error_is_new && ERROR_TEXTS[end_error(end)].certain);
 }
 
 /* Have the daemons had the time to bring up what they were given? */

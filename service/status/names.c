@@ -17,29 +17,35 @@ static const char *const STATE_NAMES[SESSION_STATE_COUNT] = {
     [SESSION_ESTABLISHED] = "Established",
 };
 
-static const char *const ERROR_NAMES[SESSION_ERROR_COUNT] = {
-    [SESSION_ERROR_BAD_PEER_AS] = "OpenMessage/BadPeerAS",
-    [SESSION_ERROR_BAD_BGP_IDENTIFIER] = "OpenMessage/BadBGPIdentifier",
-    [SESSION_ERROR_OPEN] = "OpenMessage",
-    [SESSION_ERROR_UPDATE] = "UpdateMessage",
-    [SESSION_ERROR_HOLD_TIMER] = "HoldTimerExpired",
-    [SESSION_ERROR_FSM] = "FiniteStateMachine",
-    [SESSION_ERROR_MAX_PREFIXES] = "Cease/MaximumNumberOfPrefixesReached",
-    [SESSION_ERROR_ADMIN_SHUTDOWN] = "Cease/AdministrativeShutdown",
-    [SESSION_ERROR_PEER_DECONFIGURED] = "Cease/PeerDeconfigured",
-    [SESSION_ERROR_ADMIN_RESET] = "Cease/AdministrativeReset",
-    [SESSION_ERROR_CONNECTION_REJECTED] = "Cease/ConnectionRejected",
-    [SESSION_ERROR_CEASE] = "Cease",
-    [SESSION_ERROR_REFUSED] = "Connection/Refused",
-    [SESSION_ERROR_RESET] = "Connection/Reset",
-    [SESSION_ERROR_NO_ROUTE] = "Connection/NoRoute",
-    [SESSION_ERROR_TIMED_OUT] = "Connection/TimedOut",
-    [SESSION_ERROR_NO_SOURCE_ADDRESS] = "Connection/NoSourceAddress",
-    [SESSION_ERROR_MD5_DIFFERS] = "MD5/Differs",
-    [SESSION_ERROR_MD5_MISSING] = "MD5/Missing",
-    [SESSION_ERROR_MD5_UNEXPECTED] = "MD5/Unexpected",
-    [SESSION_ERROR_TTL] = "TTL/TooLow",
-    [SESSION_ERROR_OTHER] = "Other",
+/* A code ends with "/" when it is for all codes below it that have no row of their own. */
+static const struct error_code {
+    const char *code;
+    enum session_error error;
+} ERROR_CODES[] = {
+    {"OpenMessage/BadPeerAS", SESSION_ERROR_BAD_PEER_AS},
+    {"OpenMessage/BadBGPIdentifier", SESSION_ERROR_BAD_BGP_IDENTIFIER},
+    {"OpenMessage/", SESSION_ERROR_OPEN},
+    {"UpdateMessage/", SESSION_ERROR_UPDATE},
+    {"MessageHeader/", SESSION_ERROR_HEADER},
+    {"HoldTimerExpired", SESSION_ERROR_HOLD_TIMER},
+    {"FiniteStateMachine", SESSION_ERROR_FSM},
+    {"Cease/MaximumPrefixes", SESSION_ERROR_MAX_PREFIXES},
+    {"Cease/AdministrativeShutdown", SESSION_ERROR_ADMIN_SHUTDOWN},
+    {"Cease/PeerDeconfigured", SESSION_ERROR_PEER_DECONFIGURED},
+    {"Cease/AdministrativeReset", SESSION_ERROR_ADMIN_RESET},
+    {"Cease/ConnectionRejected", SESSION_ERROR_CONNECTION_REJECTED},
+    {"Cease", SESSION_ERROR_CEASE},
+    {"Cease/", SESSION_ERROR_CEASE},
+    {"Socket/ConnectionRefused", SESSION_ERROR_REFUSED},
+    {"Socket/ConnectionReset", SESSION_ERROR_RESET},
+    {"Socket/ConnectionClosed", SESSION_ERROR_RESET},
+    {"Socket/NoRouteToHost", SESSION_ERROR_NO_ROUTE},
+    {"Socket/NetworkUnreachable", SESSION_ERROR_NO_ROUTE},
+    {"Socket/TimedOut", SESSION_ERROR_TIMED_OUT},
+    {"Socket/AddressNotAvailable", SESSION_ERROR_NO_SOURCE_ADDRESS},
+    {"Local/PasswordNotUsable", SESSION_ERROR_PASSWORD_UNUSABLE},
+    {"Local/NextHopUnreachable", SESSION_ERROR_NO_ROUTE},
+    {"Local/LinkDown", SESSION_ERROR_LINK_DOWN},
 };
 
 static const char *const VERDICT_NAMES[VERDICT_COUNT] = {
@@ -73,13 +79,22 @@ enum session_state session_state_by_name(const char *name) {
     return place < COUNT_OF(STATE_NAMES) ? (enum session_state)place : SESSION_ABSENT;
 }
 
-const char *session_error_name(enum session_error error) {
-    return ERROR_NAMES[error];
+/* Does the row speak of `code`: the same, or all that is below it? */
+static bool error_code_has(const struct error_code *row, const char *code) {
+    size_t len = strlen(row->code);
+    return row->code[len - 1] == '/' ? strncmp(code, row->code, len) == 0 : strcmp(code, row->code) == 0;
 }
 
-enum session_error session_error_by_name(const char *name) {
-    size_t place = names_find(ERROR_NAMES, COUNT_OF(ERROR_NAMES), name);
-    return place < COUNT_OF(ERROR_NAMES) ? (enum session_error)place : SESSION_ERROR_OTHER;
+enum session_error session_error_by_code(const char *code) {
+    if (code == NULL || code[0] == '\0') {
+        return SESSION_ERROR_NONE;
+    }
+    for (size_t i = 0; i < COUNT_OF(ERROR_CODES); i++) {
+        if (error_code_has(&ERROR_CODES[i], code)) {
+            return ERROR_CODES[i].error;
+        }
+    }
+    return SESSION_ERROR_OTHER;
 }
 
 const char *verdict_name(enum status_verdict verdict) {

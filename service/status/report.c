@@ -157,6 +157,54 @@ static void reported_join(struct reported *item, const struct report *report, co
                          item->session.error_at_ms >= report->applied_real_ms && report->applied_real_ms > 0;
 }
 
+/* Is the session down, and does its daemon not say why? */
+static bool reported_is_puzzling(const struct reported *item) {
+    const struct status_session *session = &item->session;
+    bool vague = session->error == SESSION_ERROR_NONE || session->error == SESSION_ERROR_TIMED_OUT ||
+                 session->error == SESSION_ERROR_RESET;
+    return session->state != SESSION_ESTABLISHED && !session->shut_down && vague && item->want != 0;
+}
+
+static struct reported *report_only_puzzle(struct report *report) {
+    struct reported *only = NULL;
+    for (size_t i = 0; i < report->count; i++) {
+        if (reported_is_puzzling(&report->items[i])) {
+            if (only != NULL) {
+                return NULL;
+            }
+            only = &report->items[i];
+        }
+    }
+    return only;
+}
+
+/*
+ * What the kernel has dropped tells why a session is down, when there is just one that it can be: the
+ * counters are of the whole host. What was told once stays until the session leaves its state.
+ */
+static void report_explain(struct report *report, const struct report *before) {
+    static const enum session_error ERRORS[KERNEL_COUNTER_COUNT] = {
+        [KERNEL_MD5_FAILURE] = SESSION_ERROR_MD5_DIFFERS,
+        [KERNEL_MD5_NOT_FOUND] = SESSION_ERROR_MD5_MISSING,
+        [KERNEL_MD5_UNEXPECTED] = SESSION_ERROR_MD5_UNEXPECTED,
+        [KERNEL_MIN_TTL_DROP] = SESSION_ERROR_TTL,
+    };
+    struct reported *only = report_only_puzzle(report);
+    if (only == NULL || before == NULL || !report->has_counters || !before->has_counters) {
+        return;
+    }
+    for (size_t i = 0; i < KERNEL_COUNTER_COUNT; i++) {
+        if (report->counters[i] > before->counters[i]) {
+            only->kernel_error = (uint8_t)ERRORS[i];
+            return;
+        }
+    }
+    const struct reported *old = report_find(before, &only->session.address, only->session.port);
+    if (old != NULL && old->session.state == only->session.state && old->want == only->want) {
+        only->kernel_error = old->kernel_error;
+    }
+}
+
 static void report_join(struct report *report, const struct fleet_node *node, const struct report *before,
                         int64_t now_ms, int64_t now_real_ms) {
     const struct wants *wants = applied_list(node, report);
@@ -172,6 +220,7 @@ static void report_join(struct report *report, const struct fleet_node *node, co
         item->want = want != NULL ? want->digest : 0;
         reported_join(item, report, before, now_ms, now_real_ms);
     }
+    report_explain(report, before);
 }
 
 int report_link(struct status *status, struct fleet_node *node, struct err *err) {
@@ -226,6 +275,18 @@ static bool report_is_outdated(const struct fleet_node *node, const char *boot, 
     return node->report != NULL && strcmp(node->report->boot, boot) == 0 && sequence <= node->sequence;
 }
 
+/* Have the kernel's counters explained something that they did not before? */
+static bool report_tells_more(const struct report *report, const struct report *before) {
+    for (size_t i = 0; i < report->count; i++) {
+        const struct reported *item = &report->items[i];
+        if (item->kernel_error != SESSION_ERROR_NONE) {
+            const struct reported *old = report_find(before, &item->session.address, item->session.port);
+            return old == NULL || old->kernel_error != item->kernel_error;
+        }
+    }
+    return false;
+}
+
 static struct report *report_new(struct status *status, const struct status_report *source, struct err *err) {
     struct report *report = report_alloc(status, source->session_count, err);
     if (report == NULL) {
@@ -239,6 +300,8 @@ static struct report *report_new(struct status *status, const struct status_repo
              source->agent_version != NULL ? source->agent_version : "");
     snprintf(report->daemon, sizeof(report->daemon), "%s", source->daemon != NULL ? source->daemon : "");
     report->applied_real_ms = source->applied_at_ms;
+    report->has_counters = source->has_counters;
+    memcpy(report->counters, source->counters, sizeof(report->counters));
     report_fill(report, source);
     report_unite(report);
     report_digest(report);
@@ -272,7 +335,7 @@ int status_take_report(struct status *status, const struct status_node_key *key,
         gone = node->report;
         report_join(report, node, gone, now_ms, now_real_ms);
         node->report = report;
-        node->dirty = node->dirty || taken == STATUS_TAKEN;
+        node->dirty = node->dirty || taken == STATUS_TAKEN || report_tells_more(report, gone);
     }
     pthread_mutex_unlock(fleet_stripe(status, key->slot));
     report_unref(status, gone);

@@ -46,6 +46,7 @@ static struct status_end end_of(const struct fleet_view *view, const struct ip_a
         .has_age_ms = has != NULL ? now_ms - has->state_ms : 0,
         .was_up = has != NULL && has->was_up,
         .error_is_new = has != NULL && has->error_is_new,
+        .kernel_error = has != NULL ? (enum session_error)has->kernel_error : SESSION_ERROR_NONE,
     };
     if (view->report != NULL) {
         end.applied = want_is_applied(view, want, has, address, port);
