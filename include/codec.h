@@ -191,6 +191,37 @@ struct vault_form {
 };
 int codec_decode_vault(const char *bytes, size_t len, struct arena *arena, struct vault_form *ret,
                        struct err *err) MUST_CHECK;
+/* bgppeerd.io/v1 PeeringStatus: what an agent reports of its node's sessions. Times are RFC 3339. */
+struct peering_status_form {
+    const char *list; /* ETag of the list that its daemon has taken */
+    const char *applied_at;
+    const char *apply_error; /* why the newest one could not be applied */
+    const char *same;        /* nothing has changed since the report with this digest; no sessions then */
+    struct peering_status_agent {
+        const char *version, *daemon, *boot;
+        struct opt_int sequence;
+    } * agent;
+    struct peering_status_kernel {
+        struct opt_int md5_failure, md5_not_found, md5_unexpected, min_ttl_drop;
+    } * kernel;
+    struct list sessions; /* struct peering_status_session */
+};
+struct peering_status_session {
+    const char *peer_ip;
+    struct opt_int port; /* absent: 179 */
+    const char *state;   /* RFC 4271, 8.2.2: "Established" */
+    const char *since;
+    struct opt_bool admin_down; /* the daemon's own configuration keeps it down */
+    struct opt_int transitions, received, sent, hold_time_seconds;
+    struct peering_status_error {
+        const char *code; /* "OpenMessage/BadPeerAS" */
+        const char *from; /* "Local", "Remote" */
+        const char *at;
+    } * last_error;
+};
+#define CODEC_STATUS_SIZE_MAX (256 * 1024) /* bytes; beyond: ERR_TOO_LARGE */
+int codec_decode_peering_status(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                                struct peering_status_form *ret, struct err *err) MUST_CHECK;
 /* The message of a metav1.Status, into the arena; NULL when it is none. For clients of ours. */
 const char *codec_status_message(const char *bytes, size_t len, struct arena *arena);
 

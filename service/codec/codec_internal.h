@@ -118,6 +118,10 @@ int syntax_read(enum codec_syntax syntax, const char *bytes, size_t len, struct 
 int form_read(const char *what, enum codec_syntax syntax, const char *bytes, size_t len,
               int (*protobuf)(const char *bytes, size_t len, json_t **ret, struct err *err), json_t **ret,
               struct err *err) MUST_CHECK;
+/* Its tree into `out`, strictly, by a table of its own. ERR_BAD_REQUEST: another kind, unknown fields, wrong
+ * types. */
+int form_decode(const struct kind_info *info, const struct schema *schema, json_t *root, struct arena *arena,
+                void *out, struct err *err) MUST_CHECK;
 /* Report every key that occurs twice in one object of `bytes`, which is valid JSON. */
 void json_find_duplicates(const char *bytes, size_t len, struct decoding *d);
 

@@ -239,8 +239,8 @@ static int decode_form_as(const struct kind_info *info, const struct schema *sch
     return rc;
 }
 
-static int decode_form(const struct kind_info *info, const struct schema *schema, json_t *root,
-                       struct arena *arena, void *out, struct err *err) {
+int form_decode(const struct kind_info *info, const struct schema *schema, json_t *root, struct arena *arena,
+                void *out, struct err *err) {
     return decode_form_as(info, schema, root, CODEC_STRICT, arena, out, err);
 }
 
@@ -261,7 +261,7 @@ int codec_decode_token(enum codec_syntax syntax, const char *bytes, size_t len, 
     struct token_form form = {.spec = NULL};
 
     if (form_read(token_info.name, syntax, bytes, len, NULL, &root, err) != 0 ||
-        decode_form(&token_info, &token_table, root, arena, &form, err) < 0) {
+        form_decode(&token_info, &token_table, root, arena, &form, err) < 0) {
         return -1;
     }
     *ret = form;
@@ -274,7 +274,7 @@ int codec_decode_token_list(const char *bytes, size_t len, struct arena *arena, 
     struct token_list_form form = {.items = {.count = 0}};
 
     if (json_read(bytes, len, NULL, &root, err) < 0 ||
-        decode_form(&token_list_info, &token_list_table, root, arena, &form, err) < 0) {
+        form_decode(&token_list_info, &token_list_table, root, arena, &form, err) < 0) {
         return -1;
     }
     *ret = form.items;
@@ -287,7 +287,7 @@ int codec_decode_audit(const char *bytes, size_t len, struct arena *arena, struc
     struct audit_form form = {.event = NULL};
 
     if (json_read(bytes, len, NULL, &root, err) < 0 ||
-        decode_form(&audit_info, &audit_table, root, arena, &form, err) < 0) {
+        form_decode(&audit_info, &audit_table, root, arena, &form, err) < 0) {
         return -1;
     }
     *ret = form;
@@ -300,7 +300,7 @@ int codec_decode_access_review(enum codec_syntax syntax, const char *bytes, size
     struct review_document form = {.spec = NULL};
 
     if (form_read(review_info.name, syntax, bytes, len, protobuf_read_access_review, &root, err) != 0 ||
-        decode_form(&review_info, &review_table, root, arena, &form, err) < 0) {
+        form_decode(&review_info, &review_table, root, arena, &form, err) < 0) {
         return -1;
     }
     if (!form.spec || (form.spec->resource == NULL) == (form.spec->path == NULL)) {
@@ -331,7 +331,7 @@ int codec_decode_rotation(enum codec_syntax syntax, const char *bytes, size_t le
 
     return form_read(rotation_info.name, syntax, bytes, len, NULL, &root, err) != 0
                ? -1
-               : decode_form(&rotation_info, &rotation_table, root, arena, &form, err);
+               : form_decode(&rotation_info, &rotation_table, root, arena, &form, err);
 }
 
 int codec_decode_root_key_change(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
@@ -340,7 +340,7 @@ int codec_decode_root_key_change(enum codec_syntax syntax, const char *bytes, si
     struct root_change_document form = {.spec = NULL};
 
     if (form_read(root_change_info.name, syntax, bytes, len, NULL, &root, err) != 0 ||
-        decode_form(&root_change_info, &root_change_table, root, arena, &form, err) < 0) {
+        form_decode(&root_change_info, &root_change_table, root, arena, &form, err) < 0) {
         return -1;
     }
     *ret = form.spec != NULL ? *form.spec : (struct root_key_change_form){.key_file = NULL};
