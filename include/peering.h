@@ -211,6 +211,9 @@ size_t peering_encode_content(const struct peering_list *list, struct buf *out);
 void peering_complete_content(const struct buf *content, size_t place, uint64_t resource_version,
                               struct buf *out);
 
+/* One entry of the list's `items`, as a JSON object; without its password. */
+void peering_encode_entry(const struct peering_entry *entry, struct buf *out);
+
 /* ---- for previews, questions and overviews ---- */
 
 /* Totals of one node's differences. */

@@ -16,6 +16,8 @@
 #include "base/err.h"
 #include "model/object.h"
 
+#define SNAPSHOT_NAME_MAX 254 /* bytes of an object's name and its NUL */
+
 /* One stored object: decoded, and its JSON as served. Reference counted, immutable. */
 struct record {
     const struct object *object;

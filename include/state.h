@@ -24,6 +24,7 @@
 #include "model/object.h"
 #include "peering.h"
 #include "snapshot.h"
+#include "status.h"
 #include "store.h"
 #include "vault.h"
 
@@ -248,6 +249,37 @@ int state_park(struct state *state, const char *node, struct parked *parked, boo
                struct err *err) MUST_CHECK;
 /* true: taken out, wake will not be called. false: wake has been or is just being called. */
 bool state_unpark(struct state *state, struct parked *parked);
+
+/* ---- what sessions really do ---- */
+
+#define STATE_TRANSITIONS_KEPT 65536 /* in memory; older ones are forgotten */
+
+/* What is known of all nodes' sessions (status.h). As long as the state. */
+struct fleet_status *state_status(struct state *state);
+/* A node's place in it, borrowed from the picture. ERR_NOT_FOUND: there is no such node. */
+int state_status_key(const struct picture *picture, const char *node, struct status_node_key *ret,
+                     struct err *err) MUST_CHECK;
+
+/* A session's change of verdict, as it is remembered. */
+struct transition {
+    uint64_t sequence; /* counts from 1 since the start, without gaps */
+    int64_t time_ms;   /* realtime */
+    char node[SNAPSHOT_NAME_MAX];
+    char peer[IP_TEXT_MAX];
+    uint16_t port;
+    char remote[SNAPSHOT_NAME_MAX]; /* "" = not one of ours */
+    enum status_verdict from;
+    enum status_verdict to;
+    uint32_t folded; /* changes before it that are not told, because the session flapped */
+    char message[STATUS_MESSAGE_MAX];
+};
+/*
+ * The newest first: up to `max` of those with sequence < below (0: no limit) for which `wanted` is true, into
+ * `items`. *ret_more: there are older ones.
+ */
+size_t state_transitions(struct state *state, uint64_t below,
+                         bool (*wanted)(void *arg, const struct transition *t), void *arg,
+                         struct transition *items, size_t max, bool *ret_more);
 
 /* ---- history, for watches ---- */
 

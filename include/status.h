@@ -192,10 +192,10 @@ void status_judge(const struct status_end *here, const struct status_end *there,
 
 /* ---- the fleet ---- */
 
-struct status;
+struct fleet_status;
 
-int status_new(struct status **ret, struct err *err) MUST_CHECK;
-void status_free(struct status *status); /* accepts NULL; nobody may use it any more */
+int status_new(struct fleet_status **ret, struct err *err) MUST_CHECK;
+void status_free(struct fleet_status *status); /* accepts NULL; nobody may use it any more */
 
 /* A node's place. The uid tells a node from an earlier one that had its slot. */
 struct status_node_key {
@@ -207,8 +207,8 @@ struct status_node_key {
 /* A poll by the node itself: it has the list with this ETag (NULL: it has none yet). `waits`: the poll is
  * parked, which counts as being heard until status_note_poll is called with false. Never fails, never waits
  * for memory: a node that is not known yet is known from its first list on. */
-void status_note_poll(struct status *status, const struct status_node_key *key, const char *etag, bool waits,
-                      int64_t now_ms);
+void status_note_poll(struct fleet_status *status, const struct status_node_key *key, const char *etag,
+                      bool waits, int64_t now_ms);
 
 /* What the caller knows of lists and this room does not. */
 struct status_lists {
@@ -218,10 +218,11 @@ struct status_lists {
     void *arg;
 };
 /* The node's newest list. An equal ETag changes nothing. */
-int status_set_list(struct status *status, const struct status_node_key *key, const struct peering_list *list,
-                    const char *etag, const struct status_lists *lists, struct err *err) MUST_CHECK;
+int status_set_list(struct fleet_status *status, const struct status_node_key *key,
+                    const struct peering_list *list, const char *etag, const struct status_lists *lists,
+                    struct err *err) MUST_CHECK;
 /* The node was deleted. */
-void status_forget(struct status *status, uint32_t slot);
+void status_forget(struct fleet_status *status, uint32_t slot);
 
 enum status_taken {
     STATUS_TAKEN,     /* something is new */
@@ -231,12 +232,12 @@ enum status_taken {
 };
 /* `now_real_ms`: the same instant on the realtime clock, by which the ages of what the agent's clock says are
  * told; times in the future count as now. ERR_TOO_LARGE: too many sessions. */
-int status_take_report(struct status *status, const struct status_node_key *key,
+int status_take_report(struct fleet_status *status, const struct status_node_key *key,
                        const struct status_report *report, int64_t now_ms, int64_t now_real_ms,
                        enum status_taken *ret, struct err *err) MUST_CHECK;
 /* "Nothing changed since the report with this digest" (status_node_view.digest). */
-enum status_taken status_take_same(struct status *status, const struct status_node_key *key, const char *boot,
-                                   uint64_t sequence, const char *digest, int64_t now_ms);
+enum status_taken status_take_same(struct fleet_status *status, const struct status_node_key *key,
+                                   const char *boot, uint64_t sequence, const char *digest, int64_t now_ms);
 
 /* What is known of a node. Texts are valid during the call that hands it out. */
 struct status_node_view {
@@ -268,7 +269,7 @@ struct status_row {
 
 /* `row` is called for each session, by address and port; false ends the visit. -1: ERR_NOT_FOUND (nothing is
  * known of the node), ERR_NO_MEMORY. `view` may be NULL, and so may `row`. */
-int status_visit_node(struct status *status, uint32_t slot, int64_t now_ms,
+int status_visit_node(struct fleet_status *status, uint32_t slot, int64_t now_ms,
                       void (*view)(void *arg, const struct status_node_view *view),
                       bool (*row)(void *arg, const struct status_row *row), void *arg,
                       struct err *err) MUST_CHECK;
@@ -292,7 +293,7 @@ struct status_transition {
  * `on_change` is called for each transition; the first verdict of a session that was Unknown since the start
  * is none. At most `max_nodes` nodes are looked at (0: all that are due); returns how many were.
  */
-size_t status_sweep(struct status *status, int64_t now_ms, size_t max_nodes,
+size_t status_sweep(struct fleet_status *status, int64_t now_ms, size_t max_nodes,
                     void (*on_change)(void *arg, const struct status_transition *transition), void *arg);
 
 /* Sums over all nodes as of the last sweep. */
@@ -306,6 +307,6 @@ struct status_totals {
     uint64_t transitions[VERDICT_COUNT]; /* by the new verdict */
     uint64_t memory;                     /* bytes that reports and wants take */
 };
-void status_read_totals(struct status *status, int64_t now_ms, struct status_totals *ret);
+void status_read_totals(struct fleet_status *status, int64_t now_ms, struct status_totals *ret);
 
 #endif

@@ -56,6 +56,12 @@ static void add_revealed_entry(struct buf *out, const struct peering_entry *entr
     }
 }
 
+void peering_encode_entry(const struct peering_entry *entry, struct buf *out) {
+    buf_add_char(out, '{');
+    document_add_entry_members(out, entry);
+    buf_add_char(out, '}');
+}
+
 static void add_items(struct buf *out, const struct peering_list *list, const struct peering_reveal *reveal,
                       struct buf *problems) {
     buf_json_key(out, "items");

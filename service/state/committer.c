@@ -157,6 +157,7 @@ static void forget_lists(struct state *state, const struct batch *batch) {
 
             if (slot >= 0) { /* else it was created in this batch */
                 lists_forget(&state->lists, (uint32_t)slot, batch->draft.revision);
+                status_forget(state->sessions.status, (uint32_t)slot);
             }
         }
     }

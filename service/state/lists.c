@@ -224,6 +224,9 @@ static int list_refresh(struct lists *lists, const struct picture *picture, uint
     if (rc == 0) {
         rc = list_new(&peerings, previous, mark < revision ? mark : revision, &list, err);
     }
+    if (rc == 0) {
+        sessions_note_list(lists->status, picture, &peerings, list->etag);
+    }
     arena_done(&arena);
     node_list_unref(previous);
     if (rc < 0) {
@@ -272,6 +275,32 @@ int state_node_list(struct state *state, const char *node, struct node_list **re
         *ret = list;
     }
     return rc;
+}
+
+/* The name of the slot's node when its list is kept and no longer current; "" otherwise. */
+static void stale_node(struct lists *lists, uint32_t slot, char node[sizeof(((struct node_list *)0)->node)]) {
+    const struct cell *cell = lists_cell(lists, slot);
+    node[0] = '\0';
+    pthread_mutex_lock(lists_lock(lists, slot));
+    if (cell->list != NULL && cell->computed_at < atomic_load(&cell->mark)) {
+        memcpy(node, cell->list->node, sizeof(cell->list->node));
+    }
+    pthread_mutex_unlock(lists_lock(lists, slot));
+}
+
+void lists_refresh_stale(struct state *state) {
+    struct picture *picture = state_picture(state);
+    uint32_t slots = peering_index_slots(picture->index);
+    picture_unref(picture);
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        char node[sizeof(((struct node_list *)0)->node)];
+        struct node_list *list = NULL;
+        struct err err = ERR_INIT;
+        stale_node(&state->lists, slot, node);
+        if (node[0] != '\0' && state_node_list(state, node, &list, &err) == 0) {
+            node_list_unref(list);
+        }
+    }
 }
 
 /* ---- parked polls ---- */

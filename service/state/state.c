@@ -290,11 +290,16 @@ int state_open(struct store *store, const struct state_options *options, struct 
     err_clear(&state->failure);
     pthread_mutex_init(&state->picture_lock, NULL);
     pthread_mutex_init(&state->failure_lock, NULL);
-    if (keys_init(&state->keys, err) < 0 || lists_init(&state->lists, err) < 0 ||
-        queue_init(&state->queue, err) < 0 || state_load(state, err) < 0 || tokens_init(state, err) < 0 ||
+    if (keys_init(&state->keys, err) < 0 || sessions_init(&state->sessions, err) != 0) {
+        state_close(state);
+        return -1;
+    }
+    state->lists.status = state->sessions.status;
+    if (lists_init(&state->lists, err) < 0 || queue_init(&state->queue, err) < 0 || state_load(state, err) < 0 ||
+        tokens_init(state, err) < 0 ||
         trail_open(state, options->keep_audit == 0 ? STATE_KEEP_AUDIT_DEFAULT : options->keep_audit, err) <
             0 ||
-        lists_start(state, err) < 0 || committer_start(state, err) < 0) {
+        lists_start(state, err) < 0 || committer_start(state, err) < 0 || sessions_start(state, err) != 0) {
         state_close(state);
         return -1;
     }
@@ -310,12 +315,14 @@ void state_close(struct state *state) {
     }
     store_watch(state->store, NULL, NULL);
     keys_stop(&state->keys);
+    sessions_stop(state);
     committer_stop(state);
     lists_stop(state);
     tokens_done(state);
     trail_close(state);
     history_done(&state->history);
     lists_done(&state->lists);
+    sessions_done(&state->sessions);
     picture_unref(state->picture);
     queue_done(&state->queue);
     keys_done(&state->keys);

@@ -9,6 +9,7 @@
  *   lists.locks[]  a stripe of cells: their cached list and their parked polls
  *   lists.wake_lock  slots waiting for the notifier
  *   keys.lock      whose the vault's keys are
+ *   sessions.lock  the remembered transitions
  *   (the token registry and the audit trail have locks of their own, taken last)
  */
 #ifndef BGPPEERD_STATE_INTERNAL_H
@@ -163,6 +164,8 @@ struct lists {
     pthread_t notifier;
     bool notifier_runs;
 
+    struct fleet_status *status; /* is told every list that is computed; borrowed */
+
     /* Sums over the lists in the cells. */
     _Atomic uint64_t kept;
     _Atomic uint64_t with_problems;
@@ -184,8 +187,33 @@ int lists_grow(struct lists *lists, uint32_t count, struct err *err) MUST_CHECK;
  */
 void lists_mark(struct lists *lists, const struct node_set *affected, uint64_t revision);
 void lists_wake(struct lists *lists, const struct node_set *affected);
+/* Compute again the lists that somebody has asked for and that changes have marked since. Any thread. */
+void lists_refresh_stale(struct state *state);
 /* The slot's node was deleted by that revision: give its list up. */
 void lists_forget(struct lists *lists, uint32_t slot, uint64_t revision);
+
+/* ---- sessions.c ---- */
+
+struct sessions {
+    struct fleet_status *status;
+    pthread_mutex_t lock; /* all below; also by the callbacks of a sweep, within the status's own lock */
+    pthread_cond_t cond;
+    bool stopping;
+    struct transition *ring; /* `cap` places; number n is at (n - 1) % cap */
+    size_t cap;
+    uint64_t newest; /* sequence; 0: none yet */
+    pthread_t thread;
+    bool runs;
+};
+
+int sessions_init(struct sessions *sessions, struct err *err) MUST_CHECK;
+int sessions_start(struct state *state, struct err *err) MUST_CHECK;
+void sessions_stop(struct state *state);
+void sessions_done(struct sessions *sessions);
+/* A list was computed from `picture`. Never fails: what there was no memory for is told again with the next
+ * list. */
+void sessions_note_list(struct fleet_status *status, const struct picture *picture, const struct peering_list *list,
+                        const char *etag);
 
 /* ---- committer.c ---- */
 
@@ -330,6 +358,7 @@ struct state {
     struct tokens tokens;
     struct trail trail;
     struct meter meter;
+    struct sessions sessions;
 };
 
 /* A record of a stored body; `rows` and `vault` for a Secret's values (both may be empty). */

@@ -14,8 +14,8 @@
 #include "base/alloc.h"
 #include "model/resources.h"
 
-int status_new(struct status **ret, struct err *err) {
-    struct status *status = base_calloc(1, sizeof(*status));
+int status_new(struct fleet_status **ret, struct err *err) {
+    struct fleet_status *status = base_calloc(1, sizeof(*status));
     if (status == NULL) {
         return err_no_memory(err);
     }
@@ -28,7 +28,7 @@ int status_new(struct status **ret, struct err *err) {
     return 0;
 }
 
-static void node_clear(struct status *status, struct fleet_node *node) {
+static void node_clear(struct fleet_status *status, struct fleet_node *node) {
     for (size_t i = 0; i < FLEET_LISTS; i++) {
         wants_unref(status, node->lists[i]);
         node->lists[i] = NULL;
@@ -48,7 +48,7 @@ static void node_clear(struct status *status, struct fleet_node *node) {
     node->dirty = true;
 }
 
-void status_free(struct status *status) {
+void status_free(struct fleet_status *status) {
     if (status == NULL) {
         return;
     }
@@ -70,18 +70,18 @@ void status_free(struct status *status) {
 
 /* ---- places ---- */
 
-struct fleet_node *fleet_node(struct status *status, uint32_t slot) {
+struct fleet_node *fleet_node(struct fleet_status *status, uint32_t slot) {
     size_t c = slot / FLEET_CHUNK;
     struct fleet_chunk *chunk =
         c < FLEET_CHUNKS_MAX ? atomic_load_explicit(&status->chunks[c], memory_order_acquire) : NULL;
     return chunk == NULL ? NULL : &chunk->nodes[slot % FLEET_CHUNK];
 }
 
-pthread_mutex_t *fleet_stripe(struct status *status, uint32_t slot) {
+pthread_mutex_t *fleet_stripe(struct fleet_status *status, uint32_t slot) {
     return &status->stripes[slot % FLEET_STRIPES];
 }
 
-static struct fleet_node *fleet_make(struct status *status, uint32_t slot, struct err *err) {
+static struct fleet_node *fleet_make(struct fleet_status *status, uint32_t slot, struct err *err) {
     size_t c = slot / FLEET_CHUNK;
     if (c >= FLEET_CHUNKS_MAX) {
         err_set(err, ERR_UNAVAILABLE, "the status of at most %d nodes is kept",
@@ -110,7 +110,8 @@ static struct fleet_node *fleet_make(struct status *status, uint32_t slot, struc
     return fleet_node(status, slot);
 }
 
-struct fleet_node *fleet_lock(struct status *status, const struct status_node_key *key, struct err *err) {
+struct fleet_node *fleet_lock(struct fleet_status *status, const struct status_node_key *key,
+                              struct err *err) {
     struct fleet_node *node = fleet_node(status, key->slot);
     if (node == NULL) {
         node = fleet_make(status, key->slot, err);
@@ -128,7 +129,7 @@ struct fleet_node *fleet_lock(struct status *status, const struct status_node_ke
     return node;
 }
 
-void status_forget(struct status *status, uint32_t slot) {
+void status_forget(struct fleet_status *status, uint32_t slot) {
     struct fleet_node *node = fleet_node(status, slot);
     if (node != NULL) {
         pthread_mutex_lock(fleet_stripe(status, slot));
@@ -139,8 +140,8 @@ void status_forget(struct status *status, uint32_t slot) {
 
 /* ---- polls ---- */
 
-void status_note_poll(struct status *status, const struct status_node_key *key, const char *etag, bool waits,
-                      int64_t now_ms) {
+void status_note_poll(struct fleet_status *status, const struct status_node_key *key, const char *etag,
+                      bool waits, int64_t now_ms) {
     struct fleet_node *node = fleet_node(status, key->slot);
     if (node == NULL) {
         return;
@@ -169,7 +170,7 @@ static size_t wants_size(size_t count) {
     return sizeof(struct wants) + count * sizeof(struct status_want);
 }
 
-void wants_unref(struct status *status, struct wants *wants) {
+void wants_unref(struct fleet_status *status, struct wants *wants) {
     if (wants != NULL && atomic_fetch_sub_explicit(&wants->refs, 1, memory_order_acq_rel) == 1) {
         atomic_fetch_sub_explicit(&status->memory, wants_size(wants->count), memory_order_relaxed);
         free(wants);
@@ -247,7 +248,7 @@ static struct status_want want_of(const struct peering_list *list, const struct 
     return want;
 }
 
-static int wants_new(struct status *status, const struct peering_list *list, const char *etag,
+static int wants_new(struct fleet_status *status, const struct peering_list *list, const char *etag,
                      const struct status_lists *lists, struct wants **ret, struct err *err) {
     struct wants *wants = base_malloc(wants_size(list->entry_count));
     if (wants == NULL) {
@@ -265,7 +266,7 @@ static int wants_new(struct status *status, const struct peering_list *list, con
 }
 
 /* Put the newest list first. The lock is the caller's. */
-static void node_push_list(struct status *status, struct fleet_node *node, struct wants *wants) {
+static void node_push_list(struct fleet_status *status, struct fleet_node *node, struct wants *wants) {
     wants_unref(status, node->lists[FLEET_LISTS - 1]);
     for (size_t i = FLEET_LISTS - 1; i > 0; i--) {
         node->lists[i] = node->lists[i - 1];
@@ -274,8 +275,9 @@ static void node_push_list(struct status *status, struct fleet_node *node, struc
     node->dirty = true;
 }
 
-int status_set_list(struct status *status, const struct status_node_key *key, const struct peering_list *list,
-                    const char *etag, const struct status_lists *lists, struct err *err) {
+int status_set_list(struct fleet_status *status, const struct status_node_key *key,
+                    const struct peering_list *list, const char *etag, const struct status_lists *lists,
+                    struct err *err) {
     struct fleet_node *node = fleet_lock(status, key, err);
     if (node == NULL) {
         return -1;
@@ -302,7 +304,7 @@ int status_set_list(struct status *status, const struct status_node_key *key, co
 
 /* ---- views ---- */
 
-void fleet_view_take(struct status *status, uint32_t slot, int64_t now_ms, struct fleet_view *ret) {
+void fleet_view_take(struct fleet_status *status, uint32_t slot, int64_t now_ms, struct fleet_view *ret) {
     struct fleet_node *node = fleet_node(status, slot);
     *ret = (struct fleet_view){.slot = slot};
     if (node == NULL) {
@@ -326,7 +328,7 @@ void fleet_view_take(struct status *status, uint32_t slot, int64_t now_ms, struc
     pthread_mutex_unlock(fleet_stripe(status, slot));
 }
 
-void fleet_view_done(struct status *status, struct fleet_view *view) {
+void fleet_view_done(struct fleet_status *status, struct fleet_view *view) {
     for (size_t i = 0; i < FLEET_LISTS; i++) {
         wants_unref(status, view->lists[i]);
     }

@@ -105,7 +105,7 @@ struct fleet_chunk {
     struct fleet_node nodes[FLEET_CHUNK];
 };
 
-struct status {
+struct fleet_status {
     pthread_mutex_t stripes[FLEET_STRIPES];
     pthread_mutex_t grow; /* making chunks */
     _Atomic(struct fleet_chunk *) chunks[FLEET_CHUNKS_MAX];
@@ -120,16 +120,17 @@ struct status {
 };
 
 /* The node of a slot; NULL: no node was ever there. Its members want its stripe's lock. */
-struct fleet_node *fleet_node(struct status *status, uint32_t slot);
-pthread_mutex_t *fleet_stripe(struct status *status, uint32_t slot);
+struct fleet_node *fleet_node(struct fleet_status *status, uint32_t slot);
+pthread_mutex_t *fleet_stripe(struct fleet_status *status, uint32_t slot);
 /* The node of `key`, made or made anew when it is another one than before; locked. NULL: memory is out, or
  * there are too many slots; nothing is locked then. */
-struct fleet_node *fleet_lock(struct status *status, const struct status_node_key *key, struct err *err);
+struct fleet_node *fleet_lock(struct fleet_status *status, const struct status_node_key *key,
+                              struct err *err);
 
 struct wants *wants_ref(struct wants *wants); /* accepts NULL */
-void wants_unref(struct status *status, struct wants *wants);
+void wants_unref(struct fleet_status *status, struct wants *wants);
 struct report *report_ref(struct report *report); /* accepts NULL */
-void report_unref(struct status *status, struct report *report);
+void report_unref(struct fleet_status *status, struct report *report);
 
 /* By address, then port: <0, 0, >0. */
 int fleet_compare(const struct ip_addr *a, uint16_t a_port, const struct ip_addr *b, uint16_t b_port);
@@ -152,8 +153,8 @@ struct fleet_view {
     bool two_agents;
 };
 /* `known` false: nothing is known of the slot, and nothing needs to be given back. */
-void fleet_view_take(struct status *status, uint32_t slot, int64_t now_ms, struct fleet_view *ret);
-void fleet_view_done(struct status *status, struct fleet_view *view);
+void fleet_view_take(struct fleet_status *status, uint32_t slot, int64_t now_ms, struct fleet_view *ret);
+void fleet_view_done(struct fleet_status *status, struct fleet_view *view);
 int64_t fleet_heard_age(const struct fleet_view *view, int64_t now_ms); /* -1: never */
 bool fleet_reports(const struct fleet_view *view, int64_t now_ms);
 
@@ -164,15 +165,15 @@ struct fleet_far {
 };
 /* The session of `view`'s node with that key, judged: in its list, or reported, or both. The row borrows from
  * the view and from `far`. */
-void fleet_judge(struct status *status, const struct fleet_view *view, const struct ip_addr *address,
+void fleet_judge(struct fleet_status *status, const struct fleet_view *view, const struct ip_addr *address,
                  uint16_t port, int64_t now_ms, struct status_row *row, struct fleet_far *far);
 
 /* All sessions of the view's node, by address and port, until `row` says false. */
-void fleet_visit(struct status *status, const struct fleet_view *view, int64_t now_ms,
+void fleet_visit(struct fleet_status *status, const struct fleet_view *view, int64_t now_ms,
                  bool (*row)(void *arg, const struct status_row *row), void *arg);
 
 /* The report with its sessions linked to what the applied list wants; under the stripe's lock. -1: no
  * memory; the report stays as it is. */
-int report_link(struct status *status, struct fleet_node *node, struct err *err) MUST_CHECK;
+int report_link(struct fleet_status *status, struct fleet_node *node, struct err *err) MUST_CHECK;
 
 #endif

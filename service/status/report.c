@@ -23,7 +23,7 @@ static size_t report_size(size_t count) {
     return sizeof(struct report) + count * sizeof(struct reported);
 }
 
-void report_unref(struct status *status, struct report *report) {
+void report_unref(struct fleet_status *status, struct report *report) {
     if (report != NULL && atomic_fetch_sub_explicit(&report->refs, 1, memory_order_acq_rel) == 1) {
         atomic_fetch_sub_explicit(&status->memory, report_size(report->cap), memory_order_relaxed);
         free(report);
@@ -52,7 +52,7 @@ const struct reported *report_find(const struct report *report, const struct ip_
 
 /* ---- making one ---- */
 
-static struct report *report_alloc(struct status *status, size_t count, struct err *err) {
+static struct report *report_alloc(struct fleet_status *status, size_t count, struct err *err) {
     struct report *report = base_calloc(1, report_size(count));
     if (report == NULL) {
         (void)err_no_memory(err);
@@ -223,7 +223,7 @@ static void report_join(struct report *report, const struct fleet_node *node, co
     report_explain(report, before);
 }
 
-int report_link(struct status *status, struct fleet_node *node, struct err *err) {
+int report_link(struct fleet_status *status, struct fleet_node *node, struct err *err) {
     struct report *old = node->report;
     if (old == NULL || old->linked || applied_list(node, old) == NULL) {
         return 0;
@@ -287,7 +287,8 @@ static bool report_tells_more(const struct report *report, const struct report *
     return false;
 }
 
-static struct report *report_new(struct status *status, const struct status_report *source, struct err *err) {
+static struct report *report_new(struct fleet_status *status, const struct status_report *source,
+                                 struct err *err) {
     struct report *report = report_alloc(status, source->session_count, err);
     if (report == NULL) {
         return NULL;
@@ -308,7 +309,7 @@ static struct report *report_new(struct status *status, const struct status_repo
     return report;
 }
 
-int status_take_report(struct status *status, const struct status_node_key *key,
+int status_take_report(struct fleet_status *status, const struct status_node_key *key,
                        const struct status_report *source, int64_t now_ms, int64_t now_real_ms,
                        enum status_taken *ret, struct err *err) {
     if (source->session_count > STATUS_SESSIONS_MAX) {
@@ -344,8 +345,8 @@ int status_take_report(struct status *status, const struct status_node_key *key,
     return 0;
 }
 
-enum status_taken status_take_same(struct status *status, const struct status_node_key *key, const char *boot,
-                                   uint64_t sequence, const char *digest, int64_t now_ms) {
+enum status_taken status_take_same(struct fleet_status *status, const struct status_node_key *key,
+                                   const char *boot, uint64_t sequence, const char *digest, int64_t now_ms) {
     struct fleet_node *node = fleet_node(status, key->slot);
     enum status_taken taken = STATUS_NOT_KNOWN;
     if (node == NULL) {

@@ -22,7 +22,7 @@
 #define SWEEP_QUIET_MS    10000 /* … and while all are */
 
 struct sweep {
-    struct status *status;
+    struct fleet_status *status;
     int64_t now_ms;
     void (*on_change)(void *arg, const struct status_transition *transition);
     void *arg;
@@ -142,7 +142,7 @@ static void sweep_note(struct sweep *sweep, const char *node, struct judged *jud
 
 /* ---- one node ---- */
 
-static void judged_drop(struct status *status, struct fleet_node *node, size_t place) {
+static void judged_drop(struct fleet_status *status, struct fleet_node *node, size_t place) {
     struct judged *judged = &node->judged[place];
     if (judged->verdict != VERDICT_COUNT) {
         status->verdicts[judged->verdict][judged->external]--;
@@ -151,7 +151,7 @@ static void judged_drop(struct status *status, struct fleet_node *node, size_t p
     memmove(judged, judged + 1, (node->judged_count - place) * sizeof(*judged));
 }
 
-static void judged_drop_all(struct status *status, struct fleet_node *node) {
+static void judged_drop_all(struct fleet_status *status, struct fleet_node *node) {
     while (node->judged_count > 0) {
         judged_drop(status, node, node->judged_count - 1);
     }
@@ -203,7 +203,7 @@ static bool sweep_row(void *arg, const struct status_row *row) {
 }
 
 /* Sessions that are neither wanted nor reported any more. */
-static void drop_unseen(struct status *status, struct fleet_node *node) {
+static void drop_unseen(struct fleet_status *status, struct fleet_node *node) {
     for (size_t i = node->judged_count; i-- > 0;) {
         if (!node->judged[i].seen) {
             judged_drop(status, node, i);
@@ -212,7 +212,7 @@ static void drop_unseen(struct status *status, struct fleet_node *node) {
 }
 
 static void sweep_node(struct sweep *sweep, uint32_t slot, struct fleet_node *node, bool changed) {
-    struct status *status = sweep->status;
+    struct fleet_status *status = sweep->status;
     struct fleet_view view;
     fleet_view_take(status, slot, sweep->now_ms, &view);
     if (!view.known || view.life != node->judged_life) {
@@ -239,7 +239,7 @@ static void sweep_node(struct sweep *sweep, uint32_t slot, struct fleet_node *no
 }
 
 /* Is it due? `ret_changed`: because something changed. */
-static bool node_is_due(struct status *status, uint32_t slot, struct fleet_node *node, int64_t now_ms,
+static bool node_is_due(struct fleet_status *status, uint32_t slot, struct fleet_node *node, int64_t now_ms,
                         bool *ret_changed) {
     pthread_mutex_lock(fleet_stripe(status, slot));
     bool changed = node->dirty;
@@ -250,7 +250,7 @@ static bool node_is_due(struct status *status, uint32_t slot, struct fleet_node 
     return changed || (known && now_ms >= node->due_ms);
 }
 
-size_t status_sweep(struct status *status, int64_t now_ms, size_t max_nodes,
+size_t status_sweep(struct fleet_status *status, int64_t now_ms, size_t max_nodes,
                     void (*on_change)(void *arg, const struct status_transition *transition), void *arg) {
     struct sweep sweep = {.status = status, .now_ms = now_ms, .on_change = on_change, .arg = arg};
     size_t looked = 0;
@@ -286,7 +286,7 @@ static void count_node(const struct fleet_node *node, int64_t now_ms, struct sta
     }
 }
 
-void status_read_totals(struct status *status, int64_t now_ms, struct status_totals *ret) {
+void status_read_totals(struct fleet_status *status, int64_t now_ms, struct status_totals *ret) {
     struct status_totals totals = {.memory = atomic_load_explicit(&status->memory, memory_order_relaxed)};
     for (size_t i = 0; i <= STATUS_OUTDATED; i++) {
         totals.reports[i] = atomic_load_explicit(&status->reports[i], memory_order_relaxed);

@@ -56,7 +56,7 @@ static struct status_end end_of(const struct fleet_view *view, const struct ip_a
     return end;
 }
 
-void fleet_judge(struct status *status, const struct fleet_view *view, const struct ip_addr *address,
+void fleet_judge(struct fleet_status *status, const struct fleet_view *view, const struct ip_addr *address,
                  uint16_t port, int64_t now_ms, struct status_row *row, struct fleet_far *far) {
     struct status_end here = end_of(view, address, port, now_ms);
     *row = (struct status_row){.want = here.want, .here = here.has, .address = *address, .port = port};
@@ -84,7 +84,7 @@ void fleet_judge(struct status *status, const struct fleet_view *view, const str
 }
 
 /* Wants and reported sessions are walked together, in their common order. */
-void fleet_visit(struct status *status, const struct fleet_view *view, int64_t now_ms,
+void fleet_visit(struct fleet_status *status, const struct fleet_view *view, int64_t now_ms,
                  bool (*row)(void *arg, const struct status_row *row), void *arg) {
     const struct wants *wants = view->lists[0];
     const struct report *report = view->report;
@@ -132,7 +132,7 @@ static void visit_node(const struct fleet_view *view, int64_t now_ms,
     show(arg, &shown);
 }
 
-int status_visit_node(struct status *status, uint32_t slot, int64_t now_ms,
+int status_visit_node(struct fleet_status *status, uint32_t slot, int64_t now_ms,
                       void (*view)(void *arg, const struct status_node_view *view),
                       bool (*row)(void *arg, const struct status_row *row), void *arg, struct err *err) {
     struct fleet_view taken;

@@ -45,7 +45,7 @@ struct sim {
 
 struct world {
     uint64_t seed; /* of the case, for messages */
-    struct status *status;
+    struct fleet_status *status;
     int64_t now_ms;
     size_t node_count;
     struct sim nodes[NODES_MAX];

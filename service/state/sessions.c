@@ -1,0 +1,196 @@
+/*
+ * Sessions: keeps the status of the fleet in step with the lists, has it swept, and remembers transitions.
+ *
+ * One thread wakes twice a second: it has the lists computed that changes have marked and somebody has asked
+ * for, so that what sessions are to be is known also of a node that does not wait for its list; then it
+ * sweeps. The ring of transitions has a lock of its own, which is taken last.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "state_internal.h"
+
+#define SESSIONS_TICK_MS   500
+#define SESSIONS_RING_MIN  1024
+#define SESSIONS_SWEEP_MAX 20000 /* nodes looked at in one tick */
+
+int sessions_init(struct sessions *sessions, struct err *err) {
+    pthread_mutex_init(&sessions->lock, NULL);
+    if (clock_cond_init(&sessions->cond) != 0) {
+        pthread_mutex_destroy(&sessions->lock);
+        return err_no_memory(err);
+    }
+    return status_new(&sessions->status, err);
+}
+
+void sessions_done(struct sessions *sessions) {
+    status_free(sessions->status);
+    free(sessions->ring);
+    pthread_cond_destroy(&sessions->cond);
+    pthread_mutex_destroy(&sessions->lock);
+}
+
+struct fleet_status *state_status(struct state *state) {
+    return state->sessions.status;
+}
+
+/* ---- lists ---- */
+
+int state_status_key(const struct picture *picture, const char *node, struct status_node_key *ret,
+                     struct err *err) {
+    int64_t slot = peering_index_slot(picture->index, node);
+    const struct record *record = slot < 0 ? NULL : snapshot_get(picture->snapshot, KIND_NODE, node);
+    if (record == NULL) {
+        return err_set(err, ERR_NOT_FOUND,
+                       "nodes.projectcalico.org \"%.253s\" not found: what its sessions do is kept once its "
+                       "Node resource exists",
+                       node);
+    }
+    const struct meta *meta = &record->object->meta;
+    *ret = (struct status_node_key){
+        .slot = (uint32_t)slot, .name = meta->name, .uid = meta->uid != NULL ? meta->uid : ""};
+    return 0;
+}
+
+static int64_t list_slot_of(void *arg, const char *node) {
+    return peering_index_slot(((const struct picture *)arg)->index, node);
+}
+
+/* Of the entry's document. 0 when memory is out: then every two of them look alike, until the next list. */
+static uint64_t list_digest_of(void *arg, const struct peering_entry *entry) {
+    struct buf text = BUF_INIT;
+    char digest[DIGEST_TEXT_MAX];
+    (void)arg;
+    peering_encode_entry(entry, &text);
+    digest_hex(text.data != NULL ? text.data : "", text.len, digest);
+    buf_done(&text);
+    digest[16] = '\0'; /* 64 bits of it */
+    return strtoull(digest, NULL, 16);
+}
+
+void sessions_note_list(struct fleet_status *status, const struct picture *picture,
+                        const struct peering_list *list, const char *etag) {
+    struct status_lists lists = {
+        .slot_of = list_slot_of, .digest_of = list_digest_of, .arg = (void *)(uintptr_t)picture};
+    struct status_node_key key;
+    struct err err = ERR_INIT;
+    if (state_status_key(picture, list->node, &key, &err) != 0 ||
+        status_set_list(status, &key, list, etag, &lists, &err) != 0) {
+        log_event(LOG_WARN, "status-list", LOG_STR("node", list->node), LOG_STR("error", err.text));
+    }
+}
+
+/* ---- transitions ---- */
+
+/* Room for one more: the ring doubles until it has its full size. The lock is the caller's. */
+static void ring_grow(struct sessions *sessions) {
+    size_t cap = sessions->cap == 0 ? SESSIONS_RING_MIN : sessions->cap * 2;
+    if (sessions->newest != sessions->cap || sessions->cap == STATE_TRANSITIONS_KEPT) {
+        return;
+    }
+    struct transition *ring = base_realloc(sessions->ring, cap * sizeof(*ring));
+    if (ring != NULL) { /* otherwise the oldest one goes, as it does when the ring is full */
+        sessions->ring = ring;
+        sessions->cap = cap;
+    }
+}
+
+static void on_change(void *arg, const struct status_transition *change) {
+    struct sessions *sessions = arg;
+    pthread_mutex_lock(&sessions->lock);
+    ring_grow(sessions);
+    if (sessions->cap > 0) {
+        struct transition *kept = &sessions->ring[sessions->newest % sessions->cap];
+        *kept = (struct transition){
+            .sequence = ++sessions->newest,
+            .time_ms = clock_realtime_ms(),
+            .port = change->port,
+            .from = change->from,
+            .to = change->to,
+            .folded = change->folded,
+        };
+        snprintf(kept->node, sizeof(kept->node), "%s", change->node);
+        snprintf(kept->remote, sizeof(kept->remote), "%s", change->remote != NULL ? change->remote : "");
+        snprintf(kept->message, sizeof(kept->message), "%s", change->message);
+        ip_format(&change->address, kept->peer);
+    }
+    pthread_mutex_unlock(&sessions->lock);
+}
+
+size_t state_transitions(struct state *state, uint64_t below,
+                         bool (*wanted)(void *arg, const struct transition *t), void *arg,
+                         struct transition *items, size_t max, bool *ret_more) {
+    struct sessions *sessions = &state->sessions;
+    size_t count = 0;
+    *ret_more = false;
+    pthread_mutex_lock(&sessions->lock);
+    uint64_t next = below == 0 || below > sessions->newest ? sessions->newest : below - 1;
+    uint64_t oldest = sessions->newest > sessions->cap ? sessions->newest - sessions->cap : 0;
+    for (; next > oldest && !*ret_more; next--) {
+        const struct transition *kept = &sessions->ring[(next - 1) % sessions->cap];
+        if (!wanted(arg, kept)) {
+            continue;
+        }
+        if (count == max) {
+            *ret_more = true;
+        } else {
+            items[count++] = *kept;
+        }
+    }
+    pthread_mutex_unlock(&sessions->lock);
+    return count;
+}
+
+/* ---- the thread ---- */
+
+/* false: it is time to stop. */
+static bool sessions_wait(struct sessions *sessions) {
+    int64_t until_ms = clock_monotonic_ms() + SESSIONS_TICK_MS;
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    int result = 0;
+    pthread_mutex_lock(&sessions->lock);
+    while (!sessions->stopping && result != ETIMEDOUT) {
+        result = pthread_cond_timedwait(&sessions->cond, &sessions->lock, &until);
+    }
+    bool go_on = !sessions->stopping;
+    pthread_mutex_unlock(&sessions->lock);
+    return go_on;
+}
+
+static void *sessions_main(void *arg) {
+    struct state *state = arg;
+    while (sessions_wait(&state->sessions)) {
+        lists_refresh_stale(state);
+        status_sweep(state->sessions.status, clock_monotonic_ms(), SESSIONS_SWEEP_MAX, on_change,
+                     &state->sessions);
+    }
+    return NULL;
+}
+
+int sessions_start(struct state *state, struct err *err) {
+    if (pthread_create(&state->sessions.thread, NULL, sessions_main, state) != 0) {
+        return err_set(err, ERR_UNAVAILABLE,
+                       "cannot start the thread that judges sessions: the system is out of threads");
+    }
+    state->sessions.runs = true;
+    return 0;
+}
+
+void sessions_stop(struct state *state) {
+    struct sessions *sessions = &state->sessions;
+    if (!sessions->runs) {
+        return;
+    }
+    pthread_mutex_lock(&sessions->lock);
+    sessions->stopping = true;
+    pthread_cond_signal(&sessions->cond);
+    pthread_mutex_unlock(&sessions->lock);
+    pthread_join(sessions->thread, NULL);
+    sessions->runs = false;
+}
