@@ -83,7 +83,11 @@ enum auth_resource {
     AUTH_NODES,
     AUTH_NODE_PEERINGS,    /* a node's computed list */
     AUTH_NODE_EXPLANATION, /* … and why it is so, which tells about other nodes */
-    AUTH_PEER_PEERINGS,    /* a BGPPeer's sessions over all nodes */
+    AUTH_NODE_STATUS,      /* what a node's sessions do, and its agent's reports of it */
+    AUTH_SESSIONS,         /* the same of the fleet, and what changed */
+    AUTH_CONVERGENCE,      /* who has the newest lists */
+    AUTH_TRANSITIONS,
+    AUTH_PEER_PEERINGS, /* a BGPPeer's sessions over all nodes */
     AUTH_SECRETS,
     AUTH_NAMESPACES,
     AUTH_PREVIEWS,

@@ -21,7 +21,8 @@
 
 #define ON(what) (1u << (what))
 #define BGP      (ON(AUTH_BGPPEERS) | ON(AUTH_BGPCONFIGURATIONS) | ON(AUTH_BGPFILTERS) | ON(AUTH_NODES))
-#define COMPUTED (ON(AUTH_NODE_PEERINGS) | ON(AUTH_NODE_EXPLANATION) | ON(AUTH_PEER_PEERINGS))
+#define COMPUTED (ON(AUTH_NODE_PEERINGS) | ON(AUTH_NODE_EXPLANATION) | ON(AUTH_PEER_PEERINGS) | OBSERVED)
+#define OBSERVED (ON(AUTH_NODE_STATUS) | ON(AUTH_SESSIONS) | ON(AUTH_CONVERGENCE) | ON(AUTH_TRANSITIONS))
 #define REVIEWS  (ON(AUTH_ACCESS_REVIEWS) | ON(AUTH_SELF_REVIEWS) | ON(AUTH_RULES_REVIEWS))
 #define ALL      (ON(AUTH_RESOURCE_COUNT) - 1)
 
@@ -42,6 +43,7 @@ static const struct rule {
     {NODE,              AUTH_GET,      ON(AUTH_NODE_PEERINGS),                  OWN}, /* every poll: first */
     {NODE,              AUTH_GET,      ON(AUTH_NODES),                          OWN},
     {NODE,              CHANGE,        ON(AUTH_NODES),                          OWN_ADDRESSES},
+    {NODE,              AUTH_GET | AUTH_UPDATE, ON(AUTH_NODE_STATUS),           OWN}, /* reports */
     {ADMIN,             READ | WRITE,  ALL,                                     ANY},
     {OPERATOR,          READ | WRITE,  BGP,                                     ANY},
     {OPERATOR,          READ | SUBMIT, ON(AUTH_SECRETS),                        ANY}, /* shown redacted */
@@ -66,6 +68,10 @@ static const struct {
     [AUTH_NODES] = {"projectcalico.org", "nodes"},
     [AUTH_NODE_PEERINGS] = {"projectcalico.org", "nodes/peerings"},
     [AUTH_NODE_EXPLANATION] = {"projectcalico.org", "nodes/explanation"},
+    [AUTH_NODE_STATUS] = {"projectcalico.org", "nodes/peeringstatus"},
+    [AUTH_SESSIONS] = {"bgppeerd.io", "sessions"},
+    [AUTH_CONVERGENCE] = {"bgppeerd.io", "convergence"},
+    [AUTH_TRANSITIONS] = {"bgppeerd.io", "transitions"},
     [AUTH_PEER_PEERINGS] = {"projectcalico.org", "bgppeers/peerings"},
     [AUTH_SECRETS] = {"", "secrets"},
     [AUTH_NAMESPACES] = {"", "namespaces"},

@@ -30,6 +30,11 @@
 #define AUDIT_QUERY                                                                                          \
     (PAGES | QUERY_SET(QUERY_EVENT) | QUERY_SET(QUERY_USER) | QUERY_SET(QUERY_RESOURCE) |                    \
      QUERY_SET(QUERY_NAME) | QUERY_SET(QUERY_SINCE) | QUERY_SET(QUERY_UNTIL))
+#define SESSIONS_QUERY                                                                                       \
+    (PAGES | QUERY_SET(QUERY_LABELS) | QUERY_SET(QUERY_VERDICT) | QUERY_SET(QUERY_STATE) |                   \
+     QUERY_SET(QUERY_NODE) | QUERY_SET(QUERY_BGP_PEER))
+#define TRANSITIONS_QUERY                                                                                    \
+    (PAGES | QUERY_SET(QUERY_NODE) | QUERY_SET(QUERY_PEER) | QUERY_SET(QUERY_SINCE) | QUERY_SET(QUERY_UNTIL))
 
 // clang-format off
 /* The seven verbs of a kind below `base`. Reading rows come first: they are matched most. */
@@ -75,6 +80,14 @@ static const struct route ROUTES[] = {
 
     {METHOD_GET, GROUP "bgppeers/{name}/peerings", "get", "bgppeers/peerings", KIND_BGPPEER,
      ROUTE_OWN | ROUTE_NAMED, PAGES, handle_bgppeer_sessions},
+    {METHOD_GET, GROUP "nodes/{name}/peerings/status", "get", "nodes/peeringstatus", KIND_NODE,
+     ROUTE_OWN | ROUTE_NAMED, NO_QUERY, handle_status_get},
+    {METHOD_PUT, GROUP "nodes/{name}/peerings/status", "update", "nodes/peeringstatus", KIND_NODE,
+     ROUTE_OWN | ROUTE_NAMED | ROUTE_BODY, NO_QUERY, handle_status_put},
+    OWN(METHOD_GET, "sessions", "list", "sessions", ROUTE_PLAIN, SESSIONS_QUERY, handle_sessions),
+    OWN(METHOD_GET, "convergence", "get", "convergence", ROUTE_PLAIN, QUERY_SET(QUERY_VERSION),
+        handle_convergence),
+    OWN(METHOD_GET, "transitions", "list", "transitions", ROUTE_PLAIN, TRANSITIONS_QUERY, handle_transitions),
     OWN(METHOD_POST, "previews", "create", "previews", ROUTE_BODY, DRY_RUN | VALIDATION, handle_previews),
     OWN(METHOD_POST, "applies", "create", "applies", ROUTE_BODY, DRY_RUN | VALIDATION, handle_applies),
 
@@ -100,6 +113,8 @@ static const struct route ROUTES[] = {
     DOCUMENT("/apis", ROUTE_PLAIN, NO_QUERY, handle_discovery),
     DOCUMENT("/apis/projectcalico.org", ROUTE_PLAIN, NO_QUERY, handle_discovery),
     DOCUMENT("/apis/projectcalico.org/v3", ROUTE_PLAIN, NO_QUERY, handle_discovery),
+    DOCUMENT("/apis/bgppeerd.io", ROUTE_PLAIN, NO_QUERY, handle_discovery),
+    DOCUMENT("/apis/bgppeerd.io/v1", ROUTE_PLAIN, NO_QUERY, handle_discovery),
     DOCUMENT("/version", ROUTE_PUBLIC, NO_QUERY, handle_discovery),
     DOCUMENT("/openapi.json", ROUTE_PLAIN, NO_QUERY, handle_openapi),
     DOCUMENT("/openapi/v2", ROUTE_PLAIN, NO_QUERY, handle_openapi_v2),

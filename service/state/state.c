@@ -295,8 +295,8 @@ int state_open(struct store *store, const struct state_options *options, struct 
         return -1;
     }
     state->lists.status = state->sessions.status;
-    if (lists_init(&state->lists, err) < 0 || queue_init(&state->queue, err) < 0 || state_load(state, err) < 0 ||
-        tokens_init(state, err) < 0 ||
+    if (lists_init(&state->lists, err) < 0 || queue_init(&state->queue, err) < 0 ||
+        state_load(state, err) < 0 || tokens_init(state, err) < 0 ||
         trail_open(state, options->keep_audit == 0 ? STATE_KEEP_AUDIT_DEFAULT : options->keep_audit, err) <
             0 ||
         lists_start(state, err) < 0 || committer_start(state, err) < 0 || sessions_start(state, err) != 0) {

@@ -212,8 +212,8 @@ void sessions_stop(struct state *state);
 void sessions_done(struct sessions *sessions);
 /* A list was computed from `picture`. Never fails: what there was no memory for is told again with the next
  * list. */
-void sessions_note_list(struct fleet_status *status, const struct picture *picture, const struct peering_list *list,
-                        const char *etag);
+void sessions_note_list(struct fleet_status *status, const struct picture *picture,
+                        const struct peering_list *list, const char *etag);
 
 /* ---- committer.c ---- */
 

@@ -17,12 +17,13 @@ MERGE = "application/merge-patch+json"
 # What each role may do, written down a second time, apart from the service's own table: per resource the verbs.
 # get, list, create, update, patch, delete, deletecollection: g l c u p d D.
 BGP = ("bgppeers", "bgpconfigurations", "bgpfilters", "nodes")
+OBSERVED = {"nodes/peeringstatus": "g", "sessions": "gl", "convergence": "gl", "transitions": "gl"}
 MAY = {
     "operator": {**{kind: "glcupdD" for kind in BGP}, "secrets": "glcup", "nodes/peerings": "g", "bgppeers/peerings": "g",
-                 "previews": "c", "applies": "c", "namespaces": "gl", "reviews": "c", "documents": "g", "metrics": "g"},
-    "viewer": {**{kind: "gl" for kind in BGP}, "nodes/peerings": "g", "bgppeers/peerings": "g", "namespaces": "gl",
+                 "previews": "c", "applies": "c", "namespaces": "gl", "reviews": "c", "documents": "g", "metrics": "g", **OBSERVED},
+    "viewer": {**{kind: "gl" for kind in BGP}, **OBSERVED, "nodes/peerings": "g", "bgppeers/peerings": "g", "namespaces": "gl",
                "reviews": "c", "documents": "g", "metrics": "g"},
-    "own node": {"nodes": "gup", "nodes/peerings": "g", "reviews": "c", "documents": "g"},
+    "own node": {"nodes": "gup", "nodes/peerings": "g", "nodes/peeringstatus": "gu", "reviews": "c", "documents": "g"},
     "other node": {"reviews": "c", "documents": "g"},
 }
 
@@ -33,6 +34,8 @@ def resource_of(path):
         words = [word for word in path.split("/")[4 if path.startswith("/apis") else 3:]]
         if words[0] == "namespaces" and len(words) > 2:
             words = words[2:]
+        if words[2:] == ["peerings", "status"]:
+            return f"{words[0]}/peeringstatus", False
         if len(words) == 3:
             return f"{words[0]}/{words[2]}", False
         return words[0], len(words) == 1
@@ -200,6 +203,7 @@ class TableTest(unittest.TestCase):
         own = rules("own node")
         self.assertEqual(own.pop("nodes"), (["projectcalico.org"], ["get", "update", "patch"], ["rack1-host1"]))
         self.assertEqual(own.pop("nodes/peerings"), (["projectcalico.org"], ["get"], ["rack1-host1"]))
+        self.assertEqual(own.pop("nodes/peeringstatus"), (["projectcalico.org"], ["get", "update"], ["rack1-host1"]))
         self.assertEqual({(tuple(verbs), names) for _, verbs, names in own.values()}, {(("create",), None)})
         who = self.callers.request("own node", "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body={}).json()
         self.assertEqual(who["status"]["userInfo"], {"username": "system:node:rack1-host1", "groups": ["system:nodes", "system:authenticated"]})

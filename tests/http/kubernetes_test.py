@@ -85,7 +85,7 @@ class DiscoveryTest(ServiceTest):
             self.assertEqual((resource["scope"], resource["singularResource"]), ("Cluster", other["singularName"]))
             for member in ("verbs", "shortNames", "categories"):
                 self.assertEqual(resource.get(member), other.get(member))
-            self.assertEqual(other["categories"], ["all", "calico"])
+            self.assertEqual(other["categories"], ["all", "bgp", "calico"])
 
     def test_core(self):
         resources = {resource["name"]: resource for resource in self.request("GET", "/api/v1").json()["resources"]}

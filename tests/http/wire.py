@@ -6,6 +6,7 @@ import unittest
 from service import Service
 
 GROUP = "/apis/projectcalico.org/v3"
+OURS = "/apis/bgppeerd.io/v1"
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
 

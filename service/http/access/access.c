@@ -50,6 +50,9 @@ int access_start(struct serving *serving, const struct http_options *options, st
     }
     double requests = (double)options->requests_per_second;
     double failures = (double)options->auth_failures;
+    if (limiter_new(ACCESS_REPORTS_PER_SECOND, 2 * ACCESS_REPORTS_PER_SECOND, &serving->reports, err) != 0) {
+        return -1;
+    }
     if (limiter_new(TRAIL_REFUSED_PER_SECOND, TRAIL_REFUSED_BURST, &serving->refusals, err) != 0 ||
         (requests > 0 && limiter_new(requests, 2 * requests, &serving->requests, err) != 0) ||
         (failures > 0 && limiter_new(failures / 60, failures, &serving->failures, err) != 0)) {
@@ -60,6 +63,7 @@ int access_start(struct serving *serving, const struct http_options *options, st
 
 void access_stop(struct serving *serving) {
     limiter_free(serving->requests);
+    limiter_free(serving->reports);
     limiter_free(serving->failures);
     limiter_free(serving->refusals);
     free(serving->access);
@@ -144,6 +148,16 @@ int access_check(struct request *request, int routed, struct err *err) {
         return too_many(request, retry_s, "this user sends more requests than the service allows it", err);
     }
     return routed != 0 ? -1 : authorize(request, err);
+}
+
+int access_report_limit(struct request *request, struct err *err) {
+    unsigned retry_s = 1;
+    const char *node = request->params[0];
+    if (limiter_take(request->serving->reports, node, strlen(node), request->start_ns / 1000000, &retry_s)) {
+        return 0;
+    }
+    return too_many(request, retry_s,
+                    "reports of this node's sessions come too often; once a second is enough", err);
 }
 
 int access_recheck(struct request *request, struct err *err) {

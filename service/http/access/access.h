@@ -31,6 +31,11 @@ int access_recheck(struct request *request, struct err *err) MUST_CHECK;
  * asked for by someone else. The query must have been parsed. */
 int access_passwords(const struct request *request, bool *ret, struct err *err) MUST_CHECK;
 
+/* Reports of one node's sessions in a second; twice as many in a burst. */
+#define ACCESS_REPORTS_PER_SECOND 10
+/* Does another report of the node in the path come too soon? ERR_TOO_MANY_REQUESTS. */
+int access_report_limit(struct request *request, struct err *err) MUST_CHECK;
+
 /* The guard that the request's writes must carry; NULL: none (state.h). */
 state_guard *access_write_guard(const struct request *request);
 

@@ -7,37 +7,12 @@
 
 #include "admin/handlers.h"
 #include "base/clock.h"
-#include "base/number.h"
+#include "request/params.h"
 #include "request/reply.h"
 #include "request/serving.h"
 
 #define AUDIT_PAGE     100
 #define AUDIT_PAGE_MAX 1000
-
-static int time_param(struct request *request, enum query_name name, int64_t *ret, struct err *err) {
-    const char *text = request_query(request, name);
-    if (text != NULL && text[0] != '\0' && !clock_parse(text, strlen(text), ret)) {
-        return err_set(err, ERR_BAD_REQUEST,
-                       "%s=%.50s is not a time; write for example %s=2026-11-23T00:00:00Z",
-                       query_name_text(name), text, query_name_text(name));
-    }
-    return 0;
-}
-
-static int number_param(struct request *request, enum query_name name, uint64_t max, uint64_t *ret,
-                        struct err *err) {
-    const char *text = request_query(request, name);
-    if (text != NULL && text[0] != '\0' && (!u64_parse(text, strlen(text), max, ret) || *ret == 0)) {
-        return err_set(err, ERR_BAD_REQUEST, "%s=%.50s is not a number from 1 to %" PRIu64,
-                       query_name_text(name), text, max);
-    }
-    return 0;
-}
-
-static const char *text_param(struct request *request, enum query_name name) {
-    const char *text = request_query(request, name);
-    return text != NULL && text[0] != '\0' ? text : NULL;
-}
 
 static void add_entry(struct buf *out, const struct audit_entry *entry) {
     char time[CLOCK_TEXT_MAX];
@@ -51,11 +26,11 @@ static void add_entry(struct buf *out, const struct audit_entry *entry) {
 }
 
 static int read_filter(struct request *request, struct audit_filter *filter, struct err *err) {
-    if (time_param(request, QUERY_SINCE, &filter->since_ms, err) != 0 ||
-        time_param(request, QUERY_UNTIL, &filter->until_ms, err) != 0) {
+    if (param_time(request, QUERY_SINCE, &filter->since_ms, err) != 0 ||
+        param_time(request, QUERY_UNTIL, &filter->until_ms, err) != 0) {
         return -1;
     }
-    const char *wanted = text_param(request, QUERY_EVENT);
+    const char *wanted = param_text(request, QUERY_EVENT);
     if (wanted != NULL) {
         enum audit_event event;
         if (!audit_event_parse(wanted, &event)) {
@@ -65,9 +40,9 @@ static int read_filter(struct request *request, struct audit_filter *filter, str
         }
         filter->event = (int)event;
     }
-    filter->user = text_param(request, QUERY_USER);
-    filter->resource = text_param(request, QUERY_RESOURCE);
-    filter->name = text_param(request, QUERY_NAME);
+    filter->user = param_text(request, QUERY_USER);
+    filter->resource = param_text(request, QUERY_RESOURCE);
+    filter->name = param_text(request, QUERY_NAME);
     return 0;
 }
 
@@ -76,8 +51,8 @@ int handle_audit(struct request *request, struct err *err) {
     uint64_t limit = AUDIT_PAGE;
     uint64_t below = 0;
     if (read_filter(request, &filter, err) != 0 ||
-        number_param(request, QUERY_LIMIT, AUDIT_PAGE_MAX, &limit, err) != 0 ||
-        number_param(request, QUERY_CONTINUE, UINT64_MAX, &below, err) != 0) {
+        param_number(request, QUERY_LIMIT, AUDIT_PAGE_MAX, &limit, err) != 0 ||
+        param_number(request, QUERY_CONTINUE, UINT64_MAX, &below, err) != 0) {
         return -1;
     }
     struct audit_entry *entries;

@@ -16,8 +16,18 @@
 #include "request/reply.h"
 #include "request/serving.h"
 
-#define GROUP_NAME    "projectcalico.org"
-#define GROUP_VERSION GROUP_NAME "/v3"
+/* The named groups, each in one version. The core group, /api/v1, has no name. */
+static const struct api_group {
+    const char *name;
+    const char *version;
+    const char *path;         /* of the group */
+    const char *version_path; /* of its resources */
+} GROUPS[] = {
+    {"projectcalico.org", "v3", "/apis/projectcalico.org", "/apis/projectcalico.org/v3"},
+    {"bgppeerd.io", "v1", "/apis/bgppeerd.io", "/apis/bgppeerd.io/v1"},
+};
+#define GROUP_COUNT (sizeof(GROUPS) / sizeof(GROUPS[0]))
+
 /* Clients choose features, and some launchers even the client, by the Kubernetes version they read. */
 #define KUBERNETES_MAJOR "1"
 #define KUBERNETES_MINOR "33"
@@ -30,12 +40,12 @@
 enum aggregated { AGGREGATED_V2, AGGREGATED_V2BETA1, AGGREGATED_COUNT };
 
 struct documents {
-    struct buf api;       /* /api */
-    struct buf core;      /* /api/v1 */
-    struct buf apis;      /* /apis */
-    struct buf group;     /* /apis/projectcalico.org */
-    struct buf resources; /* /apis/projectcalico.org/v3 */
-    struct buf version;   /* /version */
+    struct buf api;                    /* /api */
+    struct buf core;                   /* /api/v1 */
+    struct buf apis;                   /* /apis */
+    struct buf groups[GROUP_COUNT];    /* /apis/projectcalico.org … */
+    struct buf resources[GROUP_COUNT]; /* /apis/projectcalico.org/v3 … */
+    struct buf version;                /* /version */
     struct buf all_api[AGGREGATED_COUNT];
     struct buf all_apis[AGGREGATED_COUNT];
 };
@@ -83,17 +93,29 @@ static bool is_served(const char *resource) {
     return false;
 }
 
-/* Namespaces are no kind of ours: nobody can write them. They are listed like one. */
-static const struct kind_info namespaces = {.name = "Namespace",
-                                            .plural = "namespaces",
-                                            .singular = "namespace",
-                                            .short_name = "ns",
-                                            .group = "",
-                                            .version = "v1"};
+/* What is served like a resource but not stored as one. */
+static const struct kind_info OTHERS[] = {
+    {.name = "Namespace",
+     .plural = "namespaces",
+     .singular = "namespace",
+     .short_name = "ns",
+     .group = "",
+     .version = "v1"},
+    {.name = "Session",
+     .plural = "sessions",
+     .singular = "session",
+     .short_name = "bs",
+     .group = "bgppeerd.io",
+     .version = "v1"},
+};
+#define OTHER_COUNT (sizeof(OTHERS) / sizeof(OTHERS[0]))
 
 /* All that is served, in order; NULL behind the last. */
 static const struct kind_info *resource_at(size_t index) {
-    return index < KIND_COUNT ? kind_info((enum kind)index) : index == KIND_COUNT ? &namespaces : NULL;
+    if (index < KIND_COUNT) {
+        return kind_info((enum kind)index);
+    }
+    return index - KIND_COUNT < OTHER_COUNT ? &OTHERS[index - KIND_COUNT] : NULL;
 }
 
 /* verbs, shortNames, categories: the same in both forms. */
@@ -107,7 +129,8 @@ static void add_common(const struct kind_info *kind, struct buf *out) {
     }
     if (kind->group[0] != '\0') {
         buf_json_key(out, "categories");
-        buf_add_str(out, "[\"all\",\"calico\"]");
+        buf_add_str(out, strcmp(kind->group, "projectcalico.org") == 0 ? "[\"all\",\"bgp\",\"calico\"]"
+                                                                       : "[\"bgp\"]");
     }
 }
 
@@ -139,10 +162,9 @@ static void add_aggregated_resource(const struct kind_info *kind, struct buf *ou
     buf_add_char(out, '}');
 }
 
-static void make_aggregated(enum aggregated form, const char *group, const char *version, struct buf *out) {
-    buf_add_str(out, "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/");
-    buf_add_str(out, form == AGGREGATED_V2 ? "v2" : "v2beta1");
-    buf_add_str(out, "\",\"metadata\":{},\"items\":[{\"metadata\":{");
+static void add_aggregated_group(const char *group, const char *version, struct buf *out) {
+    buf_json_comma(out);
+    buf_add_str(out, "{\"metadata\":{");
     if (group[0] != '\0') {
         buf_json_member_str(out, "name", group);
         buf_add_char(out, ',');
@@ -159,12 +181,36 @@ static void make_aggregated(enum aggregated form, const char *group, const char 
     }
     buf_add_char(out, ']');
     buf_json_member_str(out, "freshness", "Current");
-    buf_add_str(out, "}]}]}");
+    buf_add_str(out, "}]}");
 }
 
-static void make_resource_list(const char *group, const char *group_version, struct buf *out) {
-    buf_add_str(out, "{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\"");
-    buf_json_member_str(out, "groupVersion", group_version);
+static void begin_aggregated(enum aggregated form, struct buf *out) {
+    buf_add_str(out, "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/");
+    buf_add_str(out, form == AGGREGATED_V2 ? "v2" : "v2beta1");
+    buf_add_str(out, "\",\"metadata\":{},\"items\":[");
+}
+
+static void make_aggregated(enum aggregated form, struct documents *documents) {
+    struct buf *api = &documents->all_api[form];
+    struct buf *apis = &documents->all_apis[form];
+    begin_aggregated(form, api);
+    add_aggregated_group("", "v1", api);
+    buf_add_str(api, "]}");
+    begin_aggregated(form, apis);
+    for (size_t i = 0; i < GROUP_COUNT; i++) {
+        add_aggregated_group(GROUPS[i].name, GROUPS[i].version, apis);
+    }
+    buf_add_str(apis, "]}");
+}
+
+static void add_group_version(const char *group, const char *version, struct buf *out) {
+    buf_printf(out, group[0] == '\0' ? "\"groupVersion\":\"%s%s\"" : "\"groupVersion\":\"%s/%s\"", group,
+               version);
+}
+
+static void make_resource_list(const char *group, const char *version, struct buf *out) {
+    buf_add_str(out, "{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\",");
+    add_group_version(group, version, out);
     buf_json_key(out, "resources");
     buf_add_char(out, '[');
     const struct kind_info *kind;
@@ -176,14 +222,22 @@ static void make_resource_list(const char *group, const char *group_version, str
     buf_add_str(out, "]}");
 }
 
+static void add_version(const struct api_group *group, struct buf *out) {
+    buf_add_char(out, '{');
+    add_group_version(group->name, group->version, out);
+    buf_json_member_str(out, "version", group->version);
+    buf_add_char(out, '}');
+}
+
 /* The members that an APIGroup has alone and inside an APIGroupList. */
-static void add_group(struct buf *out) {
-    const char *version = "{\"groupVersion\":\"" GROUP_VERSION "\",\"version\":\"v3\"}";
-    buf_json_member_str(out, "name", GROUP_NAME);
+static void add_group(const struct api_group *group, struct buf *out) {
+    buf_json_member_str(out, "name", group->name);
     buf_json_key(out, "versions");
-    buf_printf(out, "[%s]", version);
+    buf_add_char(out, '[');
+    add_version(group, out);
+    buf_add_char(out, ']');
     buf_json_key(out, "preferredVersion");
-    buf_add_str(out, version);
+    add_version(group, out);
 }
 
 /* Some clients want every member that Kubernetes has. */
@@ -204,32 +258,38 @@ static size_t list_all(struct documents *documents, struct buf *ret[]) {
     ret[count++] = &documents->api;
     ret[count++] = &documents->core;
     ret[count++] = &documents->apis;
-    ret[count++] = &documents->group;
-    ret[count++] = &documents->resources;
     ret[count++] = &documents->version;
+    for (size_t i = 0; i < GROUP_COUNT; i++) {
+        ret[count++] = &documents->groups[i];
+        ret[count++] = &documents->resources[i];
+    }
     for (int form = 0; form < AGGREGATED_COUNT; form++) {
         ret[count++] = &documents->all_api[form];
         ret[count++] = &documents->all_apis[form];
     }
     return count;
 }
-#define DOCUMENTS_COUNT (6 + 2 * AGGREGATED_COUNT)
+#define DOCUMENTS_COUNT (4 + 2 * GROUP_COUNT + 2 * AGGREGATED_COUNT)
 
 static int make_all(struct documents *documents, const char *version, struct err *err) {
     buf_add_str(&documents->api,
                 "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[]}");
     make_resource_list("", "v1", &documents->core);
-    buf_add_str(&documents->apis, "{\"kind\":\"APIGroupList\",\"apiVersion\":\"v1\",\"groups\":[{");
-    add_group(&documents->apis);
-    buf_add_str(&documents->apis, "}]}");
-    buf_add_str(&documents->group, "{\"kind\":\"APIGroup\",\"apiVersion\":\"v1\"");
-    add_group(&documents->group);
-    buf_add_char(&documents->group, '}');
-    make_resource_list(GROUP_NAME, GROUP_VERSION, &documents->resources);
+    buf_add_str(&documents->apis, "{\"kind\":\"APIGroupList\",\"apiVersion\":\"v1\",\"groups\":[");
+    for (size_t i = 0; i < GROUP_COUNT; i++) {
+        buf_json_comma(&documents->apis);
+        buf_add_char(&documents->apis, '{');
+        add_group(&GROUPS[i], &documents->apis);
+        buf_add_char(&documents->apis, '}');
+        buf_add_str(&documents->groups[i], "{\"kind\":\"APIGroup\",\"apiVersion\":\"v1\"");
+        add_group(&GROUPS[i], &documents->groups[i]);
+        buf_add_char(&documents->groups[i], '}');
+        make_resource_list(GROUPS[i].name, GROUPS[i].version, &documents->resources[i]);
+    }
+    buf_add_str(&documents->apis, "]}");
     make_version(version, &documents->version);
     for (int form = 0; form < AGGREGATED_COUNT; form++) {
-        make_aggregated((enum aggregated)form, "", "v1", &documents->all_api[form]);
-        make_aggregated((enum aggregated)form, GROUP_NAME, "v3", &documents->all_apis[form]);
+        make_aggregated((enum aggregated)form, documents);
     }
     struct buf *all[DOCUMENTS_COUNT];
     size_t count = list_all(documents, all);
@@ -265,19 +325,29 @@ void documents_free(struct documents *documents) {
 /* The path's documents: plain, and aggregated ones where there are. */
 static const struct buf *find_document(const struct request *request, const struct buf **ret_aggregated) {
     const struct documents *documents = request->serving->documents;
+    const char *path = request->route->path;
     const struct {
         const char *path;
         const struct buf *plain;
         const struct buf *aggregated;
     } table[] = {
-        {"/api", &documents->api, documents->all_api},         {"/api/v1", &documents->core, NULL},
-        {"/apis", &documents->apis, documents->all_apis},      {"/apis/" GROUP_NAME, &documents->group, NULL},
-        {"/apis/" GROUP_VERSION, &documents->resources, NULL}, {"/version", &documents->version, NULL},
+        {"/api", &documents->api, documents->all_api},
+        {"/api/v1", &documents->core, NULL},
+        {"/apis", &documents->apis, documents->all_apis},
+        {"/version", &documents->version, NULL},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        if (strcmp(request->route->path, table[i].path) == 0) {
+        if (strcmp(path, table[i].path) == 0) {
             *ret_aggregated = table[i].aggregated;
             return table[i].plain;
+        }
+    }
+    for (size_t i = 0; i < GROUP_COUNT; i++) {
+        if (strcmp(path, GROUPS[i].path) == 0) {
+            return &documents->groups[i];
+        }
+        if (strcmp(path, GROUPS[i].version_path) == 0) {
+            return &documents->resources[i];
         }
     }
     return NULL;

@@ -9,6 +9,7 @@
 #include "admin/handlers.h"
 #include "admin/metrics_text.h"
 #include "admin/process.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "machine/connection.h"
 #include "machine/park.h"
@@ -27,6 +28,7 @@ struct scrape {
     const struct serving *serving;
     struct metrics_totals totals;
     struct state_figures state;
+    struct status_totals sessions;
     struct process_figures process;
     struct park_figures park;
     struct connections_figures connections;
@@ -142,6 +144,37 @@ static void add_writes(struct buf *out, const char *name, const struct scrape *s
     }
 }
 
+static void add_verdicts(struct buf *out, const char *name, const struct scrape *scrape) {
+    for (size_t i = 0; i < VERDICT_COUNT; i++) {
+        const char *verdict = verdict_name((enum status_verdict)i);
+        metrics_text_number(out, name, METRICS_LABELS({"verdict", verdict}, {"type", "internal"}),
+                            scrape->sessions.verdicts[i][0]);
+        metrics_text_number(out, name, METRICS_LABELS({"verdict", verdict}, {"type", "external"}),
+                            scrape->sessions.verdicts[i][1]);
+    }
+}
+
+static void add_nodes(struct buf *out, const char *name, const struct scrape *scrape) {
+    metrics_text_number(out, name, METRICS_LABELS({"state", "current"}), scrape->sessions.nodes_current);
+    metrics_text_number(out, name, METRICS_LABELS({"state", "behind"}), scrape->sessions.nodes_behind);
+    metrics_text_number(out, name, METRICS_LABELS({"state", "silent"}), scrape->sessions.nodes_silent);
+}
+
+static void add_transitions(struct buf *out, const char *name, const struct scrape *scrape) {
+    for (size_t i = 0; i < VERDICT_COUNT; i++) {
+        metrics_text_number(out, name, METRICS_LABELS({"to", verdict_name((enum status_verdict)i)}),
+                            scrape->sessions.transitions[i]);
+    }
+}
+
+static void add_reports(struct buf *out, const char *name, const struct scrape *scrape) {
+    static const char *const RESULTS[] = {
+        [STATUS_TAKEN] = "taken", [STATUS_SAME] = "unchanged", [STATUS_OUTDATED] = "outdated"};
+    for (size_t i = 0; i <= STATUS_OUTDATED; i++) {
+        metrics_text_number(out, name, METRICS_LABELS({"result", RESULTS[i]}), scrape->sessions.reports[i]);
+    }
+}
+
 static void add_changes(struct buf *out, const char *name, const struct scrape *scrape) {
     static const char *const OPERATIONS[] = {
         [STORE_CREATE] = "create", [STORE_UPDATE] = "update", [STORE_DELETE] = "delete"};
@@ -219,6 +252,16 @@ static const struct family FAMILIES[] = {
     {"bgppeerd_peering_list_compute_duration_seconds", "histogram",
      "Time to compute and encode a list. A poll that finds its list made computes nothing.",
      .add = add_computes},
+    {"bgppeerd_session_verdicts", "gauge",
+     "Ends of sessions of the nodes that were heard of since the start, by verdict.", .add = add_verdicts},
+    {"bgppeerd_session_transitions_total", "counter", "Changes of verdicts, by the new one.",
+     .add = add_transitions},
+    {"bgppeerd_nodes_reporting", "gauge",
+     "Nodes heard of since the start, by whether they have their newest list.", .add = add_nodes},
+    {"bgppeerd_status_reports_total", "counter", "Reports of what sessions do, by what became of them.",
+     .add = add_reports},
+    {"bgppeerd_status_memory_bytes", "gauge", "What lists and reports of the status take.",
+     AT(sessions.memory)},
     {"bgppeerd_writes_total", "counter",
      "Writes, by what became of them; one of several objects counts once.", .add = add_writes},
     {"bgppeerd_changes_total", "counter", "Changes of objects that were stored, by operation.",
@@ -282,6 +325,7 @@ static int take(struct request *request, struct scrape *scrape, struct err *err)
     park_read(serving->park, &scrape->park);
     connections_read(serving->connections, &scrape->connections);
     state_figures(serving->state, &scrape->state);
+    status_read_totals(state_status(serving->state), clock_monotonic_ms(), &scrape->sessions);
     scrape->writable = scrape->state.writable;
     scrape->tokens = scrape->state.tokens;
     scrape->backup_ns = ns_of_ms(scrape->totals.backup_ms);

@@ -17,6 +17,15 @@ int handle_peerings(struct request *request, struct err *err) MUST_CHECK;
 int handle_explain(struct request *request, const char *remote, struct err *err) MUST_CHECK;
 int handle_bgppeer_sessions(struct request *request, struct err *err) MUST_CHECK;
 
+/* status.c: what one node's sessions do */
+int handle_status_put(struct request *request, struct err *err) MUST_CHECK;
+int handle_status_get(struct request *request, struct err *err) MUST_CHECK;
+
+/* sessions.c: the same of the fleet */
+int handle_sessions(struct request *request, struct err *err) MUST_CHECK;
+int handle_convergence(struct request *request, struct err *err) MUST_CHECK;
+int handle_transitions(struct request *request, struct err *err) MUST_CHECK;
+
 /* previews.c */
 int handle_previews(struct request *request, struct err *err) MUST_CHECK;
 int handle_applies(struct request *request, struct err *err) MUST_CHECK;

@@ -132,6 +132,21 @@ static bool must_wait(const struct request *request, const struct poll *poll) {
            (poll->deadline_ms == 0 || clock_monotonic_ms() < poll->deadline_ms);
 }
 
+/* A node's own poll says that it is alive, and which list it has. */
+static void note_poll(struct request *request, const struct node_list *list, bool has_it, bool waits) {
+    struct status_node_key key;
+    struct err ignored = ERR_INIT;
+    if (principal_node(&request->principal) == NULL) {
+        return;
+    }
+    struct picture *picture = state_picture(request->serving->state);
+    if (state_status_key(picture, list->node, &key, &ignored) == 0) {
+        status_note_poll(state_status(request->serving->state), &key, has_it ? list->etag : NULL, waits,
+                         clock_coarse_ms());
+    }
+    picture_unref(picture);
+}
+
 static int evaluate(struct request *request, struct poll *poll, struct err *err) {
     const char *node = request->params[0];
     struct node_list *list = NULL;
@@ -150,9 +165,11 @@ static int evaluate(struct request *request, struct poll *poll, struct err *err)
     char etag[ETAG_TEXT_MAX];
     make_etag(list->etag, revealed, etag);
     int result;
-    if (known != NULL && etag_list_has(known, etag + 1, strlen(etag) - 2, true)) {
-        result = must_wait(request, poll) ? park(request, poll, list, err)
-                                          : reply_not_modified(request, etag, err);
+    bool has_it = known != NULL && etag_list_has(known, etag + 1, strlen(etag) - 2, true);
+    bool waits = has_it && must_wait(request, poll);
+    note_poll(request, list, has_it, waits);
+    if (has_it) {
+        result = waits ? park(request, poll, list, err) : reply_not_modified(request, etag, err);
     } else if (revealed) {
         result = reply_revealed(request, err);
     } else {

@@ -65,6 +65,11 @@ static const struct {
     [QUERY_NAME] = {"name", OURS},
     [QUERY_SINCE] = {"since", OURS},
     [QUERY_UNTIL] = {"until", OURS},
+    [QUERY_VERDICT] = {"verdict", OURS},
+    [QUERY_STATE] = {"state", OURS},
+    [QUERY_NODE] = {"node", OURS},
+    [QUERY_BGP_PEER] = {"bgpPeer", OURS},
+    [QUERY_PEER] = {"peer", OURS},
 };
 
 /* What Kubernetes would heed and this service does not serve, by the route's verb. */

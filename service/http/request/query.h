@@ -50,6 +50,11 @@ enum query_name {
     QUERY_NAME,
     QUERY_SINCE,
     QUERY_UNTIL,
+    QUERY_VERDICT,
+    QUERY_STATE,
+    QUERY_NODE,
+    QUERY_BGP_PEER,
+    QUERY_PEER,
     QUERY_COUNT, /* how many; also stands for a name that is not known */
 };
 

@@ -59,6 +59,7 @@ struct serving {
     struct route_access *access; /* what each route asks for, in the table's order */
     bool no_auth;                /* everybody is admin */
     struct limiter *requests;    /* per user; NULL = no limit */
+    struct limiter *reports;     /* of what sessions do, per node */
     struct limiter *failures;    /* of authentication, per address; NULL = no limit */
     struct limiter *refusals;    /* entries of the audit trail, per address */
 

@@ -1,0 +1,40 @@
+/*
+ * Query parameters of one sort. Pure functions of the request; nothing is kept.
+ */
+#include "request/params.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/number.h"
+
+const char *param_text(const struct request *request, enum query_name name) {
+    const char *text = request_query(request, name);
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+int param_number(const struct request *request, enum query_name name, uint64_t max, uint64_t *ret,
+                 struct err *err) {
+    const char *text = param_text(request, name);
+    uint64_t number = 1;
+    if (text == NULL) {
+        return 0;
+    }
+    if (!u64_parse(text, strlen(text), max, &number) || number == 0) {
+        return err_set(err, ERR_BAD_REQUEST, "%s=%.50s is not a number from 1 to %" PRIu64,
+                       query_name_text(name), text, max);
+    }
+    *ret = number;
+    return 0;
+}
+
+int param_time(const struct request *request, enum query_name name, int64_t *ret, struct err *err) {
+    const char *text = param_text(request, name);
+    if (text != NULL && !clock_parse(text, strlen(text), ret)) {
+        return err_set(err, ERR_BAD_REQUEST,
+                       "%s=%.50s is not a time; write for example %s=2026-11-23T00:00:00Z",
+                       query_name_text(name), text, query_name_text(name));
+    }
+    return 0;
+}
