@@ -9,6 +9,8 @@
 #include "base/ip.h"
 #include "tables.h"
 
+#define RULES_MAX            1000 /* every one of them is in every list that names the filter */
+#define AS_PATH_MAX          64
 #define OPERATIONS_MAX       10
 #define PREPENDED_MAX        10
 #define COMMUNITY_LENGTH_MAX 32
@@ -149,7 +151,7 @@ static const struct schema operation_schema = {
                   .description = "Only sessions with external (eBGP) or internal (iBGP) peers."),            \
             FIELD(filter_rule, communities, "communities", FIELD_OBJECT, .schema = &community_match_schema,  \
                   .description = "Only routes that carry this community."),                                  \
-            FIELD(filter_rule, as_path_prefix, "asPathPrefix", FIELD_ASN_LIST,                               \
+            FIELD(filter_rule, as_path_prefix, "asPathPrefix", FIELD_ASN_LIST, .max_items = AS_PATH_MAX,     \
                   .description = "Only routes whose AS path begins with these AS numbers."),                 \
             FIELD(filter_rule, priority, "priority", FIELD_INT, .min = 1, .max = PRIORITY_MAX,               \
                   .description = "Only routes with this metric."),                                           \
@@ -199,12 +201,16 @@ static const struct schema rule_v6_schema = {
 
 static const struct field spec_fields[] = {
     FIELD(bgp_filter_spec, export_v4, "exportV4", FIELD_OBJECT_LIST, .schema = &rule_v4_schema,
+          .max_items = RULES_MAX,
           .description = "Rules for the IPv4 routes sent to a peer. The first that matches decides."),
     FIELD(bgp_filter_spec, import_v4, "importV4", FIELD_OBJECT_LIST, .schema = &rule_v4_schema,
+          .max_items = RULES_MAX,
           .description = "Rules for the IPv4 routes received from a peer. The first that matches decides."),
     FIELD(bgp_filter_spec, export_v6, "exportV6", FIELD_OBJECT_LIST, .schema = &rule_v6_schema,
+          .max_items = RULES_MAX,
           .description = "Rules for the IPv6 routes sent to a peer. The first that matches decides."),
     FIELD(bgp_filter_spec, import_v6, "importV6", FIELD_OBJECT_LIST, .schema = &rule_v6_schema,
+          .max_items = RULES_MAX,
           .description = "Rules for the IPv6 routes received from a peer. The first that matches decides."),
 };
 

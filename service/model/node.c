@@ -58,9 +58,9 @@ const struct schema node_bgp_schema = {
 };
 
 static const struct field orch_ref_fields[] = {
-    FIELD(orch_ref, node_name, "nodeName", FIELD_STRING,
+    FIELD(orch_ref, node_name, "nodeName", FIELD_STRING, .max_length = TEXT_LENGTH_MAX,
           .description = "Name of the node in the orchestrator."),
-    FIELD(orch_ref, orchestrator, "orchestrator", FIELD_STRING,
+    FIELD(orch_ref, orchestrator, "orchestrator", FIELD_STRING, .max_length = TEXT_LENGTH_MAX,
           .description = "The orchestrator, such as k8s."),
 };
 
@@ -84,9 +84,9 @@ static const struct schema wireguard_schema = {
 };
 
 static const struct field address_fields[] = {
-    FIELD(node_address, address, "address", FIELD_STRING,
+    FIELD(node_address, address, "address", FIELD_STRING, .max_length = TEXT_LENGTH_MAX,
           .description = "The address, with or without its prefix length."),
-    FIELD(node_address, type, "type", FIELD_STRING,
+    FIELD(node_address, type, "type", FIELD_STRING, .max_length = TEXT_LENGTH_MAX,
           .description = "Where the address comes from: CalicoNodeIP, InternalIP or ExternalIP."),
 };
 
@@ -97,8 +97,10 @@ static const struct schema address_schema = {
 };
 
 static const struct field interface_fields[] = {
-    FIELD(node_interface, name, "name", FIELD_STRING, .description = "Name of the interface."),
-    FIELD(node_interface, addresses, "addresses", FIELD_STRING_LIST,
+    FIELD(node_interface, name, "name", FIELD_STRING, .max_length = TEXT_LENGTH_MAX,
+          .description = "Name of the interface."),
+    FIELD(node_interface, addresses, "addresses", FIELD_STRING_LIST, .max_length = TEXT_LENGTH_MAX,
+          .max_items = NAMES_MAX,
           .description = "Addresses of the interface, with or without prefix lengths."),
 };
 
@@ -129,7 +131,7 @@ static const struct field spec_fields[] = {
           .description = "Addresses at which the node can be reached. Sessions use bgp.ipv4Address and "
                          "bgp.ipv6Address, not these."),
     FIELD(node_spec, interfaces, "interfaces", FIELD_OBJECT_LIST, .schema = &interface_schema,
-          .description = "Network interfaces of the node. Kept, not used here."),
+          .max_items = NAMES_MAX, .description = "Network interfaces of the node. Kept, not used here."),
 };
 
 static void validate_spec(const void *object, const char *path, struct causes *causes) {
@@ -157,8 +159,8 @@ static const struct field status_fields[] = {
           .format = &format_wireguard_key, .description = "WireGuard public key of the node, over IPv4."),
     FIELD(node_status, wireguard_public_key_v6, "wireguardPublicKeyV6", FIELD_STRING,
           .format = &format_wireguard_key, .description = "WireGuard public key of the node, over IPv6."),
-    FIELD(node_status, pod_cidrs, "podCIDRs", FIELD_STRING_LIST,
-          .description = "The pod networks that Kubernetes gave the node."),
+    FIELD(node_status, pod_cidrs, "podCIDRs", FIELD_STRING_LIST, .max_length = TEXT_LENGTH_MAX,
+          .max_items = NAMES_MAX, .description = "The pod networks that Kubernetes gave the node."),
 };
 
 static const struct schema status_schema = {

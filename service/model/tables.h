@@ -32,9 +32,10 @@
 #define ADDRESS_LENGTH_MAX  64
 #define PRIORITY_MAX        2147483646
 
-#define ADVERTISEMENTS_MAX         500 /* prefixAdvertisements of a BGPConfiguration or Node */
-#define ADVERTISED_COMMUNITIES_MAX 50  /* communities of one of them */
-#define NAMES_MAX                  256 /* lists of names without a limit of Calico's */
+#define ADVERTISEMENTS_MAX         500  /* prefixAdvertisements of a BGPConfiguration or Node */
+#define ADVERTISED_COMMUNITIES_MAX 50   /* communities of one of them */
+#define NAMES_MAX                  256  /* lists of names without a limit of Calico's */
+#define TEXT_LENGTH_MAX            1024 /* texts that nothing here reads */
 
 /* Named text formats (format.c). */
 extern const struct format format_name;              /* a resource's name */

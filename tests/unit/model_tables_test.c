@@ -1,4 +1,7 @@
 /* The registry and the tables themselves: complete, consistent, describing the structs they claim to. */
+#include <stdlib.h>
+
+#include "../../service/model/tables.h"
 #include "model_test.h"
 
 #define SCHEMA_DEPTH_MAX 8
@@ -73,7 +76,14 @@ static void check_field(const struct schema *schema, size_t at) {
     bool is_list =
         field->type == FIELD_OBJECT_LIST || field->type == FIELD_STRING_LIST || field->type == FIELD_ASN_LIST;
     assert_true(is_list || (field->min_items == 0 && field->max_items == 0));
+    if (is_list && field->max_items == 0) {
+        fail_msg("%s.%s: a list of any length", schema->name, field->name);
+    }
     assert_true(field->max_items == 0 || field->min_items <= field->max_items);
+    bool is_text = field->type == FIELD_STRING || field->type == FIELD_STRING_LIST;
+    if (is_text && field->max_length == 0 && field->format == NULL) {
+        fail_msg("%s.%s: a text of any length", schema->name, field->name);
+    }
     assert_false(field->required && field->default_text != NULL);
     check_format(field);
     check_values(field);
@@ -236,11 +246,77 @@ static void test_object_keys(void **state) {
     arena_done(&arena);
 }
 
+/* ---- the edges of every list ---- */
+
+/* What stands in a list of this field: texts of its format, numbers, or structs with nothing in them. */
+static void *items_of(const struct field *field, size_t count) {
+    size_t size = field->type == FIELD_OBJECT_LIST ? field->schema->size
+                  : field->type == FIELD_ASN_LIST  ? sizeof(uint32_t)
+                                                   : sizeof(const char *);
+    void *items = calloc(count, size);
+    assert_non_null(items);
+    for (size_t i = 0; field->type == FIELD_STRING_LIST && i < count; i++) {
+        ((const char **)items)[i] = "";
+    }
+    return items;
+}
+
+static bool is_too_many(const struct schema *schema, const void *object, const char *name) {
+    static struct causes causes;
+    struct arena arena;
+    char path[ERR_FIELD_MAX];
+    bool found = false;
+    arena_init(&arena, 0);
+    causes_init(&causes, &arena);
+    schema_validate(schema, object, "x", &causes);
+    (void)snprintf(path, sizeof path, "x.%s", name);
+    for (size_t i = 0; i < causes.count; i++) {
+        found = found || (strcmp(causes.items[i].field, path) == 0 &&
+                          strcmp(causes.items[i].reason, CAUSE_TOO_MANY) == 0);
+    }
+    arena_done(&arena);
+    return found;
+}
+
+static void check_list_edges(const struct schema *schema, unsigned depth) {
+    assert_true(depth < SCHEMA_DEPTH_MAX);
+    for (size_t i = 0; i < schema->field_count; i++) {
+        const struct field *field = &schema->fields[i];
+        if (field->schema != NULL) {
+            check_list_edges(field->schema, depth + 1);
+        }
+        if (field->max_items == 0) {
+            continue;
+        }
+        void *object = calloc(1, schema->size);
+        struct list list = {.items = items_of(field, field->max_items + 1)};
+        for (size_t over = 0; over <= 1; over++) {
+            list.count = field->max_items + over;
+            memcpy((char *)object + field->offset, &list,
+                   sizeof list); /* a string_list has the same members */
+            if (is_too_many(schema, object, field->name) != (over == 1)) {
+                fail_msg("%s.%s: %zu items", schema->name, field->name, list.count);
+            }
+        }
+        free(list.items);
+        free(object);
+    }
+}
+
+/* Every list has a largest length, which is taken, and one more is refused. */
+static void test_lists_end_at_their_edges(void **state) {
+    (void)state;
+    _Static_assert(offsetof(struct list, items) == offsetof(struct string_list, items), "lists are alike");
+    for (int kind = 0; kind < KIND_COUNT; kind++) {
+        check_list_edges(kind_info((enum kind)kind)->body, 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tables_are_consistent), cmocka_unit_test(test_tables_are_complete),
-        cmocka_unit_test(test_kinds_are_found),       cmocka_unit_test(test_columns_name_fields),
-        cmocka_unit_test(test_object_keys),
+        cmocka_unit_test(test_lists_end_at_their_edges), cmocka_unit_test(test_tables_are_consistent),
+        cmocka_unit_test(test_tables_are_complete),      cmocka_unit_test(test_kinds_are_found),
+        cmocka_unit_test(test_columns_name_fields),      cmocka_unit_test(test_object_keys),
     };
     return cmocka_run_group_tests_name("model tables", tests, NULL, NULL);
 }
