@@ -33,10 +33,13 @@ struct render_format {
     const char *name;                   /* what format= says: "bird2" */
     const char *media_type;             /* what Accept says: "text/vnd.bgppeerd.bird2" */
     const char *title;                  /* for people: "BIRD 2" */
+    const char *tag;                    /* what entity tags of this format end in */
     const struct render_writer *writer; /* the room's own; NULL: the list itself, as JSON */
 };
 
-/* All of them, in the order in which they are told to people. Static. */
+/* There are never more. */
+#define RENDER_FORMATS_MAX 8
+/* All of them, in the order in which they are told to people; JSON is the first. Static. */
 const struct render_format *render_formats(size_t *ret_count);
 /* NULL: there is none of that name, or of that media type (in any case, without parameters). */
 const struct render_format *render_format_by_name(const char *name);
@@ -94,8 +97,8 @@ int render_config(const struct render_format *format, const struct peering_list 
 
 #define RENDER_ETAG_MAX 96
 /* The entity tag, without quotes, of a list in a format: of the list's digest, the format, its version, and
- * whether passwords are shown. */
-void render_etag(const struct render_format *format, const char *digest, bool passwords,
-                 char out[RENDER_ETAG_MAX]);
+ * whether passwords are shown. Returns its length. */
+size_t render_etag(const struct render_format *format, const char *digest, bool passwords,
+                   char out[RENDER_ETAG_MAX]);
 
 #endif

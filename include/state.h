@@ -23,6 +23,7 @@
 #include "codec.h"
 #include "model/object.h"
 #include "peering.h"
+#include "render.h"
 #include "snapshot.h"
 #include "status.h"
 #include "store.h"
@@ -233,6 +234,14 @@ int state_node_list(struct state *state, const char *node, struct node_list **re
  */
 int state_reveal_list(struct state *state, const char *node, struct buf *out, char ret_etag[DIGEST_TEXT_MAX],
                       struct err *err) MUST_CHECK;
+/*
+ * The node's list as a daemon's configuration, as the content of `out`, which is made a wiping buffer. With
+ * `reveal`, for the node itself, its passwords are in it; without, their sessions are disabled. `ret_etag` as
+ * of state_reveal_list. The report lives in `arena`.
+ */
+int state_render_list(struct state *state, const char *node, const struct render_format *format, bool reveal,
+                      struct arena *arena, struct buf *out, char ret_etag[DIGEST_TEXT_MAX],
+                      struct render_report *ret_report, struct err *err) MUST_CHECK;
 
 /* A parked poll. Memory is the caller's and must stay until `wake` was called or state_unpark said true. */
 struct parked {

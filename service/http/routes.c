@@ -26,7 +26,8 @@
      QUERY_SET(QUERY_INITIAL_EVENTS))
 #define VALIDATION  QUERY_SET(QUERY_FIELD_VALIDATION)
 #define WRITE_QUERY (PREVIEW | VALIDATION | QUERY_SET(QUERY_FIELD_MANAGER))
-#define POLL_QUERY  (QUERY_SET(QUERY_WAIT) | QUERY_SET(QUERY_EXPLAIN) | QUERY_SET(QUERY_PASSWORDS))
+#define POLL_QUERY                                                                                           \
+    (QUERY_SET(QUERY_WAIT) | QUERY_SET(QUERY_FORMAT) | QUERY_SET(QUERY_EXPLAIN) | QUERY_SET(QUERY_PASSWORDS))
 #define AUDIT_QUERY                                                                                          \
     (PAGES | QUERY_SET(QUERY_EVENT) | QUERY_SET(QUERY_USER) | QUERY_SET(QUERY_RESOURCE) |                    \
      QUERY_SET(QUERY_NAME) | QUERY_SET(QUERY_SINCE) | QUERY_SET(QUERY_UNTIL))

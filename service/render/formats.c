@@ -3,19 +3,26 @@
  * report what could not be said. Owns the passwords while they are written: they are in the plan's wiping
  * buffer and in the caller's.
  */
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
 #include <strings.h>
 
 #include "plan.h"
 
+#define TEXT_OF_(number) #number
+#define TEXT_OF(number)  TEXT_OF_(number)
+/* The list as this daemon's configuration. */
+#define DAEMON(name, title, writer)                                                                          \
+    { name, "text/vnd.bgppeerd." name, title, "-" name "." TEXT_OF(RENDER_VERSION), &writer }
+
 static const struct render_format FORMATS[] = {
-    {"json", "application/json", "JSON", NULL},
-    {"bird2", "text/vnd.bgppeerd.bird2", "BIRD 2", &BIRD_WRITER},
-    {"bird3", "text/vnd.bgppeerd.bird3", "BIRD 3", &BIRD_WRITER},
-    {"frr", "text/vnd.bgppeerd.frr", "FRR", &FRR_WRITER},
+    {"json", "application/json", "JSON", "", NULL},
+    DAEMON("bird2", "BIRD 2", BIRD_WRITER),
+    DAEMON("bird3", "BIRD 3", BIRD_WRITER),
+    DAEMON("frr", "FRR", FRR_WRITER),
 };
 #define FORMAT_COUNT (sizeof(FORMATS) / sizeof(FORMATS[0]))
+_Static_assert(FORMAT_COUNT <= RENDER_FORMATS_MAX, "callers have no room for so many formats");
 
 const struct render_format *render_formats(size_t *ret_count) {
     *ret_count = FORMAT_COUNT;
@@ -40,14 +47,17 @@ const struct render_format *render_format_by_media_type(const char *type, size_t
     return NULL;
 }
 
-void render_etag(const struct render_format *format, const char *digest, bool passwords,
-                 char out[RENDER_ETAG_MAX]) {
-    if (format->writer == NULL) {
-        (void)snprintf(out, RENDER_ETAG_MAX, "%s%s", digest, passwords ? "-p" : "");
-        return;
+size_t render_etag(const struct render_format *format, const char *digest, bool passwords,
+                   char out[RENDER_ETAG_MAX]) {
+    const char *const parts[] = {digest, format->tag, passwords ? "-p" : ""};
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        size_t part_len = strlen(parts[i]);
+        assert(len + part_len < RENDER_ETAG_MAX);
+        memcpy(out + len, parts[i], part_len + 1);
+        len += part_len;
     }
-    (void)snprintf(out, RENDER_ETAG_MAX, "%s-%s.%d%s", digest, format->name, RENDER_VERSION,
-                   passwords ? "-p" : "");
+    return len;
 }
 
 static size_t report_problems(const struct plan_problems *from, struct render_problem *to) {

@@ -28,7 +28,8 @@ static void plan_add_problem(struct plan *plan, struct plan_session *session,
     }
     added->problem = *problem;
     if (session != NULL) {
-        added->problem.peer_ip = session->entry->address_text;
+        added->problem.peer_ip = arena_strdup(plan->arena, session->entry->address_text);
+        plan->failed = plan->failed || added->problem.peer_ip == NULL;
         added->problem.port = session->entry->port;
     }
     if (problems->last == NULL) {

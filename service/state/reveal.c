@@ -1,6 +1,7 @@
 /*
- * Revealing: a node's list with its passwords in clear, for the node itself. The one place where a plaintext
- * leaves the vault, into a buffer that the caller has wiped. Any thread; no locks of its own.
+ * Revealing: a node's list with its passwords in clear, for the node itself, as JSON or as its daemon's
+ * configuration. The one place where a plaintext leaves the vault, into a buffer that the caller has wiped.
+ * Any thread; no locks of its own.
  */
 #include <string.h>
 
@@ -41,64 +42,99 @@ static int reveal_password(void *arg, const struct peering_entry *entry, struct 
     return 0;
 }
 
-/* From one picture. *ret_failures: sessions that are withheld because the vault failed just now. */
-static int reveal_picture(struct state *state, const struct picture *picture, const struct node_list *list,
-                          struct buf *out, char ret_etag[DIGEST_TEXT_MAX], size_t *ret_failures,
-                          struct err *err) {
-    struct revealing revealing = {.state = state};
-    const struct peering_reveal reveal = {.password = reveal_password, .arg = &revealing};
+/* A list on its way into a format, from one picture. */
+struct writing {
+    const struct render_format *format;
+    struct arena *arena; /* of the report */
+    struct buf *out;
+    struct revealing *revealing; /* NULL: without passwords */
+    /* The outcome. */
+    char etag[DIGEST_TEXT_MAX];
+    struct render_report report;
+};
+
+static int write_format(struct writing *writing, const struct peering_list *peerings, uint64_t revision,
+                        const char *etag, struct err *err) {
+    const struct peering_reveal reveal = {.password = reveal_password, .arg = writing->revealing};
+    const struct render_options options = {
+        .revision = revision, .etag = etag, .reveal = writing->revealing != NULL ? &reveal : NULL};
+    buf_clear(writing->out);
+    return render_config(writing->format, peerings, &options, writing->arena, writing->out, &writing->report,
+                         err);
+}
+
+static int write_picture(struct writing *writing, const struct picture *picture, const struct node_list *list,
+                         struct err *err) {
     struct buf content = BUF_INIT;
     struct peering_list peerings;
     struct arena arena;
-    char etag[DIGEST_TEXT_MAX];
-    int rc;
+    char etag[RENDER_ETAG_MAX];
 
     arena_init(&arena, 8192);
-    rc = peering_compute(picture->index, list->node, &arena, &peerings, err);
-    if (rc == 0) {
+    int result = peering_compute(picture->index, list->node, &arena, &peerings, err);
+    if (result == 0) {
         peering_encode_content(&peerings, &content);
-        digest_hex(content.data, content.len, etag);
-        peering_encode(&peerings,
-                       strcmp(etag, list->etag) == 0 ? list->resource_version : peerings.newest_revision,
-                       &reveal, out);
-        if (revealing.failures > 0) {
+        result = buf_failed(&content) ? err_no_memory(err) : 0;
+    }
+    if (result == 0) {
+        digest_hex(content.data, content.len, writing->etag);
+        uint64_t revision =
+            strcmp(writing->etag, list->etag) == 0 ? list->resource_version : peerings.newest_revision;
+        render_etag(writing->format, writing->etag, writing->revealing != NULL, etag);
+        result = write_format(writing, &peerings, revision, etag, err);
+        if (result == 0 && writing->revealing != NULL && writing->revealing->failures > 0) {
             /* Not the ETag of the answer with all its passwords: its node must ask again, not get a 304. */
             buf_add_str(&content, "withheld");
-            digest_hex(content.data, content.len, etag);
+            result = buf_failed(&content) ? err_no_memory(err) : 0;
+            if (result == 0) {
+                digest_hex(content.data, content.len, writing->etag);
+                result = write_format(writing, &peerings, revision, NULL, err);
+            }
         }
-        rc = buf_failed(&content) || buf_failed(out) ? err_no_memory(err) : 0;
-    }
-    if (rc == 0) {
-        memcpy(ret_etag, etag, sizeof etag);
-        *ret_failures = revealing.failures;
     }
     buf_done(&content);
     arena_done(&arena);
-    return rc;
+    return result;
 }
 
-int state_reveal_list(struct state *state, const char *node, struct buf *out, char ret_etag[DIGEST_TEXT_MAX],
-                      struct err *err) {
+int state_render_list(struct state *state, const char *node, const struct render_format *format, bool reveal,
+                      struct arena *arena, struct buf *out, char ret_etag[DIGEST_TEXT_MAX],
+                      struct render_report *ret_report, struct err *err) {
     struct node_list *list;
-    size_t failures = 0;
-    bool outdated = true;
-    int rc = 0;
-
-    if (state_node_list(state, node, &list, err) < 0) {
+    if (state_node_list(state, node, &list, err) != 0) {
         return -1;
     }
     out->wipe = true;
+    struct revealing revealing = {.state = state};
+    struct writing writing = {
+        .format = format, .arena = arena, .out = out, .revealing = reveal ? &revealing : NULL};
+    bool outdated = true;
+    int result = 0;
     /* A rotation may have sealed the values again, and dropped their old key, after the picture was taken. */
-    for (int i = 0; i < REVEAL_TRIES && rc == 0 && outdated && (i == 0 || failures > 0); i++) {
-        struct picture *picture = state_picture(state), *newest;
-
-        buf_clear(out);
-        rc = reveal_picture(state, picture, list, out, ret_etag, &failures, err);
-        newest = state_picture(state);
+    for (int i = 0; i < REVEAL_TRIES && result == 0 && outdated && (i == 0 || revealing.failures > 0); i++) {
+        struct picture *picture = state_picture(state);
+        revealing.failures = 0;
+        result = write_picture(&writing, picture, list, err);
+        struct picture *newest = state_picture(state);
         outdated = newest != picture;
         picture_unref(newest);
         picture_unref(picture);
     }
     node_list_unref(list);
-    return rc;
+    if (result == 0) {
+        memcpy(ret_etag, writing.etag, sizeof(writing.etag));
+        *ret_report = writing.report;
+    }
+    return result;
+}
+
+int state_reveal_list(struct state *state, const char *node, struct buf *out, char ret_etag[DIGEST_TEXT_MAX],
+                      struct err *err) {
+    struct arena none;
+    struct render_report report;
+    arena_init(&none, 0);
+    int result = state_render_list(state, node, render_format_by_name("json"), true, &none, out, ret_etag,
+                                   &report, err);
+    arena_done(&none);
+    return result;
 }

@@ -156,6 +156,7 @@ class CountingTest(unittest.TestCase):
             key_of("bgppeerd_http_errors_total", code="404"): 1,
             key_of("bgppeerd_polls_total", result="list"): 2,
             key_of("bgppeerd_polls_total", result="unchanged"): 4,
+            key_of("bgppeerd_lists_sent_total", format="json"): 2,
             key_of("bgppeerd_polls_waited_total"): 1,
             self.durations("poll"): 7})  # but for the one that waited
         self.assertEqual(moved[key_of("bgppeerd_peering_list_compute_duration_seconds_count")], 1)

@@ -520,12 +520,16 @@ static void test_formats_are_found_by_name_and_type(void **state) {
 
 static void test_tags_differ_by_format_and_passwords(void **state) {
     (void)state;
-    char tags[4][RENDER_ETAG_MAX];
-    render_etag(render_format_by_name("json"), "d", false, tags[0]);
-    render_etag(render_format_by_name("bird2"), "d", false, tags[1]);
-    render_etag(render_format_by_name("bird2"), "d", true, tags[2]);
-    render_etag(render_format_by_name("bird3"), "d", false, tags[3]);
-    for (size_t i = 0; i < 4; i++) {
+    static const struct {
+        const char *format;
+        bool passwords;
+    } TAGS[] = {{"json", false}, {"json", true}, {"bird2", false}, {"bird2", true}, {"bird3", false}};
+    char tags[5][RENDER_ETAG_MAX];
+    for (size_t i = 0; i < 5; i++) {
+        size_t len = render_etag(render_format_by_name(TAGS[i].format), "d", TAGS[i].passwords, tags[i]);
+        assert_int_equal(len, strlen(tags[i]));
+    }
+    for (size_t i = 0; i < 5; i++) {
         for (size_t k = 0; k < i; k++) {
             assert_string_not_equal(tags[i], tags[k]);
         }

@@ -116,7 +116,19 @@ static void add_polls(struct buf *out, const char *name, const struct scrape *sc
         }
     }
     metrics_text_number(out, name, METRICS_LABELS({"result", "unchanged"}), unchanged);
-    metrics_text_number(out, name, METRICS_LABELS({"result", "list"}), scrape->totals.lists);
+    uint64_t lists = 0;
+    for (size_t i = 0; i < RENDER_FORMATS_MAX; i++) {
+        lists += scrape->totals.lists[i];
+    }
+    metrics_text_number(out, name, METRICS_LABELS({"result", "list"}), lists);
+}
+
+static void add_lists(struct buf *out, const char *name, const struct scrape *scrape) {
+    size_t count;
+    const struct render_format *formats = render_formats(&count);
+    for (size_t i = 0; i < count; i++) {
+        metrics_text_number(out, name, METRICS_LABELS({"format", formats[i].name}), scrape->totals.lists[i]);
+    }
 }
 
 static void add_audit(struct buf *out, const char *name, const struct scrape *scrape) {
@@ -233,6 +245,8 @@ static const struct family FAMILIES[] = {
     {"bgppeerd_tls_certificate_expiry_timestamp_seconds", "gauge", "When the TLS certificate in use expires.",
      SECONDS(certificate_ns)},
     {"bgppeerd_polls_total", "counter", "Polls answered 304 (unchanged) or with a list.", .add = add_polls},
+    {"bgppeerd_lists_sent_total", "counter", "Lists that polls were answered with, by format.",
+     .add = add_lists},
     {"bgppeerd_polls_waiting", "gauge", "Polls that wait for a change.", AT(park.waiting)},
     {"bgppeerd_polls_waiting_limit", "gauge", "How many polls may wait.", AT(park.max)},
     {"bgppeerd_polls_waited_total", "counter", "Waits of polls that began.", AT(park.waits)},

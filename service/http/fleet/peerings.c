@@ -2,9 +2,11 @@
  * The peering list of a node: what every host polls, so the one path that has to cost nothing.
  *
  * A list is computed and encoded by state, once per change; an answer only holds a reference to it. An
- * unchanged poll is a comparison of tags. A poll with `wait=` is parked until its list changes.
+ * unchanged poll is a comparison of tags. A poll with `wait=` is parked until its list changes. As a daemon's
+ * configuration, the list has another tag and is written for its answer; all else is the same path.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "access/access.h"
@@ -14,13 +16,14 @@
 #include "base/random.h"
 #include "fleet/handlers.h"
 #include "machine/park.h"
+#include "render.h"
 #include "request/etag.h"
 #include "request/media.h"
 #include "request/reply.h"
 #include "request/serving.h"
 
 #define WAIT_JITTER   16                    /* a wait is made longer by up to this part of it */
-#define ETAG_TEXT_MAX (DIGEST_TEXT_MAX + 4) /* with quotes and "-p" */
+#define ETAG_TEXT_MAX (RENDER_ETAG_MAX + 2) /* with quotes */
 
 /* A poll that waits. */
 struct poll {
@@ -30,12 +33,17 @@ struct poll {
     int64_t wait_ms;
 };
 
-/* The entity tag with its quotes: the list's digest, and who sees passwords in it has another one. */
-static void make_etag(const char *digest, bool passwords, char out[ETAG_TEXT_MAX]) {
-    size_t len = strlen(digest);
+static const struct render_format *poll_format(const struct request *request) {
+    size_t count;
+    return &render_formats(&count)[request->list_format - 1];
+}
+
+/* The entity tag with its quotes. */
+static void make_etag(const struct request *request, const char *digest, bool passwords,
+                      char out[ETAG_TEXT_MAX]) {
     out[0] = '"';
-    memcpy(out + 1, digest, len);
-    memcpy(out + 1 + len, passwords ? "-p\"" : "\"", passwords ? 4 : 2);
+    size_t len = render_etag(poll_format(request), digest, passwords, out + 1);
+    memcpy(out + 1 + len, "\"", 2);
 }
 
 static void unref_list(void *list) {
@@ -45,25 +53,41 @@ static void unref_list(void *list) {
 /* Takes over the reference, also on failure. */
 static int reply_list(struct request *request, struct node_list *list, struct err *err) {
     char etag[ETAG_TEXT_MAX];
-    make_etag(list->etag, false, etag);
+    make_etag(request, list->etag, false, etag);
     const struct reply_head head = reply_head_of(TYPE_JSON, etag);
     return reply_shared(request, STATUS_OK, &head, list->json, list->json_len, unref_list, list, err);
 }
 
-/* The list with its passwords in clear: made for this answer, wiped when it is out. */
-static int reply_revealed(struct request *request, struct err *err) {
+/* What the daemon cannot express, as warnings of the answer. */
+static void warn_of_problems(struct request *request, const struct render_report *report) {
+    struct advice *advice = report->count > 0 ? request_advice(request) : NULL;
+    for (size_t i = 0; advice != NULL && i < report->count; i++) {
+        const struct render_problem *problem = &report->problems[i];
+        advice_add(advice, "%s %s%s%s: %s%s", problem->reason,
+                   problem->peer_ip != NULL ? problem->peer_ip : "", problem->peer_ip != NULL ? " " : "",
+                   problem->field, problem->message, problem->disabled ? "; the session is disabled" : "");
+    }
+}
+
+/* The list with its passwords in clear, or as a daemon's configuration: made for this answer, wiped when it
+ * is out. */
+static int reply_written(struct request *request, bool reveal, struct err *err) {
     const char *node = request->params[0];
+    const struct render_format *format = poll_format(request);
     struct buf body = {.wipe = true};
+    struct render_report report;
     char digest[DIGEST_TEXT_MAX];
     char etag[ETAG_TEXT_MAX];
-    int result = state_reveal_list(request->serving->state, node, &body, digest, err);
+    int result = state_render_list(request->serving->state, node, format, reveal, &request->arena, &body,
+                                   digest, &report, err);
     if (result == 0) {
-        make_etag(digest, true, etag);
-        const struct reply_head head = reply_head_of(TYPE_JSON, etag);
+        make_etag(request, digest, reveal, etag);
+        warn_of_problems(request, &report);
+        const struct reply_head head = reply_head_of(format->media_type, etag);
         result = reply_wiped(request, STATUS_OK, &head, &body, err);
     }
     buf_done(&body);
-    if (result == 0) {
+    if (result == 0 && reveal) {
         trail_passwords(request, node);
     }
     return result;
@@ -163,15 +187,15 @@ static int evaluate(struct request *request, struct poll *poll, struct err *err)
     const char *known = request_header(request, HEADER_IF_NONE_MATCH);
     bool revealed = request->passwords && list->has_passwords;
     char etag[ETAG_TEXT_MAX];
-    make_etag(list->etag, revealed, etag);
+    make_etag(request, list->etag, revealed, etag);
     int result;
     bool has_it = known != NULL && etag_list_has(known, etag + 1, strlen(etag) - 2, true);
     bool waits = has_it && must_wait(request, poll);
     note_poll(request, list, has_it, waits);
     if (has_it) {
         result = waits ? park(request, poll, list, err) : reply_not_modified(request, etag, err);
-    } else if (revealed) {
-        result = reply_revealed(request, err);
+    } else if (revealed || poll_format(request)->writer != NULL) {
+        result = reply_written(request, revealed, err);
     } else {
         return reply_list(request, list, err);
     }
@@ -184,20 +208,56 @@ static int go_on(struct request *request, struct err *err) {
     return access_recheck(request, err) != 0 ? -1 : evaluate(request, request->work, err);
 }
 
-int handle_peerings(struct request *request, struct err *err) {
-    enum media_answer unused;
-    if (media_accept(request_header(request, HEADER_ACCEPT), &unused, err) != 0) {
-        return -1;
+static int err_no_format(const char *name, struct err *err) {
+    char names[ERR_TEXT_MAX / 2];
+    size_t count, len = 0;
+    const struct render_format *formats = render_formats(&count);
+    for (size_t i = 0; i < count && len < sizeof(names); i++) {
+        len +=
+            (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", i == 0 ? "" : ", ", formats[i].name);
     }
+    return err_set(err, ERR_BAD_REQUEST, "format=%.50s is not known; the formats are %s", name, names);
+}
+
+/* `format=` says more than Accept, which curl and browsers send without having been asked. */
+static int choose_format(struct request *request, struct err *err) {
+    const char *name = request->query != NULL ? request_query(request, QUERY_FORMAT) : NULL;
+    const struct render_format *format = NULL;
+    size_t count;
+    if (name == NULL) {
+        if (media_accept_list(request_header(request, HEADER_ACCEPT), &format, err) != 0) {
+            return -1;
+        }
+    } else {
+        format = render_format_by_name(name);
+        if (format == NULL) {
+            return err_no_format(name, err);
+        }
+    }
+    request->list_format = (uint8_t)(format - render_formats(&count) + 1);
+    return 0;
+}
+
+static int answer_explanation(struct request *request, const char *remote, struct err *err) {
+    enum media_answer unused;
+    return media_accept(request_header(request, HEADER_ACCEPT), &unused, err) != 0
+               ? -1
+               : handle_explain(request, remote, err);
+}
+
+int handle_peerings(struct request *request, struct err *err) {
     if (memchr(request->uri, '?', request->uri_len) == NULL) {
-        return access_passwords(request, &request->passwords, err) != 0 ? -1 : evaluate(request, NULL, err);
+        return choose_format(request, err) != 0 || access_passwords(request, &request->passwords, err) != 0
+                   ? -1
+                   : evaluate(request, NULL, err);
     }
     int64_t wait_ms;
     const char *remote = request_query(request, QUERY_EXPLAIN);
     if (remote != NULL) {
-        return handle_explain(request, remote, err);
+        return answer_explanation(request, remote, err);
     }
-    if (access_passwords(request, &request->passwords, err) != 0 || wait_param(request, &wait_ms, err) != 0) {
+    if (choose_format(request, err) != 0 || access_passwords(request, &request->passwords, err) != 0 ||
+        wait_param(request, &wait_ms, err) != 0) {
         return -1;
     }
     struct poll *poll = NULL;

@@ -6,8 +6,11 @@
 #include "request/media.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#include "render.h"
 
 /* The type without parameters and surrounding blanks. */
 static const char *type_of(const char *value, size_t len, size_t *ret_len) {
@@ -183,6 +186,39 @@ int media_accept(const char *accept, enum media_answer *ret, struct err *err) {
         return 0;
     }
     return not_acceptable(accept, "application/json", err);
+}
+
+int media_accept_list(const char *accept, const struct render_format **ret, struct err *err) {
+    size_t count;
+    const struct render_format *formats = render_formats(&count);
+    const struct render_format *json = &formats[0];
+    if (accept == NULL || strcmp(accept, "*/*") == 0 || strcmp(accept, json->media_type) == 0) {
+        *ret = json;
+        return 0;
+    }
+    struct wish wish;
+    bool empty = true;
+    for (const char *at = accept; next_wish(&at, &wish);) {
+        empty = empty && wish.type_len == 0;
+        const struct render_format *format = takes_json(&wish) && (wish.form == NULL || is_table(&wish))
+                                                 ? json
+                                                 : render_format_by_media_type(wish.type, wish.type_len);
+        if (format != NULL && !wish.refused) {
+            *ret = format;
+            return 0;
+        }
+    }
+    if (empty) {
+        *ret = json;
+        return 0;
+    }
+    char types[ERR_TEXT_MAX / 2];
+    size_t len = 0;
+    for (size_t i = 0; i < count && len < sizeof(types); i++) {
+        len += (size_t)snprintf(types + len, sizeof(types) - len, "%s%s", i == 0 ? "" : ", ",
+                                formats[i].media_type);
+    }
+    return not_acceptable(accept, types, err);
 }
 
 enum media_discovery media_discovery(const char *accept) {

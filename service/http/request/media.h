@@ -18,6 +18,11 @@ enum media_answer { MEDIA_OBJECT, MEDIA_TABLE };
 /* Accept; NULL is anything. The client's first choice among JSON and Table. ERR_NOT_ACCEPTABLE. */
 int media_accept(const char *accept, enum media_answer *ret, struct err *err) MUST_CHECK;
 
+/* Accept of a peering list: the client's first choice among JSON and the daemons' configurations.
+ * ERR_NOT_ACCEPTABLE. */
+struct render_format;
+int media_accept_list(const char *accept, const struct render_format **ret, struct err *err) MUST_CHECK;
+
 /* Accept of /api and /apis. Whoever names nothing of it gets the form that all clients know. */
 enum media_discovery { MEDIA_DISCOVERY_PLAIN, MEDIA_DISCOVERY_V2, MEDIA_DISCOVERY_V2BETA1 };
 enum media_discovery media_discovery(const char *accept);

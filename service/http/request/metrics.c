@@ -16,7 +16,7 @@
 struct shard {
     _Alignas(64) struct histogram durations[METRICS_WORK_COUNT];
     _Atomic uint64_t body_bytes;
-    _Atomic uint64_t lists;
+    _Atomic uint64_t lists[RENDER_FORMATS_MAX];
     _Atomic uint64_t cut;
     _Atomic uint64_t audit[AUDIT_EVENT_COUNT];
     _Atomic uint64_t errors[METRICS_ERRORS];
@@ -80,8 +80,8 @@ static enum metrics_work work_of(const struct request *request) {
 /* What is more than a status. */
 static void note_success(struct metrics *metrics, struct shard *shard, const struct request *request,
                          bool complete) {
-    if ((request->route->flags & ROUTE_POLL) != 0 && request_query(request, QUERY_EXPLAIN) == NULL) {
-        add(&shard->lists, 1);
+    if (request->list_format > 0) {
+        add(&shard->lists[request->list_format - 1], 1);
     } else if ((request->route->flags & ROUTE_BACKUP) != 0 && complete && request->method == METHOD_GET) {
         atomic_store_explicit(&metrics->backup_ms, clock_realtime_ms(), memory_order_relaxed);
         add(&metrics->backups, 1);
@@ -153,7 +153,9 @@ int metrics_read(const struct metrics *metrics, struct arena *arena, struct metr
             ret->audit[k] += load(&shard->audit[k]);
         }
         ret->body_bytes += load(&shard->body_bytes);
-        ret->lists += load(&shard->lists);
+        for (size_t k = 0; k < RENDER_FORMATS_MAX; k++) {
+            ret->lists[k] += load(&shard->lists[k]);
+        }
         ret->cut += load(&shard->cut);
     }
     return 0;

@@ -13,6 +13,7 @@
 #include "auth.h"
 #include "base/err.h"
 #include "base/histogram.h"
+#include "render.h"
 #include "request/request.h"
 
 /* Statuses are counted by route and hundred, and those of errors one by one as well. */
@@ -41,8 +42,8 @@ struct metrics_totals {
     uint64_t errors[METRICS_ERRORS];
     struct histogram_reading durations[METRICS_WORK_COUNT]; /* HISTOGRAM_DURATIONS */
     uint64_t body_bytes;
-    uint64_t lists; /* polls answered with a list */
-    uint64_t cut;   /* requests, streams apart, whose connection ended before the answer was out */
+    uint64_t lists[RENDER_FORMATS_MAX]; /* polls answered with a list, by its format */
+    uint64_t cut; /* requests, streams apart, whose connection ended before the answer was out */
     uint64_t audit[AUDIT_EVENT_COUNT];
     uint64_t process_start_ns; /* since 1970; PROCESS_UNKNOWN */
     uint64_t backups;

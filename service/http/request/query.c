@@ -57,6 +57,7 @@ static const struct {
     [QUERY_HASH] = {"hash", KUBERNETES},
     [QUERY_PREVIEW] = {"preview", OURS},
     [QUERY_WAIT] = {"wait", OURS},
+    [QUERY_FORMAT] = {"format", OURS},
     [QUERY_EXPLAIN] = {"explain", OURS},
     [QUERY_PASSWORDS] = {"passwords", OURS},
     [QUERY_EVENT] = {"event", OURS},

@@ -42,6 +42,7 @@ enum query_name {
     QUERY_HASH,
     QUERY_PREVIEW,
     QUERY_WAIT,
+    QUERY_FORMAT,
     QUERY_EXPLAIN,
     QUERY_PASSWORDS,
     QUERY_EVENT,

@@ -54,6 +54,7 @@ struct request {
     bool stream;              /* the answer goes on for as long as there is news: no time limit */
     bool waited;              /* it waited for news: its duration says nothing */
     bool passwords;           /* the answer may carry passwords */
+    uint8_t list_format;      /* the answer is a list in this of render_formats(), counted from 1; 0: none */
     bool cut_short;           /* answered before its body was read: the connection needs a lingering close */
     unsigned status;
     unsigned shard;
