@@ -25,6 +25,9 @@
 #define RESTART_MAX BEYOND(RENDER_LEFT_OUT, "a restart time is at most 4095 s (RFC 4724): 4095 is written")
 #define KEEPALIVE_MAX                                                                                        \
     BEYOND(RENDER_LEFT_OUT, "a hold time is at most 65535 s (RFC 4271), so a keepalive time 21845 s")
+#define KEEPALIVE_NOT_0                                                                                      \
+    BEYOND(RENDER_LEFT_OUT, "takes 1 to 21845 s: for 0 nothing is written, for more 21845")
+#define UNREADABLE    BEYOND(RENDER_DISABLED, "a filter that is not there, or that cannot be read")
 #define NO_INTERFACES NEVER(RENDER_OK, "takes no routes from interfaces, so there is nothing to ignore")
 #define UNUSABLE_SOURCE                                                                                      \
     BEYOND(RENDER_DISABLED,                                                                                  \
@@ -41,7 +44,10 @@ static const struct render_field FIELDS[LIST_FIELD_COUNT] = {
                     {BEYOND(RENDER_DISABLED,
                             "of two sessions of one address and port, the second is left out"),
                      BY_ADDRESS, BY_ADDRESS, BY_ADDRESS}},
-    [FIELD_AS_NUMBER] = {"asNumber", ALL_OK},
+    [FIELD_AS_NUMBER] = {"asNumber",
+                         {OK, OK, OK,
+                          BEYOND(RENDER_DISABLED,
+                                 "refuses AS 23456 (RFC 6793): a session with it is left out")}},
     [FIELD_LOCAL_AS_NUMBER] = {"localASNumber",
                                {OK,
                                 BEYOND(RENDER_DISABLED,
@@ -65,10 +71,11 @@ static const struct render_field FIELDS[LIST_FIELD_COUNT] = {
         {"maxRestartTimeSeconds",
          {RESTART_MAX,
           BEYOND(RENDER_LEFT_OUT,
-                 "has one restart time, of 1 to 4095 s, for all sessions: the longest one is written"),
-          RESTART_MAX, NEVER(RENDER_LEFT_OUT, "only ends restarts of its peers, it has no restart time")}},
+                 "has one restart time, of at most 4095 s, for all sessions: the longest one is written"),
+          BEYOND(RENDER_LEFT_OUT, "takes 1 to 4095 s: for 0 nothing is written, for more 4095"),
+          NEVER(RENDER_LEFT_OUT, "only ends restarts of its peers, it has no restart time")}},
     [FIELD_KEEPALIVE] = {"keepaliveTimeSeconds",
-                         {KEEPALIVE_MAX, KEEPALIVE_MAX, KEEPALIVE_MAX, KEEPALIVE_MAX}},
+                         {KEEPALIVE_MAX, KEEPALIVE_MAX, KEEPALIVE_NOT_0, KEEPALIVE_NOT_0}},
     [FIELD_NEXT_HOP] = {"nextHop", ALL_OK},
     [FIELD_CLUSTER_ID] = {"routeReflectorClusterID", ALL_OK},
     [FIELD_ALLOWED_AS] =
@@ -85,12 +92,17 @@ static const struct render_field FIELDS[LIST_FIELD_COUNT] = {
     [FIELD_WITHHELD] = {"withheld", ALL_OK},
     [FIELD_ORIGIN] = {"origin", ALL_OK},
     [FIELD_FILTERS] = {"filters",
-                       {BEYOND(RENDER_DISABLED, "a filter or a part of it cannot be read"),
-                        BEYOND(RENDER_DISABLED, "takes at most 6000 rules for one direction of a session"),
-                        OK, OK}},
+                       {UNREADABLE,
+                        BEYOND(RENDER_DISABLED,
+                               "a filter that is not there, or that cannot be read, or more than 6000 rules "
+                               "for one direction of a session"),
+                        UNREADABLE, UNREADABLE}},
     [FIELD_RULE_NET] = {"filters[].cidr with In, Equal", ALL_OK},
     [FIELD_RULE_NOT_NET] = {"filters[].cidr with NotIn, NotEqual", ALL_OK},
-    [FIELD_RULE_SOURCE] = {"filters[].source", ALL_OK},
+    [FIELD_RULE_SOURCE] = {"filters[].source",
+                           {OK, OK, OK,
+                            BEYOND(RENDER_DISABLED,
+                                   "does not compare where the routes come from that it exports")}},
     [FIELD_RULE_INTERFACE] = {"filters[].interface",
                               {OK, NEVER(RENDER_DISABLED, "does not compare interfaces of routes by pattern"),
                                NEVER(RENDER_DISABLED, "knows no interfaces of routes"),
@@ -99,13 +111,16 @@ static const struct render_field FIELDS[LIST_FIELD_COUNT] = {
     [FIELD_RULE_COMMUNITIES] = {"filters[].communities", ALL_OK},
     [FIELD_RULE_AS_PATH] = {"filters[].asPathPrefix",
                             {OK, OK, OK,
-                             NEVER(RENDER_DISABLED, "does not compare the beginning of AS paths")}},
+                             BEYOND(RENDER_DISABLED, "compares only the first AS number of a path")}},
     [FIELD_RULE_PRIORITY] = {"filters[].priority",
                              {OK, OK, NEVER(RENDER_DISABLED, "does not compare local preferences"),
                               NEVER(RENDER_DISABLED, "does not compare local preferences")}},
     [FIELD_ADD_COMMUNITY] = {"filters[].operations[].addCommunity", ALL_OK},
     [FIELD_PREPEND] = {"filters[].operations[].prependASPath",
-                       {OK, OK, OK,
+                       {OK, OK,
+                        BEYOND(RENDER_DISABLED,
+                               "puts its own AS number behind those that an export to an external peer "
+                               "prepends, and several different ones need a rule without asPathPrefix"),
                         NEVER(RENDER_DISABLED, "prepends no AS numbers but its own and its peer's")}},
     [FIELD_SET_PRIORITY] = {"filters[].operations[].setPriority", ALL_OK},
     [FIELD_ADVERTISE] = {"advertise",

@@ -16,10 +16,9 @@
     { name, "text/vnd.bgppeerd." name, title, "-" name "." TEXT_OF(RENDER_VERSION), &writer }
 
 static const struct render_format FORMATS[] = {
-    {"json", "application/json", "JSON", "", NULL},
-    DAEMON("bird2", "BIRD 2", BIRD_WRITER),
-    DAEMON("bird3", "BIRD 3", BIRD_WRITER),
-    DAEMON("frr", "FRR", FRR_WRITER),
+    {"json", "application/json", "JSON", "", NULL}, DAEMON("bird2", "BIRD 2", BIRD_WRITER),
+    DAEMON("bird3", "BIRD 3", BIRD_WRITER),         DAEMON("frr", "FRR", FRR_WRITER),
+    DAEMON("gobgp", "GoBGP", GOBGP_WRITER),         DAEMON("openbgpd", "OpenBGPD", OPENBGPD_WRITER),
 };
 #define FORMAT_COUNT (sizeof(FORMATS) / sizeof(FORMATS[0]))
 _Static_assert(FORMAT_COUNT <= RENDER_FORMATS_MAX, "callers have no room for so many formats");

@@ -131,6 +131,8 @@ struct render_writer {
 };
 extern const struct render_writer BIRD_WRITER;
 extern const struct render_writer FRR_WRITER;
+extern const struct render_writer GOBGP_WRITER;
+extern const struct render_writer OPENBGPD_WRITER;
 
 /* Lowers the list. Free with plan_done, whatever happened; plan->failed: memory is out. */
 void plan_init(struct plan *plan, const struct render_format *format, const struct peering_list *list,

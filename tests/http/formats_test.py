@@ -10,7 +10,7 @@ import unittest
 from service import Service
 from wire import GROUP, ServiceTest
 
-FORMATS = ("bird2", "bird3", "frr")
+FORMATS = ("bird2", "bird3", "frr", "gobgp", "openbgpd")
 OURS = "/apis/bgppeerd.io/v1"
 PASSWORD = "f0rmats-pass"
 
@@ -66,7 +66,7 @@ class FormatsTest(ServiceTest):
         self.make("refused", "192.0.2.4")
         for name in ("junos", "", "BIRD2", "bird", "bird2%20", "x" * 500):
             status = self.assert_status(self.fetch("refused", name), 400, "BadRequest")
-            self.assertIn("json, bird2, bird3, frr", status["message"])
+            self.assertIn("json, bird2, bird3, frr, gobgp, openbgpd", status["message"])
         answer = self.request("GET", list_path("refused"), None, {"Accept": "text/vnd.bgppeerd.junos"})
         status = self.assert_status(answer, 406, "NotAcceptable")
         for name in FORMATS:

@@ -19,6 +19,10 @@
 #include "codec.h"
 #include "model/resources.h"
 #include "render.h"
+#include "render_judge.h"
+
+#define BYTES_10 "0123456789"
+#define BYTES_80 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10
 
 #define LIST_SESSIONS 8
 #define LIST_FILTERS  2
@@ -226,6 +230,76 @@ static inline void assert_has_not(const char *text, const char *part) {
     if (strstr(text, part) != NULL) {
         fail_msg("\"%s\" must not be in\n%s", part, text);
     }
+}
+
+/* What stands between the session's comment line and the next one's. */
+static inline const char *section(struct list_fixture *fixture, const char *peer_ip) {
+    char mark[128];
+    snprintf(mark, sizeof(mark), "session peerIP=%s ", peer_ip);
+    char *begin = strstr(fixture->text.data, mark);
+    assert_non_null(begin);
+    char *end = strstr(begin + 1, "session peerIP=");
+    return arena_strndup(&fixture->arena, begin, end != NULL ? (size_t)(end - begin) : strlen(begin));
+}
+
+static inline void assert_accepted(const char *format, const struct buf *text) {
+    struct buf complaint = BUF_INIT;
+    enum verdict verdict = judge(format, text, &complaint);
+    if (verdict == VERDICT_REFUSED) {
+        fail_msg("%s refuses it: %s\n%s", format, complaint.data, text->data);
+    }
+    buf_done(&complaint);
+    if (verdict == VERDICT_NO_DAEMON) {
+        print_message("no daemon here to judge %s\n", format);
+    }
+}
+
+/* Those with a writer of their own. */
+static const char *const DAEMONS[] = {"bird2", "bird3", "frr", "gobgp", "openbgpd"};
+#define DAEMON_COUNT (sizeof(DAEMONS) / sizeof(DAEMONS[0]))
+
+/* A daemon's line that keeps a session down. */
+static inline const char *down_line(const char *format) {
+    static const struct {
+        const char *format, *line;
+    } LINES[] = {{"bird2", "\n  disabled yes;\n"},
+                 {"bird3", "\n  disabled yes;\n"},
+                 {"frr", " shutdown\n"},
+                 {"gobgp", "\nadmin-down = true\n"},
+                 {"openbgpd", "\n  down \""}};
+    for (size_t i = 0; i < sizeof(LINES) / sizeof(LINES[0]); i++) {
+        if (strcmp(LINES[i].format, format) == 0) {
+            return LINES[i].line;
+        }
+    }
+    fail_msg("%s has no line that keeps a session down", format);
+    return NULL;
+}
+
+static inline void assert_down(struct list_fixture *fixture, const char *format, const char *peer_ip) {
+    assert_has(section(fixture, peer_ip), " state=disabled ");
+    assert_has(section(fixture, peer_ip), down_line(format));
+}
+
+static inline void assert_up(struct list_fixture *fixture, const char *format, const char *peer_ip) {
+    assert_has(section(fixture, peer_ip), " state=on ");
+    assert_has_not(section(fixture, peer_ip), down_line(format));
+}
+
+static inline int setup(void **state) {
+    struct list_fixture *fixture = calloc(1, sizeof(*fixture));
+    if (fixture == NULL) {
+        return -1;
+    }
+    fixture_init(fixture);
+    *state = fixture;
+    return 0;
+}
+
+static inline int teardown(void **state) {
+    fixture_done(*state);
+    free(*state);
+    return 0;
 }
 
 #endif

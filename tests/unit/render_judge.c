@@ -16,7 +16,7 @@ struct judge {
     const char *format;
     const char *program;
     const char *command; /* of a shell; $F is the file */
-    const char *hook;    /* the directory that the text includes */
+    const char *hook;    /* the directory or file that the text includes */
 };
 
 /* bgpd -C always succeeds, and does not know the routes that are for staticd. */
@@ -28,6 +28,8 @@ struct judge {
 static const struct judge JUDGES[] = {
     {"bird2", "/usr/sbin/bird", "bird -p -c $F", "/etc/bird/local.d"},
     {"frr", "/usr/lib/frr/bgpd", FRR_COMMAND, NULL},
+    {"gobgp", "/usr/bin/gobgpd", "gobgpd -d -f $F", NULL},
+    {"openbgpd", "/usr/sbin/bgpd", "chmod 600 $F && bgpd -n -f $F", "/etc/bgpd.local.conf"},
 };
 
 static const struct judge *judge_of(const char *format) {
@@ -82,7 +84,9 @@ enum verdict judge(const char *format, const struct buf *text, struct buf *compl
     char path[64], command[512];
     snprintf(path, sizeof(path), "%s/daemon.text", dir);
     snprintf(command, sizeof(command), "PATH=$PATH:/usr/sbin; F=%s; ( %s ) 2>&1", path, judge->command);
-    bool accepted = write_text(path, text, judge->hook, dir) && run(command, complaint) == 0;
+    bool accepted =
+        write_text(path, text, judge->hook, strcmp(judge->format, "openbgpd") == 0 ? "/dev/null" : dir) &&
+        run(command, complaint) == 0;
     buf_add_str(complaint, "");
     unlink(path);
     rmdir(dir);
