@@ -29,6 +29,7 @@ TEST_PACKAGES := libcmocka-dev=pc:cmocka python3=python3 python3-yaml=py:yaml cu
 DEV_PACKAGES := clang=clang llvm=llvm-symbolizer clang-format=clang-format valgrind=valgrind
 BENCH_PACKAGES := nginx=nginx etcd-server=etcd valgrind=valgrind
 CLIENT_PACKAGES := python3-kubernetes=debpy:kubernetes nodejs=node npm=npm
+MONITORING_PACKAGES := prometheus=promtool#  for promtool, which tests the alert rules
 E2E_PACKAGES := bird2=file:/usr/sbin/bird frr=file:/usr/lib/frr/bgpd frr-pythontools=file:/usr/lib/frr/frr-reload.py \
     gobgpd=gobgpd openbgpd=file:/usr/sbin/bgpd iproute2=file:/sbin/ip iputils-ping=ping util-linux=nsenter mount=mount
 
@@ -108,6 +109,7 @@ deps-bench: deps-test
 ## deps-clients   … real Kubernetes clients for the tests that drive the service with them
 deps-clients: deps-test
 	@.ci/packages $(CLIENT_PACKAGES)
+	@.ci/packages --without-services $(MONITORING_PACKAGES)
 	@.ci/kubectl build/clients/bin
 	npm install --silent --no-audit --no-fund --prefix build/clients @kubernetes/client-node@1 </dev/null
 

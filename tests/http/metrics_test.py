@@ -2,6 +2,7 @@
 """/metrics: the exposition is well-formed, known traffic moves exactly the counters it should, nobody without a right reads
 it, nothing in it grows with the fleet or tells a secret, and the operators' page describes it."""
 import http.client
+import json
 import os
 import re
 import resource
@@ -15,6 +16,8 @@ from exposition import parse
 from service import PROGRAM, Service
 from watch_test import Watch
 from wire import GROUP, MERGE
+
+MONITORING = "api/monitoring"
 
 try:
     import yaml
@@ -423,26 +426,37 @@ class ReadmeTest(unittest.TestCase):
         for name in self.families:
             self.assertIn(f"`{name}", self.text)
 
-    def blocks(self):
-        return [block for block in re.findall(r"^```yaml\n(.*?)^```$", self.text, re.M | re.S) if "alert:" in block]
+    def assert_there(self, expression):
+        names = re.findall(r"bgppeerd_\w+|process_\w+", expression)
+        self.assertTrue(names, expression)
+        for name in names:
+            self.assertTrue(name in self.families or re.sub("_(bucket|sum|count)$", "", name) in self.families, name)
 
     @unittest.skipIf(yaml is None, "python3-yaml is not installed")
     def test_alert_rules_name_what_there_is(self):
-        rules = [rule for block in self.blocks() for group in yaml.safe_load(block)["groups"] for rule in group["rules"]]
-        self.assertGreaterEqual(len(rules), 3)
+        with open(f"{MONITORING}/alerts.yaml", encoding="utf-8") as file:
+            rules = [rule for group in yaml.safe_load(file)["groups"] for rule in group["rules"]]
+        self.assertGreaterEqual(len(rules), 9)
         for rule in rules:
-            names = re.findall(r"bgppeerd_\w+", rule["expr"])
-            self.assertTrue(names, rule)
-            for name in names:
-                self.assertTrue(name in self.families or re.sub("_(bucket|sum|count)$", "", name) in self.families, name)
+            self.assert_there(rule["expr"])
+            for verdict in re.findall(r'verdict=~?"([^"]+)"', rule["expr"]):
+                for name in verdict.split("|"):
+                    self.assertIn(key_of("bgppeerd_session_verdicts", verdict=name, type="internal"),
+                                  self.families["bgppeerd_session_verdicts"].samples)
+
+    def test_the_dashboard_names_what_there_is(self):
+        with open(f"{MONITORING}/dashboard.json", encoding="utf-8") as file:
+            dashboard = json.load(file)
+        expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+        self.assertGreaterEqual(len(expressions), 10)
+        for expression in expressions:
+            self.assert_there(expression)
+        self.assertEqual(len({panel["id"] for panel in dashboard["panels"]}), len(dashboard["panels"]))
 
     @unittest.skipIf(shutil.which("promtool") is None, "promtool (Debian: prometheus) is not installed")
     def test_promtool_likes_the_rules(self):
-        for block in self.blocks():
-            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-                file.write(block)
-                file.flush()
-                checked = subprocess.run(["promtool", "check", "rules", file.name], capture_output=True, text=True, timeout=60, check=False)
+        for arguments in (["check", "rules", "alerts.yaml"], ["test", "rules", "alerts_test.yaml"]):
+            checked = subprocess.run(["promtool", *arguments], cwd=MONITORING, capture_output=True, text=True, timeout=60, check=False)
             self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
 
 
