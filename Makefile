@@ -91,7 +91,7 @@ test: $(PROGRAM) $(AGENT) test-programs
 test-programs: $(TEST_PROGRAMS)
 
 ## e2e            BGP daemons in network namespaces, fed by the service: needs root (TESTS=e2e/racks, E2E=short)
-e2e: deps-e2e $(PROGRAM)
+e2e: deps-e2e $(PROGRAM) $(AGENT) $(BUILD)/tests/e2e/fields
 	tests/run --build $(BUILD) --jobs 1 $(or $(TESTS),e2e/)
 
 # --- Packages ------------------------------------------------------------------------------------------
@@ -222,6 +222,9 @@ bench: deps-bench $(PROGRAM) $(BENCH_PROGRAMS)
 bench-check: deps-bench $(BUILD)/tests/bench/micro
 	tests/bench/check --build $(BUILD) $(ARGS)
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
+	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
+
+$(BUILD)/tests/e2e/%: $(BUILD)/tests/e2e/%.o $(LIB)
 	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
 
 # --- Rules of the house --------------------------------------------------------------------------------

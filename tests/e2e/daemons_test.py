@@ -5,10 +5,10 @@ tests/run: timeout 300
 """
 import os
 import signal
-import unittest
 
 from lib import case, kernel, wait
 from lib.daemons import KINDS, Bird
+from lib.traffic import Traffic
 
 PASSWORD = "documented-Pass"
 HUB = ("192.0.2.1", "2001:db8::1")
@@ -236,6 +236,15 @@ class SandboxTest(case.LabTest):
         one.write("/run/mine", "text\n")
         self.assertEqual(one.run("cat", "/run/mine"), "text\n")
         self.assertNotEqual(two.run("cat", "/run/mine", check=False)[0], 0)
+        with Traffic(one, "198.51.100.1", "198.51.100.2") as traffic:
+            one.fill_disk()
+            with self.assertRaises(OSError):
+                one.write("/run/more", "text" * 10000)
+            one.free_disk()
+            one.write("/run/more", "text" * 10000)
+            two.ip("link set net down")
+            wait.until(lambda: one.run("ping", "-c1", "-W1", "198.51.100.2", check=False)[0] != 0, "one does not reach two")
+        self.assertGreater(traffic.lost, 0)
         sleeper = two.start("sleep", "setsid", "sleep", "1000")
         wait.until(lambda: len(two.processes()) == 2, "the sleeper runs")
         two.close()

@@ -27,6 +27,8 @@ class Session:
     keepalive: int = None
     restart_time: int = None       # graceful restart time that the other end announced
     password: bool = None          # the session is signed
+    router_id: str = None          # the other end's
+    address: str = None            # the other end's; sessions() has it as key
     error: str = ""
 
     @property
@@ -48,8 +50,9 @@ class Route:
 class Daemon:
     """What all have in common. `arguments`: more options of the daemon's command line."""
 
-    kind = path = log_name = ""
+    kind = path = ""
     owner = None
+    empty = ""  # what it runs with before its host has a list
 
     def __init__(self, host, arguments=()):
         self.host = host
@@ -64,8 +67,16 @@ class Daemon:
         """Start it and wait until it answers."""
         if text is not None:
             self.write(text)
+        self.launch_only()
+        return self.wait_ready()
+
+    def start_empty(self):
+        return self.start(self.empty)
+
+    def launch_only(self):
         self.processes = self.launch()
 
+    def wait_ready(self):
         def is_ready():
             for process in self.processes:
                 if not process.is_running():
@@ -107,11 +118,19 @@ class Bird(Daemon):
     path = "/etc/bird/bird.conf"
     owner = "/etc/bird"
     control = "/run/bird/bird.ctl"
+    empty = "router id 192.0.2.1;\nprotocol device { }\n"
+
+    def __init__(self, host, arguments=(), instance="bird"):
+        super().__init__(host, arguments)
+        self.instance = instance
+        if instance != "bird":  # one of several in this host
+            self.path = f"/etc/bird/{instance}.conf"
+            self.control = f"/run/bird/{instance}.ctl"
 
     def launch(self):
         self.host.make_directory("/run/bird", like=self.owner)
         self.host.make_directory("/etc/bird/local.d", like=self.owner)
-        return [self.host.start("bird", "bird", "-f", "-u", "bird", "-g", "bird", "-c", self.path, "-s", self.control,
+        return [self.host.start(self.instance, "bird", "-f", "-u", "bird", "-g", "bird", "-c", self.path, "-s", self.control,
                                 *self.arguments)]
 
     def ask(self, command):
@@ -150,6 +169,10 @@ class Bird(Daemon):
         wait.until(lambda: self.ask("configure status")[-1][0] == 3, "bird is reconfigured")
 
     def sessions(self):
+        return {session.address: session for session in self.named_sessions().values()}
+
+    def named_sessions(self):
+        """The sessions by the names of their protocols: one BIRD may have several with one address."""
         found = {}
         current = None
         for code, text in self.ask("show protocols all"):
@@ -157,16 +180,18 @@ class Bird(Daemon):
             if code == 1002:
                 current = None
                 if len(fields) > 1 and fields[1] == "BGP":
-                    current = Session("Down", admin_down=fields[3] == "down")
+                    current = found[fields[0]] = Session("Down", admin_down=fields[3] == "down")
             elif code == 1006 and current is not None:
                 name, _, value = text.strip().partition(":")
-                self._note(found, current, name, value.strip())
+                self._note(current, name, value.strip())
         return found
 
     @staticmethod
-    def _note(found, session, name, value):
+    def _note(session, name, value):
         if name == "Neighbor address":
-            found[value.partition("%")[0]] = session
+            session.address = value.partition("%")[0]
+        elif name == "Neighbor ID":
+            session.router_id = value
         elif name == "BGP state":
             session.state = value
         elif name == "Neighbor AS":
@@ -182,10 +207,12 @@ class Bird(Daemon):
         elif name == "Last error":
             session.error = value
 
-    def routes(self, family=4):
+    def routes(self, family=4, session=None):
+        """The best routes, or all that the named session has brought."""
         found = {}
         current = prefix = None
-        for code, text in self.ask(f"show route all primary table master{family}"):
+        which = f"protocol '{session}'" if session else "primary"
+        for code, text in self.ask(f"show route all {which} table master{family}"):
             match = re.match(r"(\S+/\d+)?\s+(\w+) \[(\S+) ", text) if code == 1007 else None
             if match:
                 prefix = match[1] or prefix
@@ -220,6 +247,7 @@ class Frr(Daemon):
     path = "/etc/frr/frr.conf"
     owner = "/etc/frr"
     programs = "/usr/lib/frr"
+    empty = "frr version 8.4.4\nfrr defaults traditional\n"
 
     def launch(self):
         started = []
@@ -282,6 +310,7 @@ class Gobgp(Daemon):
     kind = "gobgp"
     path = "/run/gobgp/gobgpd.conf"
     target = "unix:///run/gobgp/api.sock"
+    empty = '[global.config]\nas = 64500\nrouter-id = "192.0.2.1"\n'
     states = ("Unknown", "Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established")
 
     def launch(self):
@@ -340,6 +369,7 @@ class Openbgpd(Daemon):
     kind = "openbgpd"
     path = "/run/openbgpd/bgpd.conf"
     control = "/run/openbgpd/bgpd.sock"
+    empty = f'AS 64500\nrouter-id 192.0.2.1\nsocket "{control}"\n'
 
     def write(self, text):
         self.host.write(self.path, text, mode=0o600)

@@ -18,17 +18,23 @@ def routes(host, family=4):
     return found
 
 
-def connections(host):
+def connections(host, ports=(179,)):
     """{peer address: identity} of the established BGP connections, whichever end opened them.
 
-    The identity is the pair of ports: it is another one after the session has restarted, and the same while it
+    The identity is the pairs of ports, own first: others after the session has restarted, and the same while it
     goes on, in every daemon."""
     found = {}
     for line in host.run("ss", "-Htn", "state", "established").splitlines():
         local, remote = line.split()[2:4]
         (_, own_port), (address, port) = _split(local), _split(remote)
-        found.setdefault(address, set()).add((own_port, port))
-    return {address: frozenset(ports) for address, ports in found.items()}
+        if own_port in ports or port in ports:
+            found.setdefault(address, set()).add((own_port, port))
+    return {address: frozenset(pairs) for address, pairs in found.items()}
+
+
+def listening(host):
+    """{(address, port)} of the listening sockets."""
+    return {_split(line.split()[3]) for line in host.run("ss", "-Htln").splitlines()}
 
 
 def _split(text):

@@ -7,7 +7,6 @@ directories of host NAME are in FOLDER/NAME.
 """
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -15,7 +14,8 @@ import tempfile
 from . import sandbox, wait
 
 # Directories that each host has for itself: empty in the beginning, if they exist on this machine.
-PRIVATE = ("/run", "/tmp", "/etc/bird", "/etc/frr", "/var/log/frr", "/var/tmp/frr")
+PRIVATE = ("/run", "/etc/bird", "/etc/frr", "/var/log/frr", "/var/tmp/frr")
+DISK_BYTES = 8 << 20
 STOP_SECONDS = 30
 COMMAND_SECONDS = 120
 
@@ -24,7 +24,7 @@ class Process:
     """A program that runs in a host, with its output in a file."""
 
     def __init__(self, host, name, argv, environment):
-        self.log_path = os.path.join(host.folder, f"{name}.log")
+        self.log_path = os.path.join(sandbox.FOLDER, f"{host.name}-{name}.log")
         self.name = f"{host.name}: {name}"
         with open(self.log_path, "ab") as log:
             self.popen = subprocess.Popen(host.inside(argv), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -65,6 +65,8 @@ class Host:
         self.name = name
         self.folder = os.path.join(sandbox.FOLDER, name)
         os.mkdir(self.folder)
+        # A small file system of its own, so that it can be full.
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode=755,size={DISK_BYTES}", "disk", self.folder], check=True)
         script = []
         for path in PRIVATE:
             if os.path.isdir(path):
@@ -81,6 +83,8 @@ class Host:
                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         if self.holder.stdout.readline() != b"ready\n":
             raise RuntimeError(f"host {name} did not come up")
+        with open(f"{self.folder}.pid", "w", encoding="ascii") as file:  # for whoever comes from outside
+            file.write(f"{self.holder.pid}\n")
         self.net = os.readlink(f"/proc/{self.holder.pid}/ns/net")
 
     def path(self, path):
@@ -146,6 +150,19 @@ class Host:
         if os.path.lexists(self.path(path)):
             os.unlink(self.path(path))
 
+    def fill_disk(self):
+        """Nothing more can be written in any directory of its own, until free_disk()."""
+        self.free_disk()
+        with open(self.path("full"), "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+
+    def free_disk(self):
+        self.remove("full")
+
     def processes(self):
         """The numbers of all processes in this host's network, the holder too."""
         found = []
@@ -158,7 +175,10 @@ class Host:
         return found
 
     def close(self):
-        """End everything that runs in it: then its network and its mounts are gone."""
+        """End everything that runs in it: then its network and its mounts are gone. Once is enough."""
+        if self.holder is None:
+            return
+
         def end_all():
             left = self.processes()
             for number in left:
@@ -170,44 +190,52 @@ class Host:
             return not left
         wait.until(end_all, f"the end of host {self.name}")
         self.holder.stdout.close()
+        subprocess.run(["umount", self.folder], check=True)
+        os.rmdir(self.folder)
+        self.holder = None
 
 
 class Lab:
-    """Hosts and networks. A network is a bridge; all bridges are in a host of their own."""
+    """Hosts and networks. A network is a bridge, and all bridges are in the test's own network."""
 
     def __init__(self):
         self.hosts = {}
         self.networks = {}
         self.wires = 0
-        self.cupboard = self.host("cupboard")
 
     def host(self, name):
         self.hosts[name] = Host(name)
         return self.hosts[name]
 
     def network(self, name):
-        """A switch without addresses."""
+        """A switch. The test itself has no address in it, so that hosts of different networks do not meet here."""
         self.networks[name] = f"br{len(self.networks)}"
-        self.cupboard.configure(f"link add name {self.networks[name]} type bridge forward_delay 0 mcast_snooping 0",
-                                f"link set {self.networks[name]} up")
+        ip(f"link add name {self.networks[name]} type bridge forward_delay 0 mcast_snooping 0")
+        ip(f"link set {self.networks[name]} up")
+
+    def address(self, network, address):
+        """Let the test itself, and all that it starts outside of hosts, have an address in a network."""
+        ip(f"address add {address} dev {self.networks[network]}" + (" nodad" if ":" in address else ""))
 
     def plug(self, host, network, *addresses, interface=None):
         """Connect a host to a network; the interface is named after the network."""
         interface = interface or network
         self.wires += 1
         port = f"wire{self.wires}"
-        self.cupboard.run("ip", "link", "add", "name", port, "type", "veth", "peer", "name", interface, "netns", str(host.holder.pid))
-        self.cupboard.configure(f"link set {port} master {self.networks[network]} up")
+        ip(f"link add name {port} type veth peer name {interface} netns {host.holder.pid}")
+        ip(f"link set {port} master {self.networks[network]} up")
         # Without duplicate address detection an IPv6 address can be used at once.
         host.configure(*(f"address add {address} dev {interface}" + (" nodad" if ":" in address else "") for address in addresses),
                        f"link set {interface} up")
 
-    def unplug(self, host, interface):
-        host.ip(f"link set {interface} down")
-
     def close(self):
         for host in self.hosts.values():
             host.close()
-        for host in self.hosts.values():
-            shutil.rmtree(host.folder)
-        self.hosts = {}
+        for bridge in self.networks.values():
+            ip(f"link delete {bridge}")
+        self.hosts, self.networks = {}, {}
+
+
+def ip(command):
+    """An ip command outside of hosts."""
+    subprocess.run(["ip", *command.split()], check=True)

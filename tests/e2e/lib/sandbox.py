@@ -38,8 +38,10 @@ def reason_against():
     return None
 
 
-def run(program):
-    """Call `program` in a sandbox; its result, or the status that it exited with, is returned outside."""
+def run(program, announce=None):
+    """Call `program` in a sandbox; its result, or the status that it exited with, is returned outside.
+
+    `announce` gets, outside, the number of the sandbox's first process: whoever enters its namespaces is inside."""
     sys.stdout.flush()
     sys.stderr.flush()
     if LIBC.unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET) != 0:
@@ -52,6 +54,8 @@ def run(program):
         if worker == 0:
             _finish(program)
         _collect(worker)
+    if announce is not None:
+        announce(first)
     # Ctrl-C reaches all three by itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
