@@ -71,7 +71,7 @@ TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(CTESTS) $(FUZZERS))
 
 quiet = $(if $(V),,@echo "  $1 $@" &&)
 
-.PHONY: all run test e2e deps deps-test deps-dev deps-bench deps-clients deps-e2e bench bench-check check-source format \
+.PHONY: all run test e2e demo deps deps-test deps-dev deps-bench deps-clients deps-e2e bench bench-check check-source format \
     format-check sanitize tsan fuzz fuzzers power-loss test-programs openapi install uninstall clean help FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -93,6 +93,9 @@ test-programs: $(TEST_PROGRAMS)
 ## e2e            BGP daemons in network namespaces, fed by the service: needs root (TESTS=e2e/racks, E2E=short)
 e2e: deps-e2e $(PROGRAM) $(AGENT) $(BUILD)/tests/e2e/fields
 	tests/run --build $(BUILD) --jobs 1 $(or $(TESTS),e2e/)
+## demo           the two racks of api/examples in namespaces with real daemons, service and agents, until Ctrl-C
+demo: deps-e2e $(PROGRAM) $(AGENT)
+	BUILD=$(abspath $(BUILD)) exec $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=BUILD )tests/e2e/demo
 
 # --- Packages ------------------------------------------------------------------------------------------
 ## deps           install what building needs; all, run and test do this by themselves (AUTO_DEPS=no: don't)
