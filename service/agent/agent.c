@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent_json.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -15,7 +16,6 @@
 #include "base/random.h"
 #include "change.h"
 #include "file.h"
-#include "json.h"
 #include "loop.h"
 #include "memory.h"
 #include "poll.h"
@@ -108,6 +108,7 @@ static void agent_look(struct agent *agent) {
         return;
     }
     agent->look_at = clock_monotonic_ms() + driver->read_ms;
+    agent->host.expected = &agent->expected;
     if (driver->read(&agent->host, &sessions, &err) != 0) {
         session_list_done(&sessions);
         agent_look_failed(agent, &err);
@@ -143,7 +144,8 @@ static void agent_read_expected(struct agent *agent) {
         is_ours = strcmp(digest, memory->digest) == 0;
     }
     if (is_ours && comment != NULL &&
-        expected_read(text.data, text.len, comment, &agent->expected, &err) != 0) {
+        expected_read(text.data, text.len, comment, agent->settings.driver->restart_lines, &agent->expected,
+                      &err) != 0) {
         is_ours = false;
     }
     if (!is_ours) {
@@ -213,6 +215,16 @@ static void agent_change(struct agent *agent) {
     agent->look_at = 0; /* sessions are changing */
 }
 
+/* What the host adds to the service's text. A file that is not there adds nothing. */
+static void agent_append(struct agent *agent) {
+    struct err err = ERR_INIT;
+    const char *path = agent->settings.append;
+    if (path != NULL && file_read(path, FILE_TEXT_MAX, &agent->text, &err) != 0 &&
+        err.code != ERR_NOT_FOUND) {
+        log_event(LOG_WARN, "nothing-appended", LOG_STR("text", err.text));
+    }
+}
+
 static void agent_take_news(struct agent *agent) {
     if (!agent->poll.has_news) {
         return;
@@ -222,7 +234,9 @@ static void agent_take_news(struct agent *agent) {
     agent->poll.text = (struct buf){.wipe = true};
     agent->poll.has_news = false;
     snprintf(agent->etag, sizeof(agent->etag), "%s", agent->poll.etag);
+    agent_append(agent);
     agent->retry_at = agent->retry_ms = 0;
+    agent->failure[0] = '\0'; /* what is wrong with this list is told again, also in the same words */
     log_event(LOG_INFO, "list", LOG_STR("etag", agent->etag), LOG_INT("bytes", agent->text.len));
 }
 
@@ -250,8 +264,9 @@ static void agent_run_jobs(struct agent *agent) {
         if (agent->text.len > 0 && now >= agent->retry_at) {
             agent_change(agent);
         } else if (now >= agent->look_at || agent->loop.look) {
-            if (agent->loop.look) {
+            if (agent->loop.look) { /* SIGHUP: also what the host appends may be new */
                 agent->retry_at = 0;
+                poll_now(&agent->poll, true);
             }
             agent_look(agent);
         } else {

@@ -265,6 +265,7 @@ const struct driver DRIVER_BIRD = {
     .group = "bird",
     .mode = 0640,
     .read_ms = 1000,
+    .restart_lines = (const char *const[]){"router id ", NULL},
     .prepare = bird_prepare,
     .check = bird_check,
     .apply = bird_apply,

@@ -25,8 +25,9 @@ static int change_read(struct host *host, const char *text, size_t len, struct e
                        struct err *err) {
     const struct agent_settings *settings = host->settings;
     const char *comment = settings->driver->comment;
-    int result = comment != NULL ? expected_read(text, len, comment, ret, err)
-                                 : expected_read_json(text, len, ret, err);
+    int result = comment != NULL
+                     ? expected_read(text, len, comment, settings->driver->restart_lines, ret, err)
+                     : expected_read_json(text, len, ret, err);
     if (result != 0) {
         return -1;
     }
@@ -223,6 +224,7 @@ static enum change_end change_bring(struct host *host, struct memory *memory, st
     }
     if (driver->read != NULL) {
         struct err unread = ERR_INIT;
+        host->expected = &change->before;
         /* A daemon that cannot be asked now has no sessions that have to stay. */
         if (driver->read(host, &change->sessions, &unread) != 0) {
             session_list_done(&change->sessions);
@@ -231,6 +233,7 @@ static enum change_end change_bring(struct host *host, struct memory *memory, st
     if (change_prepare(host, memory, change, err) != 0) {
         return change_stopped_or(host, CHANGE_REFUSED);
     }
+    host->expected = &change->now;
     enum change_end end = change_apply(host, change, err);
     if (end == CHANGE_DONE) {
         change_remember(memory, driver, change, etag);
@@ -246,16 +249,18 @@ enum change_end change_run(struct host *host, struct memory *memory, const char 
     digest_hex(text, len, change.digest);
     if (change_read(host, text, len, &change.now, err) == 0 &&
         change_read_old(host, memory, &change, &old, err) == 0) {
-        const char *comment = host->settings->driver->comment;
+        const struct driver *driver = host->settings->driver;
         struct err foreign = ERR_INIT;
         change.old_text = old.data;
         change.old_len = old.len;
         change.replaces =
             old.data != NULL &&
-            (comment == NULL || expected_read(old.data, old.len, comment, &change.before, &foreign) == 0);
-        change.everything_restarts = strcmp(change.now.head, change.before.head) != 0;
+            (driver->comment == NULL || expected_read(old.data, old.len, driver->comment,
+                                                      driver->restart_lines, &change.before, &foreign) == 0);
+        change.everything_restarts = strcmp(change.now.node_digest, change.before.node_digest) != 0;
         end = change_bring(host, memory, &change, etag, err);
     }
+    host->expected = NULL;
     expected_done(&change.now);
     expected_done(&change.before);
     session_list_done(&change.sessions);

@@ -44,6 +44,7 @@ static int command_undo(struct host *host, const struct change *change, struct e
 const struct driver DRIVER_COMMAND = {
     .name = "command",
     .mode = 0600,
+    .restart_lines = (const char *const[]){NULL},
     .check = command_check,
     .apply = command_apply,
     .undo = command_undo,

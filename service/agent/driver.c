@@ -3,9 +3,10 @@
 
 #include <string.h>
 
-static const struct driver *const DRIVERS[] = {&DRIVER_BIRD, &DRIVER_COMMAND};
+static const struct driver *const DRIVERS[] = {&DRIVER_BIRD, &DRIVER_FRR, &DRIVER_GOBGP, &DRIVER_OPENBGPD,
+                                               &DRIVER_COMMAND};
 
-const char *const DRIVER_NAMES[] = {"bird", "command", NULL};
+const char *const DRIVER_NAMES[] = {"bird", "frr", "gobgp", "openbgpd", "command", NULL};
 
 const struct driver *driver_find(const char *name) {
     for (size_t i = 0; i < sizeof(DRIVERS) / sizeof(DRIVERS[0]); i++) {

@@ -22,6 +22,8 @@
 struct host {
     const struct agent_settings *settings;
     struct loop *loop;
+    const struct expected *expected; /* what the daemon is to run, for those that do not tell everything;
+                                        NULL: not known */
 };
 
 /* A configuration on its way, and what it replaces. */
@@ -46,9 +48,12 @@ struct driver {
     const char *config;  /* defaults of the options; NULL: there is none */
     const char *control;
     const char *group;
-    mode_t mode;         /* of the file */
-    unsigned read_ms;    /* between two looks at the sessions */
-    bool prints_secrets; /* never log what its programs say */
+    const char *append;
+    mode_t mode;      /* of the file */
+    unsigned read_ms; /* between two looks at the sessions */
+    /* Lines of the file, blanks before them aside, that make all sessions restart when they change; NULL at
+     * the end. */
+    const char *const *restart_lines;
 
     /* Before anything else: make what the configuration needs. NULL: nothing. */
     int (*prepare)(struct host *host, struct err *err);
@@ -69,6 +74,9 @@ struct driver {
 };
 
 extern const struct driver DRIVER_BIRD;
+extern const struct driver DRIVER_FRR;
+extern const struct driver DRIVER_GOBGP;
+extern const struct driver DRIVER_OPENBGPD;
 extern const struct driver DRIVER_COMMAND;
 
 /* NULL: there is none of that name. */

@@ -97,11 +97,28 @@ static int expected_add(struct expected *expected, struct expected_line line, st
     return 0;
 }
 
-/* The part of the file that has ended belongs to the session added last, or to the head. */
+/* The part of the file that has ended belongs to the session added last. */
 static void expected_end_part(struct expected *expected, struct buf *part) {
-    char *digest = expected->count > 0 ? expected->sessions[expected->count - 1].digest : expected->head;
-    digest_hex(part->data != NULL ? part->data : "", part->len, digest);
+    if (expected->count > 0) {
+        digest_hex(part->data != NULL ? part->data : "", part->len,
+                   expected->sessions[expected->count - 1].digest);
+    }
     buf_clear(part);
+}
+
+static void expected_take_node_line(struct expected_line line, const char *const *restart_lines,
+                                    struct buf *node) {
+    while (line.len > 0 && line.text[0] == ' ') {
+        line.text++;
+        line.len--;
+    }
+    for (size_t i = 0; restart_lines[i] != NULL; i++) {
+        size_t len = strlen(restart_lines[i]);
+        if (line.len >= len && memcmp(line.text, restart_lines[i], len) == 0) {
+            buf_add(node, line.text, line.len);
+            buf_add_char(node, '\n');
+        }
+    }
 }
 
 static int expected_compare(const void *left, const void *right) {
@@ -123,8 +140,9 @@ static bool expected_next(const char **at, const char *end, struct expected_line
 }
 
 static int expected_read_sessions(const char *at, const char *end, const char *comment,
-                                  struct expected *expected, struct err *err) {
-    struct buf part = {.wipe = true};
+                                  const char *const *restart_lines, struct expected *expected,
+                                  struct err *err) {
+    struct buf part = {.wipe = true}, node = {.wipe = true};
     struct expected_line line;
     int result = 0;
     while (result == 0 && expected_next(&at, end, &line)) {
@@ -134,17 +152,23 @@ static int expected_read_sessions(const char *at, const char *end, const char *c
         } else if (!expected_is_comment(line, comment)) {
             buf_add(&part, line.text, line.len);
             buf_add_char(&part, '\n');
+            expected_take_node_line(line, restart_lines, &node);
         }
     }
     if (result == 0) {
+        result = buf_failed(&part) || buf_failed(&node) ? err_no_memory(err) : 0;
+    }
+    if (result == 0) {
         expected_end_part(expected, &part);
-        result = buf_failed(&part) ? err_no_memory(err) : 0;
+        digest_hex(node.data != NULL ? node.data : "", node.len, expected->node_digest);
     }
     buf_done(&part);
+    buf_done(&node);
     return result;
 }
 
-int expected_read(const char *text, size_t len, const char *comment, struct expected *ret, struct err *err) {
+int expected_read(const char *text, size_t len, const char *comment, const char *const *restart_lines,
+                  struct expected *ret, struct err *err) {
     struct expected expected = {.count = 0};
     const char *at = text;
     struct expected_line first;
@@ -159,7 +183,7 @@ int expected_read(const char *text, size_t len, const char *comment, struct expe
     expected_copy(first, "etag", expected.list, sizeof(expected.list));
     expected_copy(first, "format", expected.format, sizeof(expected.format));
     expected.revision = expected_number(first, "resourceVersion", INT64_MAX);
-    if (expected_read_sessions(at, text + len, comment, &expected, err) != 0) {
+    if (expected_read_sessions(at, text + len, comment, restart_lines, &expected, err) != 0) {
         expected_done(&expected);
         return -1;
     }

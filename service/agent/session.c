@@ -87,3 +87,20 @@ struct session *session_list_find(const struct session_list *list, const struct 
     }
     return NULL;
 }
+
+void session_list_take_ports(struct session_list *list, const struct expected *expected) {
+    size_t at = 0;
+    /* Both are sorted by address. */
+    for (size_t i = 0; i < list->count; i++) {
+        while (at < expected->count && ip_compare(&expected->sessions[at].peer, &list->items[i].peer) < 0) {
+            at++;
+        }
+        for (size_t k = at;
+             k < expected->count && ip_compare(&expected->sessions[k].peer, &list->items[i].peer) == 0; k++) {
+            if (!expected->sessions[k].left_out) {
+                list->items[i].port = expected->sessions[k].port;
+                break;
+            }
+        }
+    }
+}

@@ -67,6 +67,10 @@ void session_list_sort(struct session_list *list);
 /* NULL: there is none. The list is sorted. */
 struct session *session_list_find(const struct session_list *list, const struct ip_addr *peer, uint16_t port);
 
+struct expected;
+/* Some daemons know a session by its address alone: give each the port that is expected for its address. */
+void session_list_take_ports(struct session_list *list, const struct expected *expected);
+
 /* ---- what a file is to bring about ---- */
 
 struct expected_session {
@@ -87,15 +91,16 @@ struct expected {
     size_t count;
     size_t cap;
     struct expected_session *sessions; /* sorted like a session_list */
-    char head[DIGEST_TEXT_MAX];        /* digest of what is before the first session, without comments */
+    char node_digest[DIGEST_TEXT_MAX]; /* of the lines on which all sessions stand */
 };
 
 /*
  * What the comments of a rendered file say of it: its first line, and one line a session. `comment` is what
- * begins a comment of this format ("# "). ERR_BAD_REQUEST: the file is none of the service's; ERR_NO_MEMORY.
+ * begins a comment of this format ("# "); `restart_lines` as in struct driver. ERR_BAD_REQUEST: the file is
+ * none of the service's; ERR_NO_MEMORY.
  */
-int expected_read(const char *text, size_t len, const char *comment, struct expected *ret,
-                  struct err *err) MUST_CHECK;
+int expected_read(const char *text, size_t len, const char *comment, const char *const *restart_lines,
+                  struct expected *ret, struct err *err) MUST_CHECK;
 /* What a list in JSON says of itself; no sessions. As expected_read. */
 int expected_read_json(const char *text, size_t len, struct expected *ret, struct err *err) MUST_CHECK;
 void expected_done(struct expected *expected);

@@ -70,6 +70,13 @@ static const struct option OPTIONS[] = {
      .type = OPTION_TEXT,
      .offset = MEMBER(group),
      .help = "The group that may read the configuration; without it, the daemon's"},
+    {.name = "append",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(append),
+     .help =
+         "The host's own lines, put behind the service's at every change, for daemons that cannot include "
+         "files; without it, local.conf beside FRR's configuration, if there is one"},
     {.name = "command",
      .value = "PROGRAM",
      .type = OPTION_TEXT,
@@ -175,6 +182,7 @@ static int settings_complete(struct agent_settings *settings, struct err *err) {
     settings->driver = driver;
     settings->control = settings->control != NULL ? settings->control : driver->control;
     settings->group = settings->group != NULL ? settings->group : driver->group;
+    settings->append = settings->append != NULL ? settings->append : driver->append;
     if (settings->node == NULL) {
         if (gethostname(settings->host_name, sizeof(settings->host_name) - 1) != 0) {
             return err_set(err, ERR_USAGE, "the host has no name; give one by --node");

@@ -29,6 +29,7 @@ struct agent_settings {
     const char *config;         /* the file that the agent writes */
     const char *control;        /* the daemon's socket, or the directory of its sockets */
     const char *group;          /* who may read the file besides its owner; "" = nobody */
+    const char *append;         /* the host's own lines, behind the service's; NULL: none */
     const char *command;        /* the program of --daemon command; NULL: none */
     const char *state_dir;
     const char *on_exit; /* "keep" or "withdraw" */

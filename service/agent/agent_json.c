@@ -1,5 +1,5 @@
 /* Members of JSON trees. No state besides jansson's allocator. */
-#include "json.h"
+#include "agent_json.h"
 
 #include <string.h>
 

@@ -1,0 +1,234 @@
+/*
+ * OpenBGPD: bgpctl. Nothing is kept between calls.
+ *
+ * A reload never touches a session that runs: another password, AS or `down` is used only after the session
+ * was cleared. So the agent compares the old and the new block of each session and clears those that differ.
+ * bgpctl's exit status says nothing about a reload, its words do.
+ *
+ * OpenBGPD does not say whether a session has its key. The renderer never writes what makes it fail open
+ * (`local-address` beside a password), and the checker refuses passwords that it cannot take.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "answers.h"
+#include "child.h"
+#include "driver.h"
+
+#define OPENBGPD_LOCAL_FILE                                                                                  \
+    "/etc/bgpd.local.conf" /* of the host's own additions; the rendered file includes it */
+#define OPENBGPD_SECONDS 10
+
+/* ---- programs ---- */
+
+/* bgpctl with up to three words. */
+static int openbgpd_ask(struct host *host, const char *const words[3], bool finish, struct child_result *ret,
+                        struct err *err) {
+    const char *const argv[] = {"bgpctl", "-s", host->settings->control, words[0], words[1], words[2], NULL};
+    struct child child = {.argv = argv, .seconds = OPENBGPD_SECONDS, .finish = finish};
+    int result = child_run(host->loop, &child, ret, err);
+    if (result == 0 && ret->status != 0) {
+        char line[256];
+        child_first_line(ret, line, sizeof(line));
+        bool away = strstr(line, "connect") != NULL;
+        result = err_set(err, away ? ERR_NOT_FOUND : ERR_UNAVAILABLE, "bgpctl: %s", line);
+    }
+    return result;
+}
+
+static int openbgpd_tell(struct host *host, const char *word, const char *address, const char *action,
+                         struct err *err) {
+    struct child_result said;
+    int result = openbgpd_ask(host, (const char *const[]){word, address, action}, true, &said, err);
+    child_result_done(&said);
+    return result;
+}
+
+static int openbgpd_tell_session(struct host *host, const struct ip_addr *peer, const char *action,
+                                 struct err *err) {
+    char address[IP_TEXT_MAX];
+    ip_format(peer, address);
+    return openbgpd_tell(host, "neighbor", address, action, err);
+}
+
+/* ---- checking ---- */
+
+/* What is included must exist. */
+static int openbgpd_prepare(struct host *host, struct err *err) {
+    (void)host;
+    int fd = open(OPENBGPD_LOCAL_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return err_set(err, ERR_UNAVAILABLE, "cannot make %s, which the configuration includes: %s",
+                       OPENBGPD_LOCAL_FILE, strerror(errno));
+    }
+    close(fd);
+    return 0;
+}
+
+static int openbgpd_check(struct host *host, const char *path, struct err *err) {
+    /* FRR's bgpd has the same name and is not in PATH. */
+    const char *const argv[] = {"bgpd", "-n", "-f", path, NULL};
+    struct child child = {.argv = argv, .seconds = OPENBGPD_SECONDS};
+    struct child_result said;
+    int result = child_run(host->loop, &child, &said, err);
+    if (result == 0 && said.status != 0) {
+        char line[256];
+        child_first_line(&said, line, sizeof(line));
+        result = err_set(err, ERR_INVALID, "bgpd -n refuses: %s", line);
+    }
+    child_result_done(&said);
+    return result;
+}
+
+/* ---- blocks ---- */
+
+/*
+ * A session's block, "neighbor ADDRESS {" to "}", without the lines that a reload puts into force by itself.
+ * Empty: there is none.
+ */
+static void openbgpd_block(const char *text, size_t len, const struct ip_addr *peer, struct buf *ret) {
+    char address[IP_TEXT_MAX], first[IP_TEXT_MAX + 16];
+    ip_format(peer, address);
+    int first_len = snprintf(first, sizeof(first), "neighbor %s {", address);
+    bool inside = false;
+    const char *end = text + len;
+    while (text < end) {
+        const char *newline = memchr(text, '\n', (size_t)(end - text));
+        size_t line = (size_t)((newline != NULL ? newline : end) - text);
+        if (inside && line == 1 && text[0] == '}') {
+            return;
+        }
+        bool soft = line > 6 && memcmp(text, "  set ", 6) == 0;
+        if (inside && !soft) {
+            buf_add(ret, text, line);
+            buf_add_char(ret, '\n');
+        }
+        inside = inside || (line == (size_t)first_len && memcmp(text, first, line) == 0);
+        text += line + 1;
+    }
+}
+
+static bool openbgpd_differs(const struct change *change, const struct ip_addr *peer) {
+    struct buf now = {.wipe = true}, before = {.wipe = true};
+    openbgpd_block(change->text, change->len, peer, &now);
+    openbgpd_block(change->old_text != NULL ? change->old_text : "", change->old_len, peer, &before);
+    /* When in doubt, the session is cleared. */
+    bool differs = buf_failed(&now) || buf_failed(&before) || now.len != before.len ||
+                   (now.len > 0 && memcmp(now.data, before.data, now.len) != 0);
+    buf_done(&now);
+    buf_done(&before);
+    return differs;
+}
+
+/* ---- applying ---- */
+
+static int openbgpd_reload(struct host *host, struct err *err) {
+    struct child_result said;
+    int result = openbgpd_ask(host, (const char *const[]){"reload", NULL, NULL}, true, &said, err);
+    if (result == 0 && (said.out.data == NULL || strstr(said.out.data, "request processed") == NULL)) {
+        char line[256];
+        child_first_line(&said, line, sizeof(line));
+        result = err_set(err, ERR_INVALID, "bgpctl reload: %s", line);
+    }
+    child_result_done(&said);
+    return result;
+}
+
+/* Put into force what the reload has left as it was. `back`: it is the old file that was loaded. */
+static int openbgpd_settle(struct host *host, const struct change *change, bool back, struct err *err) {
+    const struct expected *wanted = back ? &change->before : &change->now;
+    const struct expected *other = back ? &change->now : &change->before;
+    for (size_t i = 0; i < wanted->count; i++) {
+        const struct expected_session *session = &wanted->sessions[i];
+        const struct expected_session *was = expected_find(other, &session->peer, session->port);
+        const struct session *runs = session_list_find(&change->sessions, &session->peer, session->port);
+        if (session->left_out) {
+            continue;
+        }
+        const char *action = NULL;
+        if (!session->on) {
+            action = "down";
+        } else if ((was != NULL && !was->on) || (runs != NULL && runs->disabled)) {
+            action = "up"; /* also what was shut down by hand, or by the agent */
+        } else if (openbgpd_differs(change, &session->peer)) {
+            action = "clear";
+        }
+        if (action != NULL && openbgpd_tell_session(host, &session->peer, action, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int openbgpd_apply(struct host *host, const struct change *change, struct err *err) {
+    return openbgpd_reload(host, err) == 0 ? openbgpd_settle(host, change, false, err) : -1;
+}
+
+static int openbgpd_undo(struct host *host, const struct change *change, struct err *err) {
+    if (change->old_text == NULL) {
+        return 0;
+    }
+    return openbgpd_reload(host, err) == 0 ? openbgpd_settle(host, change, true, err) : -1;
+}
+
+/* ---- asking ---- */
+
+static int openbgpd_read(struct host *host, struct session_list *ret, struct err *err) {
+    const char *const argv[] = {"bgpctl", "-s", host->settings->control, "-j", "show", "neighbor", NULL};
+    struct child child = {.argv = argv, .seconds = OPENBGPD_SECONDS};
+    struct child_result said;
+    int result = child_run(host->loop, &child, &said, err);
+    if (result == 0 && said.status != 0) {
+        char line[256];
+        child_first_line(&said, line, sizeof(line));
+        result = err_set(err, strstr(line, "connect") != NULL ? ERR_NOT_FOUND : ERR_UNAVAILABLE, "bgpctl: %s",
+                         line);
+    }
+    if (result == 0) {
+        snprintf(ret->daemon, sizeof(ret->daemon), "OpenBGPD");
+        result = openbgpd_sessions(said.out.data != NULL ? said.out.data : "", said.out.len, ret, err);
+    }
+    child_result_done(&said);
+    if (result == 0 && host->expected != NULL) {
+        session_list_take_ports(ret, host->expected);
+    }
+    return result;
+}
+
+static int openbgpd_shut(struct host *host, const struct expected_session *session, struct err *err) {
+    return openbgpd_tell_session(host, &session->peer, "down", err);
+}
+
+static int openbgpd_withdraw(struct host *host, const struct expected *expected, struct err *err) {
+    for (size_t i = 0; i < expected->count; i++) {
+        if (!expected->sessions[i].left_out &&
+            openbgpd_tell_session(host, &expected->sessions[i].peer, "down", err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+const struct driver DRIVER_OPENBGPD = {
+    .name = "openbgpd",
+    .format = "openbgpd",
+    .comment = "# ",
+    .config = "/etc/bgpd.conf",
+    .control = "/run/openbgpd/bgpd.sock.0",
+    .group = "",
+    .mode = 0600,
+    .read_ms = 3000,
+    .restart_lines = (const char *const[]){NULL},
+    .prepare = openbgpd_prepare,
+    .check = openbgpd_check,
+    .apply = openbgpd_apply,
+    .undo = openbgpd_undo,
+    .read = openbgpd_read,
+    .shut = openbgpd_shut,
+    .withdraw = openbgpd_withdraw,
+};
