@@ -344,11 +344,12 @@ int state_write_token(struct state *state, struct token_write *write, struct err
 /* To be called now and then, from any thread: has the tokens' last uses stored, every TOKEN_USED_STEP_MS. */
 void state_flush_tokens(struct state *state);
 
-/* The same on a store that no state has open. Damaged tokens are logged and counted, not kept. */
-int state_load_tokens(struct store *store, struct token_registry *registry, size_t *ret_damaged,
-                      struct err *err) MUST_CHECK;
+/* The same on a store that no state has open. `vault` makes and checks their marks; NULL: neither. Damaged
+ * tokens are logged and counted, not kept. */
+int state_load_tokens(struct store *store, struct vault *vault, struct token_registry *registry,
+                      size_t *ret_damaged, struct err *err) MUST_CHECK;
 /* Both with an entry in the audit trail: `user` did it. */
-int state_store_token(struct store *store, const struct token *token, const char *user,
+int state_store_token(struct store *store, struct vault *vault, const struct token *token, const char *user,
                       struct err *err) MUST_CHECK;
 /* ERR_NOT_FOUND. Also removes a damaged one. */
 int state_drop_token(struct store *store, const char *id, const char *user, struct err *err) MUST_CHECK;

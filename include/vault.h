@@ -164,6 +164,22 @@ int vault_reseal(struct vault *vault, const struct vault_place *place, const str
  */
 int vault_fingerprint(struct vault *vault, const void *value, size_t len, char ret[VAULT_FINGERPRINT_MAX],
                       struct err *err) MUST_CHECK;
+/*
+ * A mark on something of the database that is not encrypted: who can write the database, but does not have
+ * the root key, can neither make nor move one. Under a key of its own, derived from the fingerprints' one, so
+ * it stays the same over every rotation and change of the root key.
+ */
+#define VAULT_MARK_BYTES 32
+int vault_mark(struct vault *vault, const char *name, const void *bytes, size_t len,
+               uint8_t ret[VAULT_MARK_BYTES], struct err *err) MUST_CHECK;
+bool vault_mark_fits(struct vault *vault, const char *name, const void *bytes, size_t len,
+                     const uint8_t mark[VAULT_MARK_BYTES]) MUST_CHECK;
+/* Does every token of this database carry a mark? Kept under the root key; true for every vault that was made
+ * since there are marks. */
+bool vault_marks_tokens(struct vault *vault);
+/* For an older one: what makes it true, to be committed together with the marked tokens. ERR_CONFLICT: a
+ * change of the root key is unfinished; the next start will do. */
+int vault_prepare_marking(struct vault *vault, struct vault_settings *ret, struct err *err) MUST_CHECK;
 /* Decryptions of values tried since open (vault_unseal and vault_reseal). */
 uint64_t vault_unseal_count(const struct vault *vault);
 /* … of them, those that found the value altered, or without its data key. */

@@ -25,7 +25,7 @@
 #define DAYS_MAX    36500
 
 struct token_settings {
-    const char *data_dir;
+    struct offline_options offline;
     const char *role;
     const char *node;
     const char *expires;
@@ -41,9 +41,19 @@ static const struct option OPTIONS[] = {
     {.name = "data-dir",
      .value = "DIR",
      .type = OPTION_TEXT,
-     .offset = MEMBER(data_dir),
+     .offset = MEMBER(offline.data_dir),
      .default_text = "./data",
      .help = "The service's data directory"},
+    {.name = "vault-key-file",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(offline.vault_key_file),
+     .help = "create, with the service stopped: the root key's file, as for serve; a token carries its mark"},
+    {.name = "vault-passphrase-file",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(offline.vault_passphrase_file),
+     .help = "create, with the service stopped: the root key's passphrase, as for serve"},
     {.name = "role",
      .value = "ROLE",
      .type = OPTION_CHOICE,
@@ -113,6 +123,8 @@ static const char *time_text(int64_t time_ms, char out[CLOCK_TEXT_MAX]) {
 static int create_stopped(struct store *store, const struct token_settings *settings, int64_t expires_ms,
                           struct err *err) {
     char text[TOKEN_TEXT_MAX], user[OFFLINE_USER_MAX];
+    struct vault_options options = offline_vault_options(&settings->offline);
+    struct vault *vault = NULL;
     struct token token;
     enum role role = ROLE_NONE;
     int rc;
@@ -122,7 +134,12 @@ static int create_stopped(struct store *store, const struct token_settings *sett
         err->code = ERR_USAGE;
         return -1;
     }
-    rc = state_store_token(store, &token, offline_user(user), err);
+    options.must_exist = true;
+    rc = state_open_vault(store, &options, &vault, err);
+    if (rc == 0) {
+        rc = state_store_token(store, vault, &token, offline_user(user), err);
+    }
+    vault_close(vault);
     if (rc == 0) {
         rc = print_new(token.id, text, err);
     }
@@ -139,7 +156,7 @@ static int list_stopped(struct store *store, struct err *err) {
     if (token_registry_new(&registry, err) != 0) {
         return -1;
     }
-    rc = state_load_tokens(store, registry, &damaged, err);
+    rc = state_load_tokens(store, NULL, registry, &damaged, err);
     if (rc == 0) {
         rc = token_registry_list(registry, &tokens, &count, err);
     }
@@ -176,8 +193,8 @@ static int create_running(const struct token_settings *settings, int64_t expires
     arena_init(&arena, 0);
     arena.wipe = true;
     rc = buf_failed(&body) ? err_no_memory(err)
-                           : api_request(settings->data_dir, settings->token_file, "POST", TOKENS_PATH,
-                                         body.data, &answer, err);
+                           : api_request(settings->offline.data_dir, settings->token_file, "POST",
+                                         TOKENS_PATH, body.data, &answer, err);
     if (rc == 0) {
         rc = codec_decode_token(CODEC_JSON, answer.data, answer.len, &arena, &form, err);
     }
@@ -198,7 +215,8 @@ static int list_running(const struct token_settings *settings, struct err *err) 
     struct buf answer = BUF_INIT;
     struct arena arena;
     struct list list = {.count = 0};
-    int rc = api_request(settings->data_dir, settings->token_file, "GET", TOKENS_PATH, NULL, &answer, err);
+    int rc =
+        api_request(settings->offline.data_dir, settings->token_file, "GET", TOKENS_PATH, NULL, &answer, err);
 
     arena_init(&arena, 0);
     if (rc == 0) {
@@ -227,7 +245,7 @@ static int revoke_running(const struct token_settings *settings, const char *id,
     int rc;
 
     snprintf(path, sizeof path, TOKENS_PATH "/%s", id);
-    rc = api_request(settings->data_dir, settings->token_file, "DELETE", path, NULL, &answer, err);
+    rc = api_request(settings->offline.data_dir, settings->token_file, "DELETE", path, NULL, &answer, err);
     buf_done(&answer);
     return rc;
 }
@@ -295,7 +313,7 @@ static int run_action(const char *action, const char *id, const struct token_set
     if ((create &&
          (check_create(settings, err) != 0 || parse_expiry(settings->expires, &expires_ms, err) != 0)) ||
         (!create && check_other(action, settings, err) != 0) ||
-        offline_open_store(settings->data_dir, &store, err) != 0) {
+        offline_open_store(settings->offline.data_dir, &store, err) != 0) {
         return -1;
     }
     if (store == NULL) {
@@ -311,7 +329,7 @@ static int run_action(const char *action, const char *id, const struct token_set
 }
 
 static int run(const struct command *command, int argc, char **argv) {
-    struct token_settings settings = {.data_dir = NULL};
+    struct token_settings settings = {.role = NULL};
     struct err err = ERR_INIT;
     const char *action = argc > 0 ? argv[0] : "";
     bool revoke = strcmp(action, "revoke") == 0;

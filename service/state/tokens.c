@@ -1,7 +1,10 @@
 /*
- * Tokens: what auth knows, kept in the store as settings. A creation or revocation is one task on the
- * committer's thread, so nobody else waits for the disk, and it is in force when it is durable. Owns the
- * registry (which has its own lock). Last uses are stored in the background, coarsely.
+ * Tokens: what auth knows, kept in the store as settings, each with the vault's mark: a row that was put into
+ * the database by somebody without the root key is none. Rows of before there were marks get theirs at the
+ * first start, in one transaction with the vault's word that there are no others from then on. A creation or
+ * revocation is one task on the committer's thread, so nobody else waits for the disk, and it is in force
+ * when it is durable. Owns the registry (which has its own lock). Last uses are stored in the background,
+ * coarsely.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,19 +21,62 @@ static int commit_setting(struct store *store, const struct store_setting *setti
     return store_commit(store, &(struct store_batch){.settings = setting, .setting_count = 1}, err);
 }
 
-static void row_setting(const struct token *token, char name[TOKEN_SETTING_MAX], uint8_t row[TOKEN_ROW_MAX],
-                        struct store_setting *ret) {
+#define MARKED_FORMAT  2 /* auth's first byte, 1, in a row with a mark behind it */
+#define MARKED_ROW_MAX (TOKEN_ROW_MAX + VAULT_MARK_BYTES)
+
+/* `vault` NULL: without a mark. */
+static int row_setting(struct vault *vault, const struct token *token, char name[TOKEN_SETTING_MAX],
+                       uint8_t row[MARKED_ROW_MAX], struct store_setting *ret, struct err *err) {
+    size_t len = token_encode(token, row);
+
     token_setting_name(token->id, name);
-    *ret = (struct store_setting){.name = name, .value = row, .value_len = token_encode(token, row)};
+    if (vault != NULL) {
+        row[0] = MARKED_FORMAT;
+        if (vault_mark(vault, name, row, len, row + len, err) != 0) {
+            return -1;
+        }
+        len += VAULT_MARK_BYTES;
+    }
+    *ret = (struct store_setting){.name = name, .value = row, .value_len = len};
+    return 0;
 }
 
-static int store_token(struct store *store, const struct token *token, struct err *err) {
-    uint8_t row[TOKEN_ROW_MAX];
+static int store_token(struct store *store, struct vault *vault, const struct token *token, struct err *err) {
+    uint8_t row[MARKED_ROW_MAX];
     char name[TOKEN_SETTING_MAX];
     struct store_setting setting;
 
-    row_setting(token, name, row, &setting);
-    return commit_setting(store, &setting, err);
+    return row_setting(vault, token, name, row, &setting, err) != 0 ? -1
+                                                                    : commit_setting(store, &setting, err);
+}
+
+/* The row as auth knows it, once its mark is found good. `vault` NULL: marks are not looked at. */
+static int open_row(struct vault *vault, const struct store_setting *setting, struct token *ret,
+                    struct err *err) {
+    uint8_t row[TOKEN_ROW_MAX];
+    const uint8_t *value = setting->value;
+    size_t len = setting->value_len;
+
+    if (len <= VAULT_MARK_BYTES || len > MARKED_ROW_MAX || value[0] != MARKED_FORMAT) {
+        return vault != NULL && vault_marks_tokens(vault)
+                   ? err_set(
+                         err, ERR_CORRUPT,
+                         "%s has no mark of this vault: it was put into the database by somebody else, or is "
+                         "damaged; it is not accepted; revoke it",
+                         setting->name)
+                   : token_decode(setting->name, value, len, ret, err);
+    }
+    len -= VAULT_MARK_BYTES;
+    if (vault != NULL && !vault_mark_fits(vault, setting->name, value, len, value + len)) {
+        return err_set(
+            err, ERR_CORRUPT,
+            "%s has a wrong mark: it was altered, or comes from another database; it is not accepted; "
+            "revoke it",
+            setting->name);
+    }
+    memcpy(row, value, len);
+    row[0] = 1;
+    return token_decode(setting->name, row, len, ret, err);
 }
 
 /* A change while the service is stopped, with its entry in the audit trail. */
@@ -57,13 +103,15 @@ static int commit_audited(struct store *store, const struct store_setting *setti
     return rc;
 }
 
-int state_store_token(struct store *store, const struct token *token, const char *user, struct err *err) {
-    uint8_t row[TOKEN_ROW_MAX];
+int state_store_token(struct store *store, struct vault *vault, const struct token *token, const char *user,
+                      struct err *err) {
+    uint8_t row[MARKED_ROW_MAX];
     char name[TOKEN_SETTING_MAX];
     struct store_setting setting;
 
-    row_setting(token, name, row, &setting);
-    return commit_audited(store, &setting, token->id, user, err);
+    return row_setting(vault, token, name, row, &setting, err) != 0
+               ? -1
+               : commit_audited(store, &setting, token->id, user, err);
 }
 
 struct search {
@@ -100,6 +148,7 @@ int state_drop_token(struct store *store, const char *id, const char *user, stru
 }
 
 struct loading {
+    struct vault *vault;
     struct token_registry *registry;
     size_t damaged;
 };
@@ -112,7 +161,7 @@ static int load_setting(void *arg, const struct store_setting *setting, struct e
     if (strncmp(setting->name, TOKEN_SETTING, strlen(TOKEN_SETTING)) != 0) {
         return 0;
     }
-    if (token_decode(setting->name, setting->value, setting->value_len, &token, &damage) < 0) {
+    if (open_row(loading->vault, setting, &token, &damage) < 0) {
         log_event(LOG_ERROR, "token-unreadable", LOG_STR("error", damage.text));
         loading->damaged++;
         return 0;
@@ -124,9 +173,9 @@ static int load_setting(void *arg, const struct store_setting *setting, struct e
     return 0;
 }
 
-int state_load_tokens(struct store *store, struct token_registry *registry, size_t *ret_damaged,
-                      struct err *err) {
-    struct loading loading = {.registry = registry};
+int state_load_tokens(struct store *store, struct vault *vault, struct token_registry *registry,
+                      size_t *ret_damaged, struct err *err) {
+    struct loading loading = {.vault = vault, .registry = registry};
     const struct store_reader reader = {.setting = load_setting, .arg = &loading};
 
     if (store_load(store, &reader, err) < 0) {
@@ -138,6 +187,62 @@ int state_load_tokens(struct store *store, struct token_registry *registry, size
 
 /* ---- start and stop ---- */
 
+struct marking {
+    char name[TOKEN_SETTING_MAX];
+    uint8_t row[MARKED_ROW_MAX];
+};
+
+static int store_marked(struct state *state, const struct token *tokens, size_t count,
+                        const struct vault_settings *vault, struct err *err) {
+    struct store_setting *settings = calloc(count + vault->count, sizeof *settings);
+    struct marking *rows = calloc(count + 1, sizeof *rows);
+    int result = settings == NULL || rows == NULL ? err_no_memory(err) : 0;
+
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = row_setting(state->vault, &tokens[i], rows[i].name, rows[i].row, &settings[i], err);
+    }
+    for (size_t i = 0; result == 0 && i < vault->count; i++) {
+        settings[count + i] = (struct store_setting){.name = vault->items[i].name,
+                                                     .value = vault->items[i].value,
+                                                     .value_len = vault->items[i].value_len};
+    }
+    if (result == 0) {
+        result = store_commit(
+            state->store, &(struct store_batch){.settings = settings, .setting_count = count + vault->count},
+            err);
+    }
+    free(rows);
+    free(settings);
+    return result;
+}
+
+/* Tokens of before there were marks. What keeps them from getting theirs now (a full disk) is no reason not
+ * to start: the next start tries again. */
+static void mark_tokens(struct state *state) {
+    struct vault_settings settings;
+    struct token *tokens = NULL;
+    size_t count = 0;
+    struct err err = ERR_INIT;
+
+    if (state->vault == NULL || vault_marks_tokens(state->vault)) {
+        return;
+    }
+    if (vault_prepare_marking(state->vault, &settings, &err) == 0) {
+        if (token_registry_list(state->tokens.registry, &tokens, &count, &err) == 0 &&
+            store_marked(state, tokens, count, &settings, &err) == 0) {
+            vault_apply(state->vault);
+        } else {
+            vault_discard(state->vault);
+        }
+    }
+    free(tokens);
+    if (err.code != ERR_NONE) {
+        log_event(LOG_WARN, "tokens-not-marked", LOG_STR("error", err.text));
+    } else {
+        log_event(LOG_INFO, "tokens-marked", LOG_INT("tokens", count));
+    }
+}
+
 int tokens_init(struct state *state, struct err *err) {
     struct tokens *tokens = &state->tokens;
 
@@ -145,31 +250,32 @@ int tokens_init(struct state *state, struct err *err) {
     if (token_registry_new(&tokens->registry, err) < 0) {
         return -1;
     }
-    return state_load_tokens(state->store, tokens->registry, &tokens->damaged, err);
+    if (state_load_tokens(state->store, state->vault, tokens->registry, &tokens->damaged, err) < 0) {
+        return -1;
+    }
+    mark_tokens(state);
+    return 0;
 }
 
 /* Returns the number of tokens stored. A failure costs the last uses of this batch, nothing else. */
 static size_t store_uses(struct state *state, struct err *err) {
     struct token *tokens = calloc(FLUSH_BATCH, sizeof *tokens);
     struct store_setting *settings = calloc(FLUSH_BATCH, sizeof *settings);
-    struct {
-        char name[TOKEN_SETTING_MAX];
-        uint8_t row[TOKEN_ROW_MAX];
-    } *texts = calloc(FLUSH_BATCH, sizeof *texts);
+    struct marking *texts = calloc(FLUSH_BATCH, sizeof *texts);
     size_t count = 0;
+    int result = 0;
 
     if (tokens != NULL && settings != NULL && texts != NULL) {
         count = token_registry_take_used(state->tokens.registry, tokens, FLUSH_BATCH);
     }
-    for (size_t i = 0; i < count; i++) {
-        token_setting_name(tokens[i].id, texts[i].name);
-        settings[i] = (struct store_setting){.name = texts[i].name,
-                                             .value = texts[i].row,
-                                             .value_len = token_encode(&tokens[i], texts[i].row)};
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = row_setting(state->vault, &tokens[i], texts[i].name, texts[i].row, &settings[i], err);
     }
-    if (count > 0 &&
-        store_commit(state->store, &(struct store_batch){.settings = settings, .setting_count = count}, err) <
-            0) {
+    if (result == 0 && count > 0) {
+        result = store_commit(state->store,
+                              &(struct store_batch){.settings = settings, .setting_count = count}, err);
+    }
+    if (result != 0) {
         log_event(LOG_WARN, "token-uses-lost", LOG_INT("tokens", count), LOG_STR("error", err->text));
         count = 0;
     }
@@ -218,7 +324,8 @@ static int task_token(struct state *state, struct task *of, struct err *err) {
         (void)token_registry_remove(registry, task->token.id);
         return 0;
     }
-    if (token_registry_reserve(registry, err) < 0 || store_token(state->store, &task->token, err) < 0) {
+    if (token_registry_reserve(registry, err) < 0 ||
+        store_token(state->store, state->vault, &task->token, err) < 0) {
         return -1;
     }
     token_registry_put(registry, &task->token);

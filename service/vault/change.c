@@ -143,6 +143,9 @@ static size_t exchange(struct vault *vault, struct change *change, uint8_t *gone
         vault->other = (struct root){.wrap_key = NULL};
         vault->staged = false;
         return 0;
+    case CHANGE_MARK:
+        vault->marks_tokens = true;
+        return 0;
     case CHANGE_NONE:
     case CHANGE_TIDY:
         break;

@@ -7,7 +7,7 @@
  * nothing sealed for one purpose opens for another:
  *
  *   label        "bgppeerd-vault", u8 version = 1, u8 purpose (1 root check, 2 data key, 3 fingerprint key,
- *                4 value)
+ *                4 value, 5 fingerprint key of a database whose tokens all carry marks)
  *
  * Root key R, 32 bytes:
  *   id           first 8 bytes of KDF(R, 2, "bgpvroot", 16 bytes), as 16 hex digits; public
@@ -32,6 +32,9 @@
  *
  * Fingerprint of a value: first 8 bytes of BLAKE2b-128, keyed with KDF(fingerprint key, 1, "bgpvfing", 32
  *   bytes), as 16 hex digits
+ *
+ * Mark of a token's row: BLAKE2b-256, keyed with KDF(fingerprint key, 1, "bgpvmark", 32 bytes), of the
+ * setting's name, its length as u32, and the row
  */
 #include "format.h"
 
@@ -45,11 +48,18 @@
 #define LABEL_TEXT       "bgppeerd-vault"
 #define ROOT_CONTEXT     "bgpvroot"
 #define FINGER_CONTEXT   "bgpvfing"
+#define MARK_CONTEXT     "bgpvmark"
 #define ROOT_ID_DIGITS   (VAULT_ROOT_ID_MAX - 1)
 #define ROOT_BOUND_BYTES (FORMAT_ROOT_BYTES - VAULT_NONCE_BYTES - FORMAT_CHECK_BYTES - FORMAT_SUM_BYTES)
 #define ROOT_SUM_OFFSET  (FORMAT_ROOT_BYTES - FORMAT_SUM_BYTES)
 
-enum purpose { PURPOSE_CHECK = 1, PURPOSE_DATA_KEY = 2, PURPOSE_FINGERPRINT_KEY = 3, PURPOSE_VALUE = 4 };
+enum purpose {
+    PURPOSE_CHECK = 1,
+    PURPOSE_DATA_KEY = 2,
+    PURPOSE_FINGERPRINT_KEY = 3,
+    PURPOSE_VALUE = 4,
+    PURPOSE_MARKING_KEY = 5
+};
 
 _Static_assert(FORMAT_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "AEAD key");
 _Static_assert(FORMAT_KEY_BYTES == crypto_kdf_KEYBYTES, "KDF key");
@@ -253,7 +263,10 @@ int vault_format_read_root(const char *id, const void *bytes, size_t len, struct
 
 static void bind_wrapped(const struct format_wrapped *wrapped, const char *root_id, enum format_name what,
                          uint64_t key_id, uint8_t out[WRAP_BOUND_BYTES]) {
-    uint8_t *at = put_label(out, what == FORMAT_NAME_KEY ? PURPOSE_DATA_KEY : PURPOSE_FINGERPRINT_KEY);
+    enum purpose purpose = what == FORMAT_NAME_KEY       ? PURPOSE_DATA_KEY
+                           : what == FORMAT_NAME_MARKING ? PURPOSE_MARKING_KEY
+                                                         : PURPOSE_FINGERPRINT_KEY;
+    uint8_t *at = put_label(out, purpose);
     at = put_bytes(at, root_id, ROOT_ID_DIGITS);
     at = put_number(at, key_id, 8);
     put_number(at, (uint64_t)wrapped->created_ms, 8);
@@ -346,4 +359,22 @@ void vault_format_fingerprint(const uint8_t sub_key[FORMAT_KEY_BYTES], const voi
 void vault_format_derive_fingerprint_key(const uint8_t key[FORMAT_KEY_BYTES],
                                          uint8_t ret_sub_key[FORMAT_KEY_BYTES]) {
     crypto_kdf_derive_from_key(ret_sub_key, FORMAT_KEY_BYTES, 1, FINGER_CONTEXT, key);
+}
+
+void vault_format_derive_mark_key(const uint8_t key[FORMAT_KEY_BYTES],
+                                  uint8_t ret_mark_key[FORMAT_KEY_BYTES]) {
+    crypto_kdf_derive_from_key(ret_mark_key, FORMAT_KEY_BYTES, 1, MARK_CONTEXT, key);
+}
+
+void vault_format_mark(const uint8_t mark_key[FORMAT_KEY_BYTES], const char *name, const void *bytes,
+                       size_t len, uint8_t ret[VAULT_MARK_BYTES]) {
+    crypto_generichash_state state;
+    uint8_t name_len[4];
+    put_number(name_len, strlen(name), sizeof name_len);
+    crypto_generichash_init(&state, mark_key, FORMAT_KEY_BYTES, VAULT_MARK_BYTES);
+    crypto_generichash_update(&state, (const unsigned char *)name, strlen(name));
+    crypto_generichash_update(&state, name_len, sizeof name_len);
+    crypto_generichash_update(&state, bytes, len);
+    crypto_generichash_final(&state, ret, VAULT_MARK_BYTES);
+    sodium_memzero(&state, sizeof state);
 }

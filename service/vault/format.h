@@ -57,6 +57,7 @@ enum format_name {
     FORMAT_NAME_ROOT,
     FORMAT_NAME_KEY,
     FORMAT_NAME_FINGERPRINT,
+    FORMAT_NAME_MARKING, /* never parsed: a fingerprint key of a database whose tokens all carry marks */
 };
 /* Fills root_id except for OTHER and BAD, *key_id for KEY. */
 enum format_name vault_format_parse_name(const char *name, char root_id[VAULT_ROOT_ID_MAX], uint64_t *key_id);
@@ -78,7 +79,7 @@ void vault_format_write_root(const struct format_root *root, uint8_t out[FORMAT_
 int vault_format_read_root(const char *id, const void *bytes, size_t len, struct format_root *ret,
                            struct err *err) MUST_CHECK;
 
-/* ---- wrapped keys: `what` is FORMAT_NAME_KEY or FORMAT_NAME_FINGERPRINT (key_id 0) ---- */
+/* ---- wrapped keys: `what` is FORMAT_NAME_KEY, or FORMAT_NAME_FINGERPRINT or _MARKING (key_id 0) ---- */
 
 void vault_format_wrap_key(struct format_wrapped *wrapped, const uint8_t wrap_key[FORMAT_KEY_BYTES],
                            const char *root_id, enum format_name what, uint64_t key_id,
@@ -109,6 +110,11 @@ bool vault_format_open_value(const uint8_t key[FORMAT_KEY_BYTES], const uint8_t 
 /* 16 hex digits under the fingerprint key's sub-key. */
 void vault_format_fingerprint(const uint8_t sub_key[FORMAT_KEY_BYTES], const void *value, size_t len,
                               char ret[VAULT_FINGERPRINT_MAX]);
+/* A mark: BLAKE2b of the name, its length, and the bytes, under the marking key. */
+void vault_format_mark(const uint8_t mark_key[FORMAT_KEY_BYTES], const char *name, const void *bytes,
+                       size_t len, uint8_t ret[VAULT_MARK_BYTES]);
+void vault_format_derive_mark_key(const uint8_t key[FORMAT_KEY_BYTES],
+                                  uint8_t ret_mark_key[FORMAT_KEY_BYTES]);
 void vault_format_derive_fingerprint_key(const uint8_t key[FORMAT_KEY_BYTES],
                                          uint8_t ret_sub_key[FORMAT_KEY_BYTES]);
 

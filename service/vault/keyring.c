@@ -36,6 +36,10 @@ int vault_key_fingerprint(const struct key *fingerprint, uint8_t **ret, struct e
     return 0;
 }
 
+enum format_name vault_key_fingerprint_form(const struct vault *vault) {
+    return vault->marks_tokens ? FORMAT_NAME_MARKING : FORMAT_NAME_FINGERPRINT;
+}
+
 const struct key *vault_keyring_active(const struct vault *vault) {
     return vault->key_count > 0 ? &vault->keys[vault->key_count - 1] : NULL;
 }

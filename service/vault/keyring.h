@@ -56,6 +56,7 @@ enum change_kind {
     CHANGE_ROOT,   /* new_root becomes `other` */
     CHANGE_FINISH, /* `other` becomes `root` */
     CHANGE_CANCEL, /* `other` is forgotten */
+    CHANGE_MARK,   /* from now on every token carries a mark */
 };
 
 /* What the caller is making durable. */
@@ -79,6 +80,7 @@ struct vault {
     size_t key_count;
     struct key fingerprint;       /* as it is wrapped; id 0; bytes NULL before the first vault_apply */
     uint8_t *fingerprint_sub_key; /* as it is used */
+    bool marks_tokens;            /* the database says, under the root key, that every token carries a mark */
     struct root root;             /* in use */
     struct root other;            /* the newer one of an unfinished change */
     bool staged;                  /* `other` lies in "<source>.new" */
@@ -104,6 +106,9 @@ void vault_key_close(uint8_t *bytes);
 int vault_key_random(struct key *key, uint64_t id, struct err *err) MUST_CHECK;
 /* What fingerprints are made with, in memory of its own. */
 int vault_key_fingerprint(const struct key *fingerprint, uint8_t **ret_sub_key, struct err *err) MUST_CHECK;
+
+/* As what the fingerprint key is wrapped. */
+enum format_name vault_key_fingerprint_form(const struct vault *vault);
 
 /* ---- change.c ---- */
 

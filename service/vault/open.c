@@ -118,7 +118,19 @@ static int load_setting(struct vault *vault, const struct vault_setting *setting
         strcmp(root_id, vault->root.record.id) != 0) {
         return 0;
     }
-    if (unwrap(&vault->root, setting, what, key_id, &key, err) != 0) {
+    int status = -1;
+    if (what == FORMAT_NAME_FINGERPRINT) {
+        status = unwrap(&vault->root, setting, FORMAT_NAME_MARKING, key_id, &key, err);
+        vault->marks_tokens = vault->marks_tokens || status == 0;
+        if (status != 0 && err->code != ERR_CORRUPT) {
+            return -1;
+        }
+    }
+    if (status != 0) {
+        err_clear(err);
+        status = unwrap(&vault->root, setting, what, key_id, &key, err);
+    }
+    if (status != 0) {
         return -1;
     }
     if (what == FORMAT_NAME_FINGERPRINT && vault->fingerprint.bytes == NULL) {
@@ -272,13 +284,14 @@ static int settle_other_root(struct vault *vault, const struct stock *stock, str
 
 static int write_first(struct vault *vault, struct err *err) {
     struct change *change = &vault->prepared;
+    vault->marks_tokens = true;
     if (vault_key_random(&change->new_key, 1, err) != 0 ||
         vault_key_random(&change->new_fingerprint, 0, err) != 0 ||
         vault_key_fingerprint(&change->new_fingerprint, &change->new_fingerprint_sub_key, err) != 0) {
         return -1;
     }
     return vault_change_write_root(vault, &vault->root.record, err) != 0 ||
-                   vault_change_write_key(vault, &vault->root, FORMAT_NAME_FINGERPRINT,
+                   vault_change_write_key(vault, &vault->root, vault_key_fingerprint_form(vault),
                                           &change->new_fingerprint, err) != 0 ||
                    vault_change_write_key(vault, &vault->root, FORMAT_NAME_KEY, &change->new_key, err) != 0
                ? -1

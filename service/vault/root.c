@@ -260,7 +260,8 @@ static int read_target(const struct vault *vault, const struct source *target, s
 static int write_wraps(struct vault *vault, struct err *err) {
     const struct root *root = &vault->prepared.new_root;
     if (vault_change_write_root(vault, &root->record, err) != 0 ||
-        vault_change_write_key(vault, root, FORMAT_NAME_FINGERPRINT, &vault->fingerprint, err) != 0) {
+        vault_change_write_key(vault, root, vault_key_fingerprint_form(vault), &vault->fingerprint, err) !=
+            0) {
         return -1;
     }
     for (size_t i = 0; i < vault->key_count; i++) {

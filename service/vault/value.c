@@ -132,6 +132,51 @@ int vault_fingerprint(struct vault *vault, const void *value, size_t len, char r
                            "the vault has no keys yet: its first ones are not yet stored");
 }
 
+/* ---- marks ---- */
+
+int vault_mark(struct vault *vault, const char *name, const void *bytes, size_t len,
+               uint8_t ret[VAULT_MARK_BYTES], struct err *err) {
+    uint8_t mark_key[FORMAT_KEY_BYTES];
+    pthread_rwlock_rdlock(&vault->lock);
+    bool ready = vault->fingerprint.bytes != NULL;
+    if (ready) {
+        vault_format_derive_mark_key(vault->fingerprint.bytes, mark_key);
+        vault_format_mark(mark_key, name, bytes, len, ret);
+        sodium_memzero(mark_key, sizeof mark_key);
+    }
+    pthread_rwlock_unlock(&vault->lock);
+    sodium_stackzero(STACK_WIPE);
+    return ready ? 0
+                 : err_set(err, ERR_UNAVAILABLE,
+                           "the vault has no keys yet: its first ones are not yet stored");
+}
+
+bool vault_mark_fits(struct vault *vault, const char *name, const void *bytes, size_t len,
+                     const uint8_t mark[VAULT_MARK_BYTES]) {
+    struct err unused = ERR_INIT;
+    uint8_t expected[VAULT_MARK_BYTES];
+    return vault_mark(vault, name, bytes, len, expected, &unused) == 0 &&
+           sodium_memcmp(expected, mark, sizeof expected) == 0;
+}
+
+bool vault_marks_tokens(struct vault *vault) {
+    pthread_rwlock_rdlock(&vault->lock);
+    bool marks = vault->marks_tokens;
+    pthread_rwlock_unlock(&vault->lock);
+    return marks;
+}
+
+int vault_prepare_marking(struct vault *vault, struct vault_settings *ret, struct err *err) {
+    if (vault->other.record.id[0] != '\0') {
+        return err_set(err, ERR_CONFLICT, "a change to root key %s is unfinished", vault->other.record.id);
+    }
+    if (vault_change_begin(vault, CHANGE_MARK, 1, err) != 0) {
+        return -1;
+    }
+    int status = vault_change_write_key(vault, &vault->root, FORMAT_NAME_MARKING, &vault->fingerprint, err);
+    return vault_change_end(vault, status, ret);
+}
+
 uint64_t vault_unseal_count(const struct vault *vault) {
     return atomic_load_explicit(&vault->unseals, memory_order_relaxed);
 }

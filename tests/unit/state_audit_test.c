@@ -257,7 +257,7 @@ static void test_stopped_service(void **ptr) {
     assert_int_equal(store_open(&(struct store_options){.dir = fixture->dir}, &fixture->store, &err), 0);
     assert_int_equal(store_trim_audit(fixture->store, UINT64_MAX, &more, &err), 0); /* an old database */
     assert_int_equal(token_new(ROLE_ADMIN, NULL, NULL, 0, &token, text, &err), 0);
-    assert_int_equal(state_store_token(fixture->store, &token, "local:me", &err), 0);
+    assert_int_equal(state_store_token(fixture->store, NULL, &token, "local:me", &err), 0);
     assert_int_equal(state_drop_token(fixture->store, token.id, "local:me", &err), 0);
     assert_int_equal(state_drop_token(fixture->store, token.id, "local:me", &err), -1);
     store_close(fixture->store);

@@ -82,7 +82,11 @@ static void test_stopped_service(void **ptr) {
     fixture_stop(fixture);
     assert_int_equal(store_open(&options, &fixture->store, &err), 0);
     assert_int_equal(token_new(ROLE_VIEWER, NULL, "offline", 0, &token, text, &err), 0);
-    assert_int_equal(state_store_token(fixture->store, &token, "local:me", &err), 0);
+    struct vault_options vault_options = {.data_dir = fixture->dir, .must_exist = true};
+    struct vault *vault = NULL;
+    assert_int_equal(state_open_vault(fixture->store, &vault_options, &vault, &err), 0);
+    assert_int_equal(state_store_token(fixture->store, vault, &token, "local:me", &err), 0);
+    vault_close(vault);
     /* One that is no token. */
     assert_int_equal(store_commit(fixture->store,
                                   &(struct store_batch){
@@ -93,7 +97,7 @@ static void test_stopped_service(void **ptr) {
                                   &err),
                      0);
     assert_int_equal(token_registry_new(&registry, &err), 0);
-    assert_int_equal(state_load_tokens(fixture->store, registry, &damaged, &err), 0);
+    assert_int_equal(state_load_tokens(fixture->store, NULL, registry, &damaged, &err), 0);
     assert_int_equal(damaged, 1);
     assert_int_equal(token_registry_count(registry), 1);
     assert_true(token_registry_get(registry, token.id, &one));
