@@ -367,7 +367,7 @@ class FixtureTest(unittest.TestCase):
         found = 0
         for version in sorted(os.listdir("tests/fixtures")):
             folder = os.path.join("tests/fixtures", version)
-            if not os.path.isdir(folder):
+            if not re.fullmatch(r"v\d+", version):
                 continue
             for source, option in (("vault.key", "--vault-key-file"), ("passphrase", "--vault-passphrase-file")):
                 with self.subTest(version=version, source=source):
