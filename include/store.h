@@ -92,8 +92,13 @@ struct store_status {
     unsigned schema_version; /* of the data, e.g. migrations applied */
 };
 
+struct store_driver;
+
 struct store_options {
-    const char *dir; /* data directory; created 0700 when missing */
+    const char *store;                 /* its address, "sqlite:DIR"; NULL: "sqlite:" and `dir` */
+    const char *dir;                   /* data directory; created 0700 when missing */
+    bool must_exist;                   /* never make a store: ERR_NOT_FOUND */
+    const struct store_driver *driver; /* of the address' kind; NULL: one of those that are built in */
     /* Names of files in `dir` that are only there when there was a database, NULL at the end: a missing one
      * is then refused instead of made. NULL = none */
     const char *const *companions;
@@ -104,9 +109,25 @@ struct store_options {
 };
 
 /*
- * Open the SQLite store in options->dir (file bgppeerd.db): take the directory's lock, refuse a newer,
- * foreign, damaged, older or vanished database (ERR_CORRUPT / ERR_UNAVAILABLE, one sentence, file untouched),
- * migrate. ERR_CONFLICT: another process has the directory.
+ * One kind of store, chosen by the part of an address before its first colon; `place` is what comes behind.
+ * What it opens begins with `struct store` (service/store/store_ops.h). `inspect` and `restore` are those of
+ * store_inspect and store_restore; NULL: it has none.
+ */
+struct store_driver {
+    const char *name; /* "sqlite" */
+    int (*open)(const char *place, const struct store_options *options, struct store **ret, struct err *err);
+    int (*inspect)(const char *path, const struct store_reader *reader, struct store_status *ret,
+                   struct err *err);
+    int (*restore)(const char *place, const char *path, char *ret_kept, struct err *err);
+};
+/* What comes behind the colon of `store`, or `dir` when there is no address. Borrowed. */
+const char *store_place(const char *store, const char *dir);
+
+/*
+ * Open the store that the options name. SQLite's is the file bgppeerd.db in its directory: take the
+ * directory's lock, refuse a newer, foreign, damaged, older or vanished database (ERR_CORRUPT /
+ * ERR_UNAVAILABLE, one sentence, file untouched), migrate. ERR_CONFLICT: another process has the directory.
+ * ERR_USAGE: no such kind.
  */
 int store_open(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
 /* What would have been refused but for accept_rollback; NULL: nothing. As long as the store. */
@@ -188,15 +209,15 @@ int store_backup_open(struct store *store, bool (*go_on)(void *arg), void *arg, 
 int store_inspect(const char *path, const struct store_reader *reader, struct store_status *ret,
                   struct err *err) MUST_CHECK;
 /*
- * Put a copy of the database file `path` (with what a log beside it holds) in place of the one in `dir`, in
- * one step: a crash leaves either of them. Its revisions go on behind those of both, and its change log is
- * empty. The old one is kept beside it, and so is its log when it cannot be read any more; `ret_kept` is its
- * name, "" when there was none. The directory is made when it is missing. ERR_CONFLICT: a store has the
- * directory open; ERR_UNAVAILABLE, ERR_STORAGE_FULL: I/O; ERR_CORRUPT: `path` is no database that could be
- * read; nothing was changed.
+ * Put a copy of the database file `path` (with what a log beside it holds) in place of the one in `store` (an
+ * address, or the directory of an SQLite store), in one step: a crash leaves either of them. Its revisions go
+ * on behind those of both, and its change log is empty. The old one is kept beside it, and so is its log when
+ * it cannot be read any more; `ret_kept` is its name, "" when there was none. The directory is made when it
+ * is missing. ERR_CONFLICT: a store has the directory open; ERR_UNAVAILABLE, ERR_STORAGE_FULL: I/O;
+ * ERR_CORRUPT: `path` is no database that could be read; nothing was changed.
  */
 #define STORE_KEPT_MAX 64
-int store_restore(const char *dir, const char *path, char ret_kept[STORE_KEPT_MAX],
+int store_restore(const char *store, const char *path, char ret_kept[STORE_KEPT_MAX],
                   struct err *err) MUST_CHECK;
 
 #endif

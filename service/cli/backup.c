@@ -37,6 +37,7 @@ struct backup_settings {
 
 static const struct option BACKUP_OPTIONS[] = {
     DATA_DIR_OPTION,
+    OFFLINE_STORE_OPTION(MEMBER(offline.store)),
     {.name = "token-file",
      .value = "FILE",
      .type = OPTION_TEXT,
@@ -46,6 +47,7 @@ static const struct option BACKUP_OPTIONS[] = {
 
 static const struct option RESTORE_OPTIONS[] = {
     DATA_DIR_OPTION,
+    OFFLINE_STORE_OPTION(MEMBER(offline.store)),
     {.name = "vault-key-file",
      .value = "FILE",
      .type = OPTION_TEXT,
@@ -161,7 +163,7 @@ static int make_backup(const struct backup_settings *settings, const char *file,
         errno = EEXIST;
         return file_failed("create", file, err);
     }
-    if (offline_open_store(settings->offline.data_dir, &store, err) != 0) {
+    if (offline_open_store(&settings->offline, &store, err) != 0) {
         return -1;
     }
     rc = store != NULL ? store_backup(store, file, err) : download(settings, file, err);
@@ -179,16 +181,17 @@ static int make_backup(const struct backup_settings *settings, const char *file,
 
 static int restore(const struct backup_settings *settings, const char *file, struct err *err) {
     const struct vault_options vault = offline_vault_options(&settings->offline);
+    const char *store =
+        settings->offline.store != NULL ? settings->offline.store : settings->offline.data_dir;
     struct backup_report report;
     char kept[STORE_KEPT_MAX];
 
-    if (state_inspect_backup(file, &vault, &report, err) != 0 ||
-        store_restore(settings->offline.data_dir, file, kept, err) != 0) {
+    if (state_inspect_backup(file, &vault, &report, err) != 0 || store_restore(store, file, kept, err) != 0) {
         return -1;
     }
     print_content("restored", file, &report);
     if (kept[0] != '\0') {
-        printf("the database that was there is now %s/%s\n", settings->offline.data_dir, kept);
+        printf("the database that was there is now %s/%s\n", store_place(store, NULL), kept);
     }
     if (report.opens) {
         printf("the root key at hand opens it\n");

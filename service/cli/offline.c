@@ -4,13 +4,9 @@
  */
 #include "offline.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct vault_options offline_vault_options(const struct offline_options *options) {
@@ -20,33 +16,12 @@ struct vault_options offline_vault_options(const struct offline_options *options
                                   .data_dir = options->data_dir};
 }
 
-/* Opening a store makes what is missing; a mistyped directory must not become one. */
-static int check_database(const char *data_dir, struct err *err) {
-    char path[PATH_MAX];
-    struct stat status;
-
-    if ((size_t)snprintf(path, sizeof path, "%s/bgppeerd.db", data_dir) >= sizeof path) {
-        return err_set(err, ERR_USAGE, "the name of the data directory is too long");
-    }
-    if (stat(path, &status) == 0) {
-        return 0;
-    }
-    return errno == ENOENT || errno == ENOTDIR
-               ? err_set(err, ERR_NOT_FOUND,
-                         "there is no database in %s; name the service's data directory with --data-dir (a "
-                         "new one gets its database when the service is started)",
-                         data_dir)
-               : err_set(err, ERR_UNAVAILABLE, "cannot look at %s: %s", path, strerror(errno));
-}
-
-int offline_open_store(const char *data_dir, struct store **ret, struct err *err) {
-    const struct store_options options = {.dir = data_dir};
+int offline_open_store(const struct offline_options *options, struct store **ret, struct err *err) {
+    const struct store_options store = {
+        .store = options->store, .dir = options->data_dir, .must_exist = true};
 
     *ret = NULL;
-    if (check_database(data_dir, err) != 0) {
-        return -1;
-    }
-    if (store_open(&options, ret, err) == 0) {
+    if (store_open(&store, ret, err) == 0) {
         return 0;
     }
     if (err->code != ERR_CONFLICT) {

@@ -9,10 +9,18 @@
 
 /* Where the root key comes from, as `serve` has it. */
 struct offline_options {
+    const char *store; /* NULL: SQLite's in data_dir */
     const char *data_dir;
     const char *vault_key_file;
     const char *vault_passphrase_file;
 };
+/* The option of every command that works on a stopped service; `member` is settings.offline.store. */
+#define OFFLINE_STORE_OPTION(member)                                                                         \
+    {                                                                                                        \
+        .name = "store", .value = "KIND:PLACE", .type = OPTION_TEXT, .offset = (member),                     \
+        .help = "The service's store, as for serve; without it, sqlite: and the data directory"              \
+    }
+
 struct vault_options offline_vault_options(const struct offline_options *options);
 
 struct offline {
@@ -25,7 +33,7 @@ struct offline {
  * The store alone. *ret NULL: a service has the data directory open, ask that one. ERR_NOT_FOUND: there is no
  * database; none is made.
  */
-int offline_open_store(const char *data_dir, struct store **ret, struct err *err) MUST_CHECK;
+int offline_open_store(const struct offline_options *options, struct store **ret, struct err *err) MUST_CHECK;
 /* Vault and state over the store, which is taken over, also on failure. */
 int offline_open(const struct offline_options *options, struct store *store, struct offline *ret,
                  struct err *err) MUST_CHECK;

@@ -37,6 +37,7 @@
 struct serve_settings {
     struct option_list listen;
     const char *data_dir;
+    const char *store;
     const char *log_format;
     const char *log_level;
     const char *secret_namespace;
@@ -84,6 +85,11 @@ static const struct option OPTIONS[] = {
      .offset = MEMBER(data_dir),
      .default_text = "./data",
      .help = "Keep everything in this directory, which is made when it is missing"},
+    {.name = "store",
+     .value = "KIND:PLACE",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(store),
+     .help = "Keep the fleet in this store instead: sqlite:DIR; without it, sqlite: and the data directory"},
     {.name = "log-format",
      .value = "FORMAT",
      .type = OPTION_CHOICE,
@@ -415,8 +421,10 @@ static int start_service(const struct serve_settings *settings, const struct ip_
     if (random_start(err) != 0 || codec_start(err) != 0) {
         return -1;
     }
-    const struct store_options store = {
-        .dir = settings->data_dir, .companions = COMPANIONS, .accept_rollback = settings->accept_rollback};
+    const struct store_options store = {.store = settings->store,
+                                        .dir = settings->data_dir,
+                                        .companions = COMPANIONS,
+                                        .accept_rollback = settings->accept_rollback};
     struct state_options state = {.secret_namespace = settings->secret_namespace,
                                   .keep_changes = settings->keep_changes,
                                   .keep_audit = settings->keep_audit,

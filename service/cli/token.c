@@ -44,6 +44,7 @@ static const struct option OPTIONS[] = {
      .offset = MEMBER(offline.data_dir),
      .default_text = "./data",
      .help = "The service's data directory"},
+    OFFLINE_STORE_OPTION(MEMBER(offline.store)),
     {.name = "vault-key-file",
      .value = "FILE",
      .type = OPTION_TEXT,
@@ -313,7 +314,7 @@ static int run_action(const char *action, const char *id, const struct token_set
     if ((create &&
          (check_create(settings, err) != 0 || parse_expiry(settings->expires, &expires_ms, err) != 0)) ||
         (!create && check_other(action, settings, err) != 0) ||
-        offline_open_store(settings->offline.data_dir, &store, err) != 0) {
+        offline_open_store(&settings->offline, &store, err) != 0) {
         return -1;
     }
     if (store == NULL) {

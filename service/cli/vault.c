@@ -49,6 +49,7 @@ static const struct option OPTIONS[] = {
      .offset = MEMBER(offline.data_dir),
      .default_text = "./data",
      .help = "The service's data directory"},
+    OFFLINE_STORE_OPTION(MEMBER(offline.store)),
     {.name = "new-key-file",
      .value = "FILE",
      .type = OPTION_TEXT,
@@ -489,7 +490,7 @@ static int run_action(const struct vault_settings_given *settings, enum action a
         return -1;
     }
     if (process_harden(err) != 0 || random_start(err) != 0 || codec_start(err) != 0 ||
-        offline_open_store(settings->offline.data_dir, &store, err) != 0) {
+        offline_open_store(&settings->offline, &store, err) != 0) {
         return -1;
     }
     arena_init(&arena, 0);

@@ -33,8 +33,8 @@ int history_read_mark(const char *dir, struct history *history, struct err *err)
     return high_water_read(dir, &history->mark, &history->state, err);
 }
 
-int history_check_missing(const struct history *history, const char *const *companions, const char *path,
-                          struct err *err) {
+int history_check_missing(const struct history *history, const struct store_options *options,
+                          const char *path, struct err *err) {
     if (history->state != HIGH_WATER_NONE) {
         return err_set(
             err, ERR_CORRUPT,
@@ -43,10 +43,11 @@ int history_check_missing(const struct history *history, const char *const *comp
             "FILE), or start with --accept-rollback to begin with an empty one; nothing was changed",
             path, history->dir);
     }
+    const char *const *companions = options->companions;
     for (size_t i = 0; companions != NULL && companions[i] != NULL; i++) {
         char companion[PATH_MAX];
         struct stat status;
-        if (snprintf(companion, sizeof(companion), "%s/%s", history->dir, companions[i]) <
+        if (snprintf(companion, sizeof(companion), "%s/%s", options->dir, companions[i]) <
                 (int)sizeof(companion) &&
             lstat(companion, &status) == 0) {
             return err_set(

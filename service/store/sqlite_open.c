@@ -163,7 +163,7 @@ static int judge(struct sqlite_store *store, const struct finding *found, struct
 }
 
 static int make_missing(struct sqlite_store *store, struct err *err) {
-    int refused = history_check_missing(&store->history, store->options.companions, store->path, err);
+    int refused = history_check_missing(&store->history, &store->options, store->path, err);
     return accept_or_refuse(store, refused, err) != 0 ? -1 : create_database(store->path, err);
 }
 
@@ -343,7 +343,28 @@ static void destroy(struct sqlite_store *store) {
     free(store);
 }
 
-int sqlite_store_open(const struct store_options *options, struct store **ret, struct err *err) {
+const struct store_driver STORE_SQLITE = {.name = "sqlite",
+                                          .open = sqlite_store_open,
+                                          .inspect = sqlite_store_inspect,
+                                          .restore = sqlite_store_restore};
+
+/* A mistyped directory must not become one. */
+static int check_exists(const struct sqlite_store *store, struct err *err) {
+    struct stat status;
+    if (!store->options.must_exist || stat(store->path, &status) == 0) {
+        return 0;
+    }
+    return errno == ENOENT || errno == ENOTDIR
+               ? err_set(err, ERR_NOT_FOUND,
+                         "there is no database in %s; name the service's data directory with --data-dir (a "
+                         "new one "
+                         "gets its database when the service is started)",
+                         store->dir)
+               : err_set(err, ERR_UNAVAILABLE, "cannot look at %s: %s", store->path, strerror(errno));
+}
+
+int sqlite_store_open(const char *place, const struct store_options *options, struct store **ret,
+                      struct err *err) {
     struct sqlite_store *store = base_calloc(1, sizeof(*store));
     if (store == NULL) {
         return err_no_memory(err);
@@ -357,13 +378,14 @@ int sqlite_store_open(const struct store_options *options, struct store **ret, s
         goto fail;
     }
     store->reader_lock_ready = true;
-    store->dir = path_join(options->dir, "", err);
+    store->dir = path_join(place, "", err);
     store->path = store->dir != NULL ? path_join(store->dir, DATABASE_FILE, err) : NULL;
-    if (store->path == NULL || directory_create(options->dir, err) < 0 ||
-        directory_lock(options->dir, &store->lock_fd, err) < 0) {
+    if (store->path == NULL || check_exists(store, err) != 0 || directory_create(place, err) != 0 ||
+        (options->dir != NULL && directory_create(options->dir, err) != 0) ||
+        directory_lock(place, &store->lock_fd, err) != 0) {
         goto fail;
     }
-    sqlite_backup_sweep(options->dir);
+    sqlite_backup_sweep(place);
     if (open_database(store, err) < 0) {
         goto fail;
     }

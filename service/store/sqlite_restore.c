@@ -310,7 +310,7 @@ static int put_in_place(const char *dir, const char *path, const char *database,
     return exchange(dir, database, temporary, ret_kept, err) != 0 ? -1 : drop_damaged_mark(&history, err);
 }
 
-int sqlite_store_restore(const char *dir, const char *path, char ret_kept[STORE_KEPT_MAX], struct err *err) {
+int sqlite_store_restore(const char *dir, const char *path, char *ret_kept, struct err *err) {
     const struct store_reader none = {0};
     struct store_status status;
     if (sqlite_store_inspect(path, &none, &status, err) < 0 || directory_create(dir, err) < 0) {

@@ -115,10 +115,10 @@ int sqlite_content_differs(const struct connection *connection, struct err *err)
 
 /* sqlite_history.c */
 int history_read_mark(const char *dir, struct history *history, struct err *err) MUST_CHECK;
-/* May a missing database be made? Not when the mark, or a file of the names in `companions` (NULL at the
- * end), shows that there was one. */
-int history_check_missing(const struct history *history, const char *const *companions, const char *path,
-                          struct err *err) MUST_CHECK;
+/* May a missing database be made? Not when the mark, or one of options->companions, shows that there was one.
+ */
+int history_check_missing(const struct history *history, const struct store_options *options,
+                          const char *path, struct err *err) MUST_CHECK;
 /* Has the database come at least as far as the mark says? */
 int history_check(const struct history *history, const struct store_meta *meta, const char *path,
                   struct err *err) MUST_CHECK;

@@ -7,12 +7,59 @@
 #include "store.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "store_ops.h"
 
+/* Every kind that --store knows. */
+static const struct store_driver *const DRIVERS[] = {&STORE_SQLITE};
+
+/* Length of an address' kind; 0: it is none, but a path. */
+static size_t kind_length(const char *address) {
+    size_t len = strspn(address, "abcdefghijklmnopqrstuvwxyz");
+    return address[len] == ':' ? len : 0;
+}
+
+static bool is_kind(const struct store_driver *driver, const char *address, size_t len) {
+    return strlen(driver->name) == len && strncmp(driver->name, address, len) == 0;
+}
+
+const char *store_place(const char *store, const char *dir) {
+    size_t len = store != NULL ? kind_length(store) : 0;
+    return store == NULL ? dir : len > 0 ? store + len + 1 : store;
+}
+
+/* `own` is tried before those that are built in. */
+static int choose_driver(const char *address, const struct store_driver *own, const struct store_driver **ret,
+                         struct err *err) {
+    size_t len = kind_length(address);
+    char known[64] = "";
+    if (own != NULL && is_kind(own, address, len)) {
+        *ret = own;
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof(DRIVERS) / sizeof(DRIVERS[0]); i++) {
+        if (is_kind(DRIVERS[i], address, len) && address[len + 1] != '\0') {
+            *ret = DRIVERS[i];
+            return 0;
+        }
+        size_t used = strlen(known);
+        (void)snprintf(known + used, sizeof(known) - used, "%s%s", i > 0 ? ", " : "", DRIVERS[i]->name);
+    }
+    return err_set(err, ERR_USAGE,
+                   "--store \"%.100s\" names no store: write a kind, a colon, and where it is, such as "
+                   "sqlite:./data; the kinds are: %s",
+                   address, known);
+}
+
 int store_open(const struct store_options *options, struct store **ret, struct err *err) {
-    return sqlite_store_open(options, ret, err);
+    const struct store_driver *driver = &STORE_SQLITE;
+    if (options->store != NULL && choose_driver(options->store, options->driver, &driver, err) != 0) {
+        return -1;
+    }
+    return driver->open(store_place(options->store, options->dir), options, ret, err);
 }
 
 void store_close(struct store *store) {
@@ -148,9 +195,13 @@ int store_backup_open(struct store *store, bool (*go_on)(void *arg), void *arg, 
 
 int store_inspect(const char *path, const struct store_reader *reader, struct store_status *ret,
                   struct err *err) {
-    return sqlite_store_inspect(path, reader, ret, err);
+    return STORE_SQLITE.inspect(path, reader, ret, err);
 }
 
-int store_restore(const char *dir, const char *path, char ret_kept[STORE_KEPT_MAX], struct err *err) {
-    return sqlite_store_restore(dir, path, ret_kept, err);
+int store_restore(const char *store, const char *path, char ret_kept[STORE_KEPT_MAX], struct err *err) {
+    const struct store_driver *driver = &STORE_SQLITE;
+    if (kind_length(store) > 0 && choose_driver(store, NULL, &driver, err) != 0) {
+        return -1;
+    }
+    return driver->restore(store_place(store, NULL), path, ret_kept, err);
 }

@@ -40,11 +40,12 @@ struct store {
     struct err accepted; /* at the opening; ERR_NONE = nothing had to be */
 };
 
-/* The SQLite implementation. */
-int sqlite_store_open(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
+/* The SQLite implementation. A backup is always one of its files. */
+extern const struct store_driver STORE_SQLITE;
+int sqlite_store_open(const char *place, const struct store_options *options, struct store **ret,
+                      struct err *err) MUST_CHECK;
 int sqlite_store_inspect(const char *path, const struct store_reader *reader, struct store_status *ret,
                          struct err *err) MUST_CHECK;
-int sqlite_store_restore(const char *dir, const char *path, char ret_kept[STORE_KEPT_MAX],
-                         struct err *err) MUST_CHECK;
+int sqlite_store_restore(const char *place, const char *path, char *ret_kept, struct err *err) MUST_CHECK;
 
 #endif

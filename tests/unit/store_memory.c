@@ -5,6 +5,7 @@
 #include "store_memory.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,9 @@ struct memory_store {
     void *arg;
 };
 
+/* Those that have an address. */
+static struct memory_database *named[MEMORY_HANDLES_MAX];
+
 void memory_init(struct memory_database *database) {
     *database = (struct memory_database){.revision = 0};
     arena_init(&database->arena, 0);
@@ -26,6 +30,9 @@ void memory_init(struct memory_database *database) {
 }
 
 void memory_done(struct memory_database *database) {
+    for (size_t i = 0; i < MEMORY_HANDLES_MAX; i++) {
+        named[i] = named[i] != database ? named[i] : NULL;
+    }
     free(database->objects);
     free(database->changes);
     free(database->sealed);
@@ -374,3 +381,27 @@ struct store *memory_open(struct memory_database *database) {
     pthread_mutex_unlock(&database->watch_lock);
     return &handle->base;
 }
+
+/* ---- as a driver ---- */
+
+void memory_address(struct memory_database *database, char out[MEMORY_ADDRESS_MAX]) {
+    size_t i = 0;
+    while (named[i] != NULL && named[i] != database) {
+        assert(++i < MEMORY_HANDLES_MAX);
+    }
+    named[i] = database;
+    (void)snprintf(out, MEMORY_ADDRESS_MAX, "memory:%zu", i);
+}
+
+static int memory_driver_open(const char *place, const struct store_options *options, struct store **ret,
+                              struct err *err) {
+    size_t i = strtoul(place, NULL, 10);
+    (void)options;
+    if (i >= MEMORY_HANDLES_MAX || named[i] == NULL) {
+        return err_set(err, ERR_NOT_FOUND, "there is no database memory:%s", place);
+    }
+    *ret = memory_open(named[i]);
+    return 0;
+}
+
+const struct store_driver MEMORY_DRIVER = {.name = "memory", .open = memory_driver_open};

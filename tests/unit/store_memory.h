@@ -52,6 +52,10 @@ struct memory_database {
 void memory_init(struct memory_database *database);
 /* All handles are closed. */
 void memory_done(struct memory_database *database);
+/* The same as a driver: store_open with this address and MEMORY_DRIVER. */
+extern const struct store_driver MEMORY_DRIVER;
+#define MEMORY_ADDRESS_MAX 32
+void memory_address(struct memory_database *database, char out[MEMORY_ADDRESS_MAX]);
 struct store *memory_open(struct memory_database *database);
 void memory_fail(struct memory_database *database, enum err_code failure);
 
