@@ -17,6 +17,7 @@ from wire import GROUP, MERGE
 PEERS = f"{GROUP}/bgppeers"
 SECRETS = "/api/v1/namespaces/default/secrets"
 LIST = f"{GROUP}/nodes/n/peerings"
+VAULT = "/apis/bgppeerd.io/v1/vault"
 PASSWORD = "correct-horse-battery"
 
 
@@ -255,6 +256,53 @@ class FullDiskTest(Broken, unittest.TestCase):
                     service.kill()
                     service.start()
                     self.assertEqual(self.stored(service)[::2], after[::2])
+
+    def test_maintenance_with_a_little_room(self):
+        """A rotation of the data key, a backup, and the trimming of the audit trail stop at whichever write there is no room
+        for: nothing is lost or half done, reads and polls go on, and when there is room they work."""
+        with small_disk("6m") as disk:
+            filler = os.path.join(disk, "filler")
+            with Service("--keep-audit", "50", data=os.path.join(disk, "data")) as service:
+                self.prepare(service)
+                before = self.stored(service)
+                for pages in (0, 1, 2, 3, 5, 8, 13, 21, 40):
+                    with self.subTest(pages=pages):
+                        self.fill_but(filler, pages)
+                        for _ in range(60):  # each denied or failed one is an entry of the trail
+                            service.request("PATCH", f"{PEERS}/kept", json.dumps({"metadata": {"annotations": {"filler": "y" * 3000}}}), MERGE)
+                            service.request("PATCH", f"{PEERS}/kept", json.dumps({"metadata": {"annotations": {"filler": None}}}), MERGE)
+                        rotation = service.request("POST", f"{VAULT}/rotations")
+                        if rotation.status == 202:
+                            self.assertIn(self.settled(service, rotation), ("Succeeded", "Failed"))
+                        else:
+                            self.assertIn(rotation.status, (503, 507), rotation.body)
+                        backup = service.request("GET", "/apis/bgppeerd.io/v1/backup")
+                        self.assertIn(backup.status, (200, 503, 507), backup.body[:200])
+                        self.assertEqual(self.stored(service)[2], before[2])
+                        self.check_polls(service)
+                        self.assertEqual(service.request("GET", "/apis/bgppeerd.io/v1/audit").status, 200)
+                        os.remove(filler)
+                        self.wait_until_ready(service)
+                        again = service.request("POST", f"{VAULT}/rotations")
+                        self.assertEqual(again.status, 202, again.body)
+                        self.assertEqual(self.settled(service, again), "Succeeded")
+                        self.assertEqual(service.request("GET", "/apis/bgppeerd.io/v1/backup").status, 200)
+                        self.assertEqual(self.stored(service)[2], before[2])
+                self.assertEqual([name for name in os.listdir(service.data) if name.startswith(".bgppeerd-")], [])
+                service.kill()
+                service.start()
+                self.assertEqual(self.stored(service)[2], before[2])
+
+    def settled(self, service, answer):
+        """The state in which an operation of the vault ends."""
+        end = time.monotonic() + 60
+        while True:
+            operation = service.request("GET", VAULT).json()["status"]["operation"]
+            self.assertEqual(operation["id"], answer.json()["status"]["operation"]["id"])
+            if operation["state"] != "Running":
+                return operation["state"]
+            self.assertLess(time.monotonic(), end, operation)
+            time.sleep(0.02)
 
     def fill_but(self, filler, pages):
         """Leave so many pages of 4 KiB."""
