@@ -149,7 +149,7 @@ class Session:
     # ---- the session ----
 
     def discovery(self):
-        self.says("api-versions", self.run("api-versions"), r"^projectcalico\.org/v3$", r"^v1$")
+        self.says("api-versions", self.run("api-versions"), r"^projectcalico\.org/v3$", r"^bgppeerd\.io/v1$", r"^v1$")
         resources = self.run("api-resources")
         self.says("api-resources", resources, r"^bgppeers +projectcalico\.org/v3 +false +BGPPeer$",
                   r"^bgpfilters .*BGPFilter$", r"^bgpconfigurations +bgpconfig .*BGPConfiguration$",
@@ -183,6 +183,8 @@ class Session:
         self.says("apply several documents", first, "node.projectcalico.org/rack1-a created", "bgpfilter.* created",
                   "bgpconfiguration.* created", "secret/bgp-passwords created", "bgppeer.projectcalico.org/rack1-tor created")
         again = self.apply(FLEET)
+        self.says("sessions", self.run("get", "sessions"), r"^NODE +PEER +REMOTE NODE +AS +STATE +OTHER END +VERDICT", r"^rack1-a .* Unknown ")
+        self.says("sessions with their causes", self.run("get", "sessions", "-o", "wide"), "nothing was heard of rack1-a since the service started")
         self.says("apply again", again, "bgppeer.projectcalico.org/rack1-tor unchanged", "node.projectcalico.org/rack1-a unchanged",
                   "bgpfilter.projectcalico.org/only-pods unchanged", "bgpconfiguration.projectcalico.org/default unchanged")
         version = self.field("bgppeer rack1-tor", ".metadata.resourceVersion")

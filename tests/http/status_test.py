@@ -122,6 +122,16 @@ class StatusTest(FleetTest):
             self.assertIn("nothing was heard of quiet-1", row["message"])
         self.assertEqual(self.request("GET", f"{GROUP}/nodes/quiet-1/peerings/status").json()["status"]["list"], "silent")
 
+    def test_ends_that_do_not_fit_are_told_before_anybody_reports(self):
+        self.create_node("unfit-1", "10.10.14.1/24", {"fleet": "unfit"})
+        self.create_node("unfit-2", "10.10.14.2/24", {"fleet": "unfit"})
+        self.create_peer("unfit", node="unfit-1", peerIP="10.10.14.2", asNumber=64777, reversePeering="Manual")
+        one = Agent(self.service, "unfit-1").fetch()
+        self.assertEqual(one.report().status, 200)
+        row = self.rows("unfit-1")["10.10.14.2"]
+        self.assertEqual(row["verdict"], "Incompatible")
+        self.assertEqual(row["message"], "AS numbers differ: AS 64777 is expected of unfit-2, which is AS 64512")
+
     def test_same(self):
         one, _ = self.fleet("same", "10.10.6")
         answer = one.report().json()

@@ -12,21 +12,31 @@
 #include "objects/table.h"
 #include "request/serving.h"
 
+/* Have a list computed and told to the status, when nobody has asked for it since the start. A node that is
+ * gone meanwhile is none of this row's business. */
+static void know_list(struct state *state, const char *node) {
+    struct node_list *list = NULL;
+    struct err ignored = ERR_INIT;
+    if (state_node_list(state, node, &list, &ignored) == 0) {
+        node_list_unref(list);
+    }
+}
+
 int session_rows_open(struct request *request, const char *node, struct buf *out, struct session_rows *ret,
                       struct err *err) {
     struct state *state = request->serving->state;
-    struct node_list *known = NULL;
-    /* Has the list computed and told to the status, when nobody has asked for it since the start. */
-    if (state_node_list(state, node, &known, err) != 0) {
-        return -1;
-    }
-    node_list_unref(known);
+    know_list(state, node);
     *ret = (struct session_rows){.state = state, .picture = state_picture(state), .out = out};
     arena_init(&ret->arena, 8192);
     if (state_status_key(ret->picture, node, &ret->key, err) != 0 ||
         peering_compute(ret->picture->index, node, &ret->arena, &ret->list, err) != 0) {
         session_rows_close(ret);
         return -1;
+    }
+    for (size_t i = 0; i < ret->list.entry_count; i++) {
+        if (ret->list.entries[i].origin.remote_node != NULL) {
+            know_list(state, ret->list.entries[i].origin.remote_node);
+        }
     }
     return 0;
 }
@@ -175,6 +185,7 @@ struct fleet_cells {
     const char *here;
     const char *there;
     const char *bgp_peer;
+    const char *remote; /* NULL: not one of our nodes */
     char uptime[TABLE_AGE_MAX];
 };
 
@@ -191,6 +202,8 @@ static struct fleet_cells cells_of(const struct session_rows *rows, const struct
         .bgp_peer = entry == NULL                    ? ""
                     : entry->origin.bgp_peer == NULL ? "mesh"
                                                      : entry->origin.bgp_peer,
+        .remote =
+            entry != NULL && entry->origin.remote_node != NULL ? entry->origin.remote_node : row->remote,
         .uptime = "-",
     };
     char address[IP_TEXT_MAX];
@@ -226,7 +239,7 @@ static void add_object(const struct session_rows *rows, const struct status_row 
     buf_add_char(out, '}');
     buf_json_member_str(out, "node", rows->key.name);
     add_key(out, row);
-    buf_json_member_str(out, "remoteNode", row->remote);
+    buf_json_member_str(out, "remoteNode", cells->remote);
     if (entry != NULL) {
         buf_json_member_u64(out, "asNumber", entry->as_number);
         buf_json_member_str(out, "type", entry->external ? "external" : "internal");
@@ -258,7 +271,7 @@ static void add_table_row(const struct session_rows *rows, const struct status_r
     buf_add_str(out, "{\"cells\":[");
     add_text_cell(out, rows->key.name);
     add_text_cell(out, cells->peer);
-    add_text_cell(out, row->remote != NULL ? row->remote : "-");
+    add_text_cell(out, cells->remote != NULL ? cells->remote : "-");
     add_number_cell(out, entry != NULL, entry != NULL ? entry->as_number : 0);
     add_text_cell(out, cells->here);
     add_text_cell(out, cells->there);
