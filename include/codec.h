@@ -40,6 +40,9 @@ struct codec_options {
 
 /* Once, before threads: sets jansson's (wiping) allocator and hash seed. */
 int codec_start(struct err *err) MUST_CHECK;
+/* Has jansson or libyaml been refused memory on this thread since the last call? What they made meanwhile may
+ * lack a piece. */
+bool codec_out_of_memory(void);
 
 /*
  * One document into a new object in `arena`.

@@ -95,6 +95,15 @@ int render_config(const struct render_format *format, const struct peering_list 
                   const struct render_options *options, struct arena *arena, struct buf *out,
                   struct render_report *ret_report, struct err *err) MUST_CHECK;
 
+/*
+ * Reads a PeeringList document, so that render_config can be used where there is no service; codec_start
+ * comes first. Everything lives in `arena`, which is made a wiping one. `ret_reveal` gives out the passwords
+ * of the document; its function is NULL when it shows none: then `reveal` of the options is NULL.
+ * ERR_BAD_REQUEST, ERR_NO_MEMORY.
+ */
+int render_read_list(const char *json, size_t len, struct arena *arena, struct peering_list *ret,
+                     uint64_t *ret_revision, struct peering_reveal *ret_reveal, struct err *err) MUST_CHECK;
+
 #define RENDER_ETAG_MAX 96
 /* The entity tag, without quotes, of a list in a format: of the list's digest, the format, its version, and
  * whether passwords are shown. Returns its length. */

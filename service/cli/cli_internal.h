@@ -33,5 +33,6 @@ extern const struct command command_token;
 extern const struct command command_vault;
 extern const struct command command_backup;
 extern const struct command command_restore;
+extern const struct command command_render;
 
 #endif

@@ -24,11 +24,6 @@
 /* Aliases, merge keys and JSON patches may multiply what was sent by this many bytes at most. */
 #define CODEC_EXPANSION_MAX (1024u * 1024u)
 
-/* ---- wipe.c ---- */
-
-/* Has jansson or libyaml been refused memory on this thread since the last call? */
-bool wipe_out_of_memory(void);
-
 /* ---- path.c: where in the document ---- */
 
 #define PATH_TEXT_MAX ERR_FIELD_MAX

@@ -31,9 +31,9 @@ static int refuse_duplicate(const json_error_t *error, const char *bytes, size_t
  */
 static int load(const char *bytes, size_t len, size_t flags, json_t **ret, json_error_t *error,
                 struct err *err) {
-    (void)wipe_out_of_memory();
+    (void)codec_out_of_memory();
     *ret = json_loadb(bytes, len, flags | JSON_DECODE_ANY, error);
-    if (wipe_out_of_memory()) {
+    if (codec_out_of_memory()) {
         json_decref(*ret);
         return err_no_memory(err);
     }

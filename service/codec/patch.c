@@ -114,9 +114,9 @@ int codec_patch(const struct patch *patch, const char *document, size_t document
                        "--type=merge) or application/json-patch+json",
                        kind_info(kind)->name);
     }
-    (void)wipe_out_of_memory();
+    (void)codec_out_of_memory();
     target = json_loadb(document, document_len, 0, NULL);
-    if (wipe_out_of_memory()) {
+    if (codec_out_of_memory()) {
         return err_no_memory(err);
     }
     if (!json_is_object(target)) {
@@ -129,5 +129,5 @@ int codec_patch(const struct patch *patch, const char *document, size_t document
         return -1;
     }
     ret->wipe = ret->wipe || kind == KIND_SECRET;
-    return tree_write(target, ret) < 0 || wipe_out_of_memory() ? err_no_memory(err) : 0;
+    return tree_write(target, ret) < 0 || codec_out_of_memory() ? err_no_memory(err) : 0;
 }

@@ -55,7 +55,7 @@ yaml_char_t *yaml_strdup(const yaml_char_t *text) {
     return (yaml_char_t *)copy;
 }
 
-bool wipe_out_of_memory(void) {
+bool codec_out_of_memory(void) {
     bool failed = out_of_memory;
 
     out_of_memory = false;

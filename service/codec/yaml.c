@@ -407,7 +407,7 @@ static int read_documents(const char *bytes, size_t len, size_t max, struct deco
         bytes += 3;
         len -= 3;
     }
-    (void)wipe_out_of_memory();
+    (void)codec_out_of_memory();
     documents = json_array();
     r.anchors = json_object();
     if (!documents || !r.anchors || !yaml_parser_initialize(&r.parser)) {
@@ -422,7 +422,7 @@ static int read_documents(const char *bytes, size_t len, size_t max, struct deco
     if (failed < 0) {
         return -1;
     }
-    if (wipe_out_of_memory()) {
+    if (codec_out_of_memory()) {
         return err_no_memory(err); /* some library went on without what it asked for */
     }
     *ret = json_incref(documents);
