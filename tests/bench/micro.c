@@ -11,12 +11,15 @@
 #include "auth.h"
 #include "base/log.h"
 #include "fleet.h"
+#include "model/resources.h"
+#include "render.h"
 #include "selector.h"
 #include "state.h"
 #include "store.h"
 
 #define NODES    256
 #define SESSIONS 8
+#define MESH     1000 /* sessions of the list of a large mesh */
 
 /* Everything that the functions below need, made once. */
 static struct {
@@ -28,6 +31,8 @@ static struct {
     struct label_set labels;
     struct peering_list list;
     struct arena list_arena;
+    struct peering_list filtered; /* the same with three filters at each session */
+    struct peering_list mesh;
     const struct record *peer;
     struct buf out;
     struct token_registry *registry;
@@ -57,6 +62,39 @@ static void run_compute(void) {
 static void run_encode_list(void) {
     buf_clear(&bench.out);
     peering_encode(&bench.list, 1, NULL, &bench.out);
+}
+
+static void encode(const struct peering_list *list) {
+    buf_clear(&bench.out);
+    peering_encode(list, 1, NULL, &bench.out);
+}
+
+static void run_encode_filtered(void) {
+    encode(&bench.filtered);
+}
+
+static void render(const struct peering_list *list, const char *format) {
+    const struct render_options options = {.revision = 1, .etag = "0123456789abcdef"};
+    struct arena arena;
+    struct render_report report;
+    struct err err = ERR_INIT;
+    arena_init(&arena, 8192);
+    buf_clear(&bench.out);
+    must(render_config(render_format_by_name(format), list, &options, &arena, &bench.out, &report, &err),
+         &err);
+    arena_done(&arena);
+}
+
+static void run_render_bird(void) {
+    render(&bench.filtered, "bird2");
+}
+
+static void run_render_frr(void) {
+    render(&bench.filtered, "frr");
+}
+
+static void run_render_mesh(void) {
+    render(&bench.mesh, "bird2");
 }
 
 static void run_digest(void) {
@@ -114,11 +152,20 @@ static const struct operation {
     const char *name;
     void (*run)(void);
 } OPERATIONS[] = {
-    {"selector-evaluation", run_selector},  {"list-computation", run_compute},
-    {"list-encoding", run_encode_list},     {"list-digest", run_digest},
-    {"object-decoding", run_decode_object}, {"object-encoding", run_encode_object},
-    {"snapshot-acquire", run_snapshot},     {"node-list-lookup", run_lookup},
-    {"authentication", run_authenticate},   {"rate-limit", run_limiter},
+    {"selector-evaluation", run_selector},
+    {"list-computation", run_compute},
+    {"list-encoding", run_encode_list},
+    {"list-digest", run_digest},
+    {"filtered-list-encoding", run_encode_filtered},
+    {"filtered-list-as-bird", run_render_bird},
+    {"filtered-list-as-frr", run_render_frr},
+    {"mesh-list-as-bird", run_render_mesh},
+    {"object-decoding", run_decode_object},
+    {"object-encoding", run_encode_object},
+    {"snapshot-acquire", run_snapshot},
+    {"node-list-lookup", run_lookup},
+    {"authentication", run_authenticate},
+    {"rate-limit", run_limiter},
 };
 #define OPERATION_COUNT (sizeof(OPERATIONS) / sizeof(OPERATIONS[0]))
 
@@ -164,6 +211,50 @@ static void store_fleet(struct store *store) {
     }
     const struct store_batch batch = {.changes = changes, .change_count = count};
     must(store_commit(store, &batch, &err), &err);
+}
+
+static const struct bgp_filter_spec *make_filter(void) {
+    static const char TEXT[] =
+        "{\"metadata\":{\"name\":\"f\"},\"spec\":{\"importV4\":["
+        "{\"cidr\":\"10.0.0.0/"
+        "8\",\"matchOperator\":\"In\",\"prefixLength\":{\"min\":16,\"max\":24},\"action\":\"Accept\","
+        "\"operations\":[{\"addCommunity\":{\"value\":\"65000:1\"}},{\"setPriority\":{\"value\":500}}]},"
+        "{\"communities\":{\"values\":[\"65000:7\"]},\"action\":\"Reject\"}],"
+        "\"exportV4\":[{\"cidr\":\"172.16.0.0/12\",\"matchOperator\":\"NotIn\",\"peerType\":\"eBGP\","
+        "\"action\":\"Reject\"}]}}";
+    struct object *object = NULL;
+    struct err err = ERR_INIT;
+    must(codec_decode_stored(KIND_BGPFILTER, TEXT, strlen(TEXT), &bench.list_arena, &object, &err), &err);
+    return ((const struct bgp_filter *)object->body)->spec;
+}
+
+static void make_rendered_lists(void) {
+    static const char *const NAMES[] = {"filter-a", "filter-b", "filter-c"};
+    struct peering_filter *filters = must_have(arena_array(&bench.list_arena, 3, sizeof(*filters)));
+    struct peering_entry *entries = must_have(arena_array(&bench.list_arena, SESSIONS, sizeof(*entries)));
+    struct peering_entry *mesh = must_have(arena_array(&bench.list_arena, MESH, sizeof(*mesh)));
+    for (size_t i = 0; i < 3; i++) {
+        filters[i] = (struct peering_filter){.name = NAMES[i], .spec = make_filter()};
+    }
+    for (size_t i = 0; i < SESSIONS; i++) {
+        entries[i] = bench.list.entries[i];
+        entries[i].filter_count = 3;
+        entries[i].filters = NAMES;
+    }
+    for (unsigned i = 0; i < MESH; i++) {
+        char address[16];
+        mesh[i] = bench.list.entries[0];
+        if (!ip_parse(address, strlen(fleet_address(i, address)), &mesh[i].address)) {
+            abort();
+        }
+        (void)ip_format(&mesh[i].address, mesh[i].address_text);
+    }
+    bench.filtered = bench.mesh = bench.list;
+    bench.filtered.entries = entries;
+    bench.filtered.filters = filters;
+    bench.filtered.filter_count = 3;
+    bench.mesh.entries = mesh;
+    bench.mesh.entry_count = MESH;
 }
 
 static void make_selector(void) {
@@ -215,6 +306,7 @@ static void make_everything(void) {
     must(state_node_list(bench.state, NODE, &list, &err), &err);
     node_list_unref(list);
     run_encode_list();
+    make_rendered_lists();
     make_selector();
     make_auth();
 }
