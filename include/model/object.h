@@ -84,6 +84,10 @@ void object_advise(const struct object *object, struct advice *advice);
 bool name_is_valid(const char *name, char *why, size_t why_len);
 /* The same for the name of a namespace, as in Kubernetes (an RFC 1123 label). */
 bool namespace_is_valid(const char *name, char *why, size_t why_len);
+/* The rules for a label, wherever one is written: [prefix/]name, and a value, which may be empty. */
+#define LABEL_LENGTH_MAX 63 /* a value; the name of a key */
+bool label_key_is_valid(const char *key, size_t len);
+bool label_value_is_valid(const char *value, size_t len);
 /* Would Kubernetes accept it as well (lower-case RFC 1123 subdomain)? */
 bool name_is_portable(const char *name);
 

@@ -88,6 +88,8 @@ void meta_validate(const struct object *object, struct causes *causes);
 void meta_advise(const struct meta *meta, struct advice *advice);
 /* RFC 1123 subdomain: dot-separated lower-case labels, at most 253 bytes. */
 bool is_subdomain(const char *text, size_t len);
+/* A key of labels or annotations, [prefix/]name; `fold_case`: the prefix may have upper case. */
+bool is_qualified_name(const char *key, size_t len, bool fold_case);
 
 /* The walk by tables (validate.c): every field of `object`, then its schema's rule, recursively. */
 void schema_validate(const struct schema *schema, const void *object, const char *path,

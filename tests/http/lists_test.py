@@ -28,6 +28,17 @@ class ListsTest(ServiceTest):
     def names(self, query=""):
         return [item["metadata"]["name"] for item in self.list(query)["items"]]
 
+    def test_every_label_that_is_taken_can_be_selected(self):
+        for key in ("rr_", "example.org/rr_", "a.b-c/d_e.f", "x" * 63):
+            answer = self.request("POST", NODES, {"metadata": {"name": "labelled", "labels": {key: "y"}}, "spec": {}})
+            self.assertEqual(answer.status, 201, answer.body)
+            for selector in (key, f"{key}=y", f"{key} in (y)"):
+                self.assertEqual(self.names("?labelSelector=" + quote(selector)), ["labelled"], selector)
+            self.assertEqual(self.request("DELETE", f"{NODES}/labelled").status, 200)
+        for key in ("rr__", "_", "a..b/c", "-a/c", "a-.b/c", "/c", "c/", "a/b/c", "x" * 64):
+            made = self.request("POST", NODES, {"metadata": {"name": "labelled", "labels": {key: "y"}}, "spec": {}})
+            self.assertEqual((made.status, self.request("GET", f"{NODES}?labelSelector=" + quote(key, safe="")).status), (422, 400), key)
+
     def test_shape(self):
         whole = self.list()
         self.assertEqual((whole["kind"], whole["apiVersion"]), ("NodeList", "projectcalico.org/v3"))

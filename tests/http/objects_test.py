@@ -106,7 +106,7 @@ class ObjectsTest(ServiceTest):
         made = self.create_peer("match")
         tag = f'"{made["metadata"]["resourceVersion"]}"'
         body = {"metadata": {"name": "match"}, "spec": {**made["spec"], "asNumber": 65010}}
-        for header in ('"0"', '"999999"', f"W/{tag}", '"x", "y"'):
+        for header in ('"0"', '"999999"', 'W/"0"', '"0-gzip"', "0", '"x", "y"'):
             self.assert_status(self.request("PUT", f"{PEERS}/match", body, {"If-Match": header}), 412, "PreconditionFailed")
             self.assert_status(self.request("DELETE", f"{PEERS}/match", None, {"If-Match": header}), 412)
         self.assertEqual(self.request("PUT", f"{PEERS}/match", body, {"If-Match": f'"x", {tag}'}).status, 200)

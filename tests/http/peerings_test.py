@@ -51,13 +51,13 @@ class PeeringsTest(ServiceTest):
     def test_if_none_match(self):
         self.create_node("tagged", "10.2.0.1/24")
         tag = self.tag("tagged")
-        for header in (tag, f"W/{tag}", f'"other", {tag}', f'  "other" ,W/{tag},"x"', "*", " * "):
+        for header in (tag, f"W/{tag}", tag.strip('"'), f'"other", {tag}', f'  "other" ,W/{tag},"x"', "*", " * "):
             answer = self.request("GET", list_path("tagged"), None, {"If-None-Match": header})
             self.assertEqual((answer.status, answer.body), (304, b""), header)
             self.assertEqual(answer.headers["ETag"], tag)
             self.assertEqual(answer.headers["Cache-Control"], "private, no-cache")
             self.assertTrue(answer.headers["X-Request-Id"])
-        for header in ('"other"', tag.strip('"'), tag[:-2] + '"', tag[:-1], '""', "", '"', "W/", f'"{tag}"', '"*"'):
+        for header in ('"other"', tag[:-2] + '"', tag[:-1], '""', "", '"', "W/", f'"{tag}"', '"*"'):
             self.assertEqual(self.request("GET", list_path("tagged"), None, {"If-None-Match": header}).status, 200, header)
 
     def test_head(self):

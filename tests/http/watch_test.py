@@ -142,6 +142,12 @@ class WatchTest(ServiceTest):
         self.assertIsNone(watch.event())
         self.assertIsNone(silent.event())
 
+    def test_a_quiet_watch_is_heard_of_before_its_client_gives_up(self):
+        """Some clients end a watch that says nothing for 30 s."""
+        watch = Watch(self.service, PEERS, "&allowWatchBookmarks=true&labelSelector=quiet%3Dyes", seconds=29)
+        self.addCleanup(watch.socket.close)
+        self.assertEqual(watch.event()["type"], "BOOKMARK")
+
     def test_versions_that_cannot_be_served(self):
         self.assert_status(self.request("GET", f"{PEERS}?watch=1&resourceVersion={int(self.version()) + 1000}"), 504, "Timeout")
         self.assert_status(self.request("GET", f"{PEERS}?watch=1&resourceVersion=x"), 400, "BadRequest")

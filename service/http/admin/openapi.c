@@ -26,7 +26,7 @@ static int reply_document(struct request *request, enum openapi_index index, con
     char etag[DIGEST_TEXT_MAX + 2];
     snprintf(etag, sizeof(etag), "\"%s\"", document->hash);
     const char *known = request_header(request, HEADER_IF_NONE_MATCH);
-    bool same = known != NULL && etag_list_has(known, document->hash, strlen(document->hash), true);
+    bool same = known != NULL && etag_list_has(known, document->hash, strlen(document->hash));
     const struct reply_head head = {
         .type = same ? NULL : type, .etag = etag, .cache_control = keep, .vary = "Accept"};
     return reply_shared(request, same ? STATUS_NOT_MODIFIED : STATUS_OK, &head, document->bytes,

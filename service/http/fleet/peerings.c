@@ -189,7 +189,7 @@ static int evaluate(struct request *request, struct poll *poll, struct err *err)
     char etag[ETAG_TEXT_MAX];
     make_etag(request, list->etag, revealed, etag);
     int result;
-    bool has_it = known != NULL && etag_list_has(known, etag + 1, strlen(etag) - 2, true);
+    bool has_it = known != NULL && etag_list_has(known, etag + 1, strlen(etag) - 2);
     bool waits = has_it && must_wait(request, poll);
     note_poll(request, list, has_it, waits);
     if (has_it) {

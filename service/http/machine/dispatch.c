@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -72,16 +73,21 @@ static uint64_t announced_length(const struct request *request) {
     return errno != 0 ? UINT64_MAX : length;
 }
 
-/* Would what is left of the connection's memory be too little for the answer's headers? Without room
- * for them libmicrohttpd closes the connection and says nothing. */
-static bool headers_too_large(const struct request *request) {
+/* Bytes of the request's head, as libmicrohttpd counts them. */
+static size_t head_size(const struct request *request) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return info != NULL ? info->header_size : 0;
+}
+
+/* Would what is left of the connection's memory be too little for the answer's headers? Without room
+ * for them libmicrohttpd closes the connection and says nothing. */
+static bool headers_too_large(const struct request *request, size_t size) {
     size_t notes = request->headers.count;
     if (memchr(request->uri, '?', request->uri_len) != NULL) {
         notes += (size_t)MHD_get_connection_values(request->mhd, MHD_GET_ARGUMENT_KIND, NULL, NULL);
     }
-    return info != NULL && info->header_size + notes * HTTP_HEADER_EACH > request->serving->header_bytes_max;
+    return size + notes * HTTP_HEADER_EACH > request->serving->header_bytes_max;
 }
 
 static enum MHD_Result refuse_headers(struct request *request) {
@@ -98,6 +104,19 @@ static enum MHD_Result refuse_headers(struct request *request) {
                : MHD_NO;
 }
 
+/* A body that is compressed would be read as nonsense. */
+static int check_coding(struct request *request, struct err *err) {
+    const char *coding = request_header(request, HEADER_CONTENT_ENCODING);
+    if (coding == NULL || (request->route->flags & ROUTE_BODY) == 0 ||
+        coding[strspn(coding, " \t,")] == '\0' || strcasecmp(coding, "identity") == 0) {
+        return 0;
+    }
+    request->coded = true;
+    return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE,
+                   "the body has Content-Encoding: %.60s, which is not understood here; send it as it is",
+                   coding);
+}
+
 /* Before any handler looks at it, so that none can take a misspelt parameter for a missing one. */
 static int check_query(struct request *request, struct err *err) {
     return request_parse_query(request, err) != 0
@@ -109,18 +128,30 @@ static int check_query(struct request *request, struct err *err) {
  * The headers are in. A failure that is known now is answered now only where the body would not be
  * sent at all (Expect: 100-continue) or is too large to read; otherwise after the body.
  */
-static enum MHD_Result begin(struct request *request, const char *method, const char *version) {
+static enum MHD_Result begin(struct request *request, const char *target, const char *method,
+                             const char *version) {
     struct err err; /* 1.3 KB: not worth zeroing for a poll */
     err_clear(&err);
     request->phase = REQUEST_BODY;
     connection_serves(request->connection);
-    headers_read(request->mhd, &request->headers);
+    const struct headers_place place = {.method = method,
+                                        .size = head_size(request),
+                                        .target = target,
+                                        .target_len = request->uri_len,
+                                        .version = version};
+    if (headers_read(request->mhd, &place, &request->arena, &request->headers, &err) != 0) {
+        request->cut_short = true;
+        return answer_failure(request, &err);
+    }
     int routed = request_route(request, method, &err);
     routed = request->serving->admit(request, routed, &err);
     if (routed == 0 && memchr(request->uri, '?', request->uri_len) != NULL) {
         routed = check_query(request, &err);
     }
-    if (headers_too_large(request)) {
+    if (routed == 0) {
+        routed = check_coding(request, &err);
+    }
+    if (headers_too_large(request, place.size)) {
         return refuse_headers(request);
     }
     struct err unclear;
@@ -191,10 +222,10 @@ static enum MHD_Result run_handler(struct request *request) {
 }
 
 /* One call of libmicrohttpd's for a request: see dispatch_request. */
-static enum MHD_Result go_on(struct request *request, const char *method, const char *version,
-                             const char *upload_data, size_t *upload_data_size) {
+static enum MHD_Result go_on(struct request *request, const char *target, const char *method,
+                             const char *version, const char *upload_data, size_t *upload_data_size) {
     if (request->phase == REQUEST_NEW) {
-        return begin(request, method, version);
+        return begin(request, target, method, version);
     }
     if (upload_data != NULL && *upload_data_size == 0) {
         /* After an Expect: 100-continue without a body, libmicrohttpd offers none of the next request's
@@ -214,12 +245,11 @@ enum MHD_Result dispatch_request(void *cls, struct MHD_Connection *mhd, const ch
                                  void **context) {
     (void)cls;
     (void)mhd;
-    (void)url;
     struct request *request = *context;
     if (request == NULL) {
         return MHD_NO;
     }
-    enum MHD_Result result = go_on(request, method, version, upload_data, upload_data_size);
+    enum MHD_Result result = go_on(request, url, method, version, upload_data, upload_data_size);
     /* A 304 fits into any socket's buffer: nobody can be slow to take it. */
     if (request->phase == REQUEST_ANSWERED && !request->stream && request->status != STATUS_NOT_MODIFIED) {
         connection_answers(request->connection);

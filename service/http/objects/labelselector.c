@@ -9,9 +9,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define LABEL_NAME_MAX   63
-#define LABEL_PREFIX_MAX 253
-#define SELECTOR_VALUES  256 /* values of one "in (…)" */
+#include "model/object.h"
+
+#define SELECTOR_VALUES 256 /* values of one "in (…)" */
 
 struct parser {
     const char *text;
@@ -31,42 +31,6 @@ static void skip_blanks(struct parser *p) {
     p->at += strspn(p->at, " \t\r\n");
 }
 
-static bool is_alnum(char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/* Up to 63 letters, digits, '-', '_', '.', alphanumeric at both ends. */
-static bool is_label_name(const char *text, size_t len) {
-    if (len == 0 || len > LABEL_NAME_MAX || !is_alnum(text[0]) || !is_alnum(text[len - 1])) {
-        return false;
-    }
-    for (size_t i = 0; i < len; i++) {
-        if (!is_alnum(text[i]) && strchr("-_.", text[i]) == NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool is_label_key(const char *text, size_t len) {
-    const char *slash = memchr(text, '/', len);
-    if (slash == NULL) {
-        return is_label_name(text, len);
-    }
-    size_t prefix_len = (size_t)(slash - text);
-    if (prefix_len == 0 || prefix_len > LABEL_PREFIX_MAX || !is_alnum(text[0]) ||
-        !is_alnum(text[prefix_len - 1])) {
-        return false;
-    }
-    for (size_t i = 0; i < prefix_len; i++) {
-        bool lower = (text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9');
-        if (!lower && text[i] != '-' && text[i] != '.') {
-            return false;
-        }
-    }
-    return is_label_name(slash + 1, len - prefix_len - 1);
-}
-
 /* A run of characters that are not the language's own; '<' and '>' are Kubernetes', but not ours. */
 static size_t word_len(const char *at) {
     return strcspn(at, " \t\r\n,()=!<>");
@@ -75,7 +39,7 @@ static size_t word_len(const char *at) {
 static int parse_key(struct parser *p, const char **ret) {
     skip_blanks(p);
     size_t len = word_len(p->at);
-    if (!is_label_key(p->at, len)) {
+    if (!label_key_is_valid(p->at, len)) {
         return expected(p, "a label key ([prefix/]name: letters, digits, '-', '_', '.', at most 63)");
     }
     *ret = arena_strndup(p->arena, p->at, len);
@@ -89,7 +53,7 @@ static int parse_key(struct parser *p, const char **ret) {
 static int parse_value(struct parser *p, const char **ret) {
     skip_blanks(p);
     size_t len = word_len(p->at);
-    if (len > 0 && !is_label_name(p->at, len)) {
+    if (!label_value_is_valid(p->at, len)) {
         return expected(p, "a label value (letters, digits, '-', '_', '.', at most 63, or nothing)");
     }
     *ret = arena_strndup(p->arena, p->at, len);

@@ -45,7 +45,7 @@ static int reply_object(struct request *request, const struct record *record, en
     if (known != NULL) {
         char etag[OBJECT_ETAG_MAX];
         object_etag(record, etag);
-        if (etag_list_has(known, etag + 1, strlen(etag) - 2, true)) {
+        if (etag_list_has(known, etag + 1, strlen(etag) - 2)) {
             return reply_not_modified(request, etag, err);
         }
     }

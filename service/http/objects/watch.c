@@ -29,11 +29,12 @@
 #include "request/serving.h"
 
 /* Small, because a thousand watches have each touched this much of their connections' memory. */
-#define WATCH_BLOCK       2048  /* bytes sent at a time */
-#define WATCH_FILL        2048  /* stop collecting events for one write beyond this */
-#define WATCH_EVENTS      8     /* read from the history at a time */
-#define WATCH_LOOK_MS     30000 /* how often an idle client is looked at */
-#define WATCH_BOOKMARK_MS 60000
+#define WATCH_BLOCK   2048  /* bytes sent at a time */
+#define WATCH_FILL    2048  /* stop collecting events for one write beyond this */
+#define WATCH_EVENTS  8     /* read from the history at a time */
+#define WATCH_LOOK_MS 30000 /* how often an idle client is looked at */
+/* Clients take a watch that says nothing for 30 s for dead. */
+#define WATCH_BOOKMARK_MS 25000
 #define WATCH_SECONDS_MAX 86400
 
 struct watch {

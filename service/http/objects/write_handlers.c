@@ -41,7 +41,7 @@ static int take_if_match(struct request *request, struct write *write, struct er
     const struct record *record = snapshot_get(picture->snapshot, write->kind, write->key);
     if (record != NULL) {
         object_etag(record, etag);
-        if (etag_list_has(header, etag + 1, strlen(etag) - 2, false)) {
+        if (etag_list_has(header, etag + 1, strlen(etag) - 2)) {
             text = etag + 1;
             len = strlen(etag) - 2;
         }
@@ -52,7 +52,7 @@ static int take_if_match(struct request *request, struct write *write, struct er
         len = 1;
     } else if (text == NULL && (!etag_list_first(header, &text, &len) || memchr(text, '*', len) != NULL)) {
         return err_set(err, ERR_PRECONDITION_FAILED,
-                       "If-Match holds no strong entity tag; send the ETag of the object, or *");
+                       "If-Match holds no entity tag; send the ETag of the object, or *");
     }
     write->if_match = arena_strndup(&request->arena, text, len);
     return write->if_match != NULL ? 0 : err_no_memory(err);
@@ -70,7 +70,7 @@ static int check_if_none_match(struct request *request, const struct write *writ
     bool matches = false;
     if (record != NULL) {
         object_etag(record, etag);
-        matches = etag_list_has(header, etag + 1, strlen(etag) - 2, true);
+        matches = etag_list_has(header, etag + 1, strlen(etag) - 2);
     }
     picture_unref(picture);
     return matches

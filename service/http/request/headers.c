@@ -5,6 +5,7 @@
 #include "request/headers.h"
 
 #include <microhttpd.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -25,6 +26,7 @@ static const struct {
     [HEADER_AUTHORIZATION] = NAME("Authorization"),
     [HEADER_CONTENT_LENGTH] = NAME("Content-Length"),
     [HEADER_TRANSFER_ENCODING] = NAME("Transfer-Encoding"),
+    [HEADER_CONTENT_ENCODING] = NAME("Content-Encoding"),
 #undef NAME
 };
 
@@ -51,11 +53,36 @@ static bool could_be_host(const char *value, size_t len) {
     return i == len;
 }
 
+/* Of these several lines are one list. */
+static const unsigned LISTS =
+    1u << HEADER_ACCEPT | 1u << HEADER_IF_MATCH | 1u << HEADER_IF_NONE_MATCH | 1u << HEADER_CONTENT_ENCODING;
+
+/*
+ * libmicrohttpd takes the head apart where it lies: it puts NULs over the bytes between its parts, and
+ * measures each part up to its first NUL. So a NUL of the client's hides what follows it. Between one part
+ * and the next there is no more than a line's end; anything else there was hidden.
+ */
+static bool is_line_end(const char *from, const char *to, size_t most) {
+    size_t len = (size_t)((uintptr_t)to - (uintptr_t)from);
+    if (len == 0 || len > most) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (from[i] != '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum MHD_Result look_at(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                const char *value, size_t value_len) {
     struct headers *headers = cls;
     (void)kind;
     headers->count++;
+    headers->torn = headers->torn || !is_line_end(headers->end, name, 2) ||
+                    (value != NULL && memchr(value, '\r', value_len) != NULL);
+    headers->end = value != NULL ? value + value_len : name + name_len;
     enum header header = find(name, name_len);
     switch (header) {
     case HEADER_COUNT:
@@ -79,14 +106,68 @@ static enum MHD_Result look_at(void *cls, enum MHD_ValueKind kind, const char *n
     }
     if (headers->values[header] == NULL) {
         headers->values[header] = value;
+    } else {
+        headers->repeated |= LISTS & 1u << header;
     }
     return MHD_YES;
 }
 
-void headers_read(struct MHD_Connection *mhd, struct headers *ret) {
-    *ret = (struct headers){.hosts = 0};
-    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, look_at, ret);
+/* ---- lists in several lines ---- */
+
+struct joined {
+    enum header header;
+    char *text; /* NULL: only counted */
+    size_t len;
+};
+
+static enum MHD_Result join_line(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                 const char *value, size_t value_len) {
+    struct joined *joined = cls;
+    (void)kind;
+    if (find(name, name_len) == joined->header && value != NULL) {
+        if (joined->text != NULL) {
+            memcpy(joined->text + joined->len, value, value_len);
+            memcpy(joined->text + joined->len + value_len, ", ", 3);
+        }
+        joined->len += value_len + 2;
+    }
+    return MHD_YES;
 }
+
+static int join_lists(struct MHD_Connection *mhd, struct arena *arena, struct headers *headers,
+                      struct err *err) {
+    for (enum header header = 0; header < HEADER_COUNT; header++) {
+        if ((headers->repeated & 1u << header) == 0) {
+            continue;
+        }
+        struct joined joined = {.header = header};
+        MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, join_line, &joined);
+        joined.text = arena_alloc(arena, joined.len + 1);
+        if (joined.text == NULL) {
+            return err_no_memory(err);
+        }
+        joined.len = 0;
+        MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, join_line, &joined);
+        headers->values[header] = joined.text;
+    }
+    return 0;
+}
+
+int headers_read(struct MHD_Connection *mhd, const struct headers_place *place, struct arena *arena,
+                 struct headers *ret, struct err *err) {
+    *ret = (struct headers){.end = place->version + strlen(place->version)};
+    ret->torn = !is_line_end(place->target + place->target_len, place->version, 1);
+    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, look_at, ret);
+    if (place->size > 0) {
+        /* The end of the last line and an empty line, both of one kind: between three bytes could be a NUL.
+         */
+        const char *end = place->method + place->size;
+        ret->torn = ret->torn || !is_line_end(ret->end, end, 4) || end == ret->end + 1 || end == ret->end + 3;
+    }
+    return ret->repeated == 0 ? 0 : join_lists(mhd, arena, ret, err);
+}
+
+/* ---- framing ---- */
 
 static int check_host(const struct headers *headers, const char *version, struct err *err) {
     if (headers->hosts > 1) {
@@ -105,6 +186,12 @@ static int check_host(const struct headers *headers, const char *version, struct
 }
 
 int headers_check_framing(const struct headers *headers, const char *version, struct err *err) {
+    if (headers->torn) {
+        return err_set(
+            err, ERR_BAD_REQUEST,
+            "the request's head has a NUL or a lone carriage return in it, or a header that is folded over "
+            "several lines");
+    }
     if (headers->blank) {
         return err_set(err, ERR_BAD_REQUEST, "a header has an empty name or a blank in it");
     }
@@ -115,6 +202,9 @@ int headers_check_framing(const struct headers *headers, const char *version, st
         return err_set(err, ERR_BAD_REQUEST,
                        "the request says more than once how long its body is; send one Content-Length, or "
                        "Transfer-Encoding: chunked");
+    }
+    if (headers->codings > 0 && strcmp(version, MHD_HTTP_VERSION_1_0) == 0) {
+        return err_set(err, ERR_BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding; send a Content-Length");
     }
     if (headers->codings > 0 && !headers->coding_known) {
         return err_set(err, ERR_BAD_REQUEST, "the only Transfer-Encoding that is understood is chunked");

@@ -159,6 +159,8 @@ static int send_status(struct request *request, unsigned status, struct buf *bod
         response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store", err) != 0 ||
         (status == STATUS_METHOD_NOT_ALLOWED && request->allow != NULL &&
          response_header(response, MHD_HTTP_HEADER_ALLOW, request->allow, err) != 0) ||
+        (request->coded &&
+         response_header(response, MHD_HTTP_HEADER_ACCEPT_ENCODING, "identity", err) != 0) ||
         (status == STATUS_UNAUTHORIZED && response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
                                                           "Bearer realm=\"bgppeerd\"", err) != 0) ||
         (wants_retry(status) && response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, retry, err) != 0)) {

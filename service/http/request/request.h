@@ -55,6 +55,7 @@ struct request {
     bool waited;              /* it waited for news: its duration says nothing */
     bool passwords;           /* the answer may carry passwords */
     uint8_t list_format;      /* the answer is a list in this of render_formats(), counted from 1; 0: none */
+    bool coded;               /* its body has a Content-Encoding */
     bool cut_short;           /* answered before its body was read: the connection needs a lingering close */
     unsigned status;
     unsigned shard;
