@@ -241,6 +241,13 @@ typedef void peering_on_difference(void *arg, const struct peering_entry *before
 void peering_compare(const struct peering_list *before, const struct peering_list *after,
                      peering_on_difference *visit, void *arg, struct peering_diff *ret);
 /*
+ * peering_compare, which also adds everything that differs to a digest: equal digests say that two changes do
+ * the same to the node. Costs no text, so that it can be asked of a fleet.
+ */
+struct digest;
+void peering_digest(const struct peering_list *before, const struct peering_list *after,
+                    struct digest *digest, struct peering_diff *ret);
+/*
  * What differs, as one JSON object: {node, local: [field…], added: [entry…], removed: [entry…], changed:
  * [{peerIP, port, disruptive, fields: [field…]}], filters: [{name, change}], advertise: [{cidr, change}]},
  * where field is {field, old, new, disruptive}; entries as in the list, with `disruptive` added. A value that

@@ -27,6 +27,11 @@ struct arena {
 void arena_init(struct arena *arena, size_t first);
 /* Free everything; the arena is again as after arena_init (and keeps `wipe`). Accepts NULL. */
 void arena_done(struct arena *arena);
+/*
+ * Forget everything, and be ready for as much again: the memory is kept when it is one piece, and will be one
+ * piece the next time otherwise. For what is computed over and over.
+ */
+void arena_reset(struct arena *arena);
 /* Move all memory of `from` into `to` (which must be empty); `from` is empty afterwards. */
 void arena_move(struct arena *to, struct arena *from);
 

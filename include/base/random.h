@@ -19,6 +19,17 @@ uint64_t random_u64(void);
 /* `len` lower-case letters and digits (Kubernetes' generateName alphabet: no vowels, no 0 1 3), then a NUL:
  * `out` has len + 1 bytes. */
 void random_name_suffix(char *out, size_t len);
+/* The same digest as digest_hex, of bytes that come piece by piece. A plain value; not thread-safe. */
+#define DIGEST_STATE_BYTES 384
+struct digest {
+    _Alignas(64) unsigned char state[DIGEST_STATE_BYTES]; /* libsodium's */
+    size_t len;                                           /* bytes that wait in `block` */
+    unsigned char block[2048];
+};
+void digest_start(struct digest *digest);
+void digest_add(struct digest *digest, const void *bytes, size_t len);
+/* Once, at the end. */
+void digest_end_hex(struct digest *digest, char out[DIGEST_TEXT_MAX]);
 /* BLAKE2b-128 of the bytes, as lower-case hex. For ETags; not a secret. */
 void digest_hex(const void *bytes, size_t len, char out[DIGEST_TEXT_MAX]);
 /* A 64-bit digest (SipHash-2-4) to notice damage with, not to withstand anybody; the same on every machine.

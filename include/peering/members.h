@@ -77,6 +77,8 @@ bool peering_member_disrupts(const struct peering_member *member, const void *be
 
 /* Are they the same in everything that a list shows? */
 bool peering_filter_equal(const struct peering_filter *a, const struct peering_filter *b);
+/* Has the list the filter, with these rules? */
+bool peering_filter_is_in(const struct peering_filter *filter, const struct peering_list *list);
 bool peering_advertisement_equal(const struct peering_advertisement *a,
                                  const struct peering_advertisement *b);
 /* The order of advertisements: by address, then by length. */

@@ -51,6 +51,22 @@ void arena_done(struct arena *arena) {
     arena->failed = false;
 }
 
+void arena_reset(struct arena *arena) {
+    struct arena_chunk *chunk = arena->chunk;
+    if (chunk == NULL || chunk->older != NULL) {
+        size_t total = arena->total;
+        arena_done(arena);
+        arena->first = arena->first > total ? arena->first : total;
+        return;
+    }
+    if (arena->wipe) {
+        sodium_memzero((char *)chunk + HEADER, chunk->size - HEADER);
+    }
+    chunk->front = HEADER;
+    chunk->back = chunk->size;
+    arena->failed = false;
+}
+
 void arena_move(struct arena *to, struct arena *from) {
     to->chunk = from->chunk;
     to->total = from->total;

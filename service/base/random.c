@@ -44,6 +44,38 @@ void random_name_suffix(char *out, size_t len) {
     out[len] = '\0';
 }
 
+_Static_assert(sizeof(crypto_generichash_state) <= DIGEST_STATE_BYTES, "the state fits");
+
+static crypto_generichash_state *digest_state(struct digest *digest) {
+    return (crypto_generichash_state *)(void *)digest->state;
+}
+
+void digest_start(struct digest *digest) {
+    digest->len = 0;
+    (void)crypto_generichash_init(digest_state(digest), NULL, 0, DIGEST_BYTES);
+}
+
+/* Pieces of a few bytes are collected: libsodium's own bookkeeping would cost more than the digest. */
+void digest_add(struct digest *digest, const void *bytes, size_t len) {
+    if (len > sizeof(digest->block) - digest->len) {
+        (void)crypto_generichash_update(digest_state(digest), digest->block, digest->len);
+        digest->len = 0;
+    }
+    if (len > sizeof(digest->block)) {
+        (void)crypto_generichash_update(digest_state(digest), bytes, len);
+        return;
+    }
+    memcpy(digest->block + digest->len, bytes, len);
+    digest->len += len;
+}
+
+void digest_end_hex(struct digest *digest, char out[DIGEST_TEXT_MAX]) {
+    unsigned char bytes[DIGEST_BYTES];
+    (void)crypto_generichash_update(digest_state(digest), digest->block, digest->len);
+    (void)crypto_generichash_final(digest_state(digest), bytes, sizeof(bytes));
+    sodium_bin2hex(out, DIGEST_TEXT_MAX, bytes, sizeof(bytes));
+}
+
 void digest_hex(const void *bytes, size_t len, char out[DIGEST_TEXT_MAX]) {
     unsigned char digest[DIGEST_BYTES];
     crypto_generichash(digest, sizeof digest, bytes, len, NULL, 0);

@@ -18,7 +18,8 @@
 #define SELECTION  (QUERY_SET(QUERY_LABELS) | QUERY_SET(QUERY_FIELDS))
 #define PAGES      (QUERY_SET(QUERY_LIMIT) | QUERY_SET(QUERY_CONTINUE))
 #define DRY_RUN    QUERY_SET(QUERY_DRY_RUN)
-#define PREVIEW    (DRY_RUN | QUERY_SET(QUERY_PREVIEW))
+#define VIEW       (QUERY_SET(QUERY_VIEW) | QUERY_SET(QUERY_NODE) | QUERY_SET(QUERY_AFTER))
+#define PREVIEW    (DRY_RUN | QUERY_SET(QUERY_PREVIEW) | VIEW)
 #define GET_QUERY  (QUERY_SET(QUERY_VERSION) | QUERY_SET(QUERY_INCLUDE_OBJECT))
 #define LIST_QUERY (GET_QUERY | SELECTION | PAGES | QUERY_SET(QUERY_VERSION_MATCH) | WATCH_QUERY)
 #define WATCH_QUERY                                                                                          \
@@ -89,7 +90,8 @@ static const struct route ROUTES[] = {
     OWN(METHOD_GET, "convergence", "get", "convergence", ROUTE_PLAIN, QUERY_SET(QUERY_VERSION),
         handle_convergence),
     OWN(METHOD_GET, "transitions", "list", "transitions", ROUTE_PLAIN, TRANSITIONS_QUERY, handle_transitions),
-    OWN(METHOD_POST, "previews", "create", "previews", ROUTE_BODY, DRY_RUN | VALIDATION, handle_previews),
+    OWN(METHOD_POST, "previews", "create", "previews", ROUTE_BODY, DRY_RUN | VALIDATION | VIEW,
+        handle_previews),
     OWN(METHOD_POST, "applies", "create", "applies", ROUTE_BODY, DRY_RUN | VALIDATION, handle_applies),
 
     OWN(METHOD_GET, "tokens/{name}", "get", "tokens", ROUTE_NAMED, NO_QUERY, handle_token_get),

@@ -162,6 +162,15 @@ bool peering_filter_equal(const struct peering_filter *a, const struct peering_f
     return schema_equal(&bgp_filter_spec_schema, a->spec, b->spec, SAME_AS_WRITTEN);
 }
 
+bool peering_filter_is_in(const struct peering_filter *filter, const struct peering_list *list) {
+    for (size_t i = 0; i < list->filter_count; i++) {
+        if (strcmp(list->filters[i].name, filter->name) == 0) {
+            return peering_filter_equal(filter, &list->filters[i]);
+        }
+    }
+    return false;
+}
+
 int peering_prefix_compare(const struct ip_cidr *a, const struct ip_cidr *b) {
     int order = ip_compare(&a->addr, &b->addr);
     return order != 0 ? order : a->prefix - b->prefix;

@@ -365,16 +365,14 @@ static int choose_all(struct compute *compute, struct peering_list *list) {
     }
     qsort(compute->proposals, total, sizeof(proposals[0]), proposal_compare);
     size_t winners = 1; /* an upper bound: the mesh may be kept away */
-    for (size_t i = 1; i < total; i++) {
-        winners += address_compare(&proposals[i - 1], &proposals[i]) != 0 ||
-                   proposals[i - 1].port_key != proposals[i].port_key;
+    size_t lone = 0;    /* proposals that are the only one for their address: nobody loses to them */
+    for (size_t i = 0, first = 0; i < total; i++) {
+        bool ends = i + 1 == total || address_compare(&proposals[i], &proposals[i + 1]) != 0;
+        winners += i + 1 < total && (ends || proposals[i].port_key != proposals[i + 1].port_key);
+        lone += ends && i == first;
+        first = ends ? i + 1 : first;
     }
-    /* Losers: one per further proposal of a key, and mesh winners that are kept away. */
-    size_t losers = total - winners;
-    for (size_t i = 0; i < total; i++) {
-        losers += proposals[i].step == STEP_MESH;
-    }
-    losers = losers > total ? total : losers;
+    size_t losers = total - lone; /* an upper bound */
     list->entries = arena_array(compute->arena, winners, sizeof(list->entries[0]));
     if (list->entries == NULL) {
         return err_no_memory(compute->err);

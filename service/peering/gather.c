@@ -10,6 +10,21 @@
 #include "base/alloc.h"
 #include "compute.h"
 
+/* Room for so many more at once: of a large mesh, growing step by step would copy each several times. */
+static int proposals_reserve(struct compute *compute, size_t more) {
+    size_t wanted = compute->proposal_count + more;
+    if (wanted <= compute->proposal_cap) {
+        return 0;
+    }
+    struct proposal *proposals = base_realloc(compute->proposals, wanted * sizeof(*proposals));
+    if (proposals == NULL) {
+        return err_no_memory(compute->err);
+    }
+    compute->proposals = proposals;
+    compute->proposal_cap = wanted;
+    return 0;
+}
+
 static int proposal_push(struct compute *compute, const struct proposal *proposal) {
     struct proposal *proposals = base_grow(compute->proposals, compute->proposal_count,
                                            &compute->proposal_cap, 32, sizeof(*proposals));
@@ -221,7 +236,8 @@ static int gather_mesh(struct compute *compute) {
         return 0;
     }
     struct part *part = NULL;
-    if (part_new(compute, NULL, &part) < 0) {
+    if (part_new(compute, NULL, &part) < 0 ||
+        proposals_reserve(compute, node_set_count(index->mesh_members)) < 0) {
         return -1;
     }
     return propose_nodes(compute, STEP_MESH, part, index->mesh_members, -1);

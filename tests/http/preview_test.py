@@ -46,6 +46,80 @@ class PreviewCase(unittest.TestCase):
         return self.service.request("PATCH", path + query, {"spec": spec}, MERGE)
 
 
+class LargeChangeTest(unittest.TestCase):
+    """A change of every session of a mesh: its detail ends, its totals do not."""
+    NODES = 150
+    CHANGED = NODES * (NODES - 1)
+    CHANGE = {"apiVersion": "projectcalico.org/v3", "kind": "BGPConfiguration", "metadata": {"name": "default"},
+              "spec": {"asNumber": 64600}}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.service = Service()
+        cls.service.start()
+        nodes = [{"apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": f"n{i:03}"},
+                  "spec": {"bgp": {"ipv4Address": f"10.0.0.{i + 1}/24"}}} for i in range(cls.NODES)]
+        cls.post("applies", nodes)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.service.close()
+
+    @classmethod
+    def post(cls, what, documents, headers=None):
+        answer = cls.service.request("POST", "/apis/bgppeerd.io/v1/" + what, documents, headers)
+        assert answer.status == 200, answer.body[:500]
+        return answer.json()
+
+    def preview(self, query=""):
+        changes = self.post("previews" + query, [self.CHANGE])["changes"]
+        self.assertEqual(changes["totals"], {"nodes": self.NODES, "added": 0, "removed": 0, "changed": self.CHANGED,
+                                             "disruptive": self.CHANGED})
+        return changes
+
+    def test_detail_ends_and_goes_on(self):
+        seen, query = [], ""
+        for _ in range(10):
+            changes = self.preview(query)
+            detailed = [node for node in changes["nodes"] if "changed" in node]
+            self.assertTrue(detailed)
+            for node in detailed:
+                self.assertEqual(len(node["changed"]), self.NODES - 1)
+            seen += [node["node"] for node in detailed]
+            for node in changes["nodes"][len(detailed):]:
+                self.assertEqual(node["totals"], {"added": 0, "removed": 0, "changed": self.NODES - 1, "disruptive": self.NODES - 1})
+            if not changes.get("truncated"):
+                break
+            self.assertEqual(changes["last"], detailed[-1]["node"])
+            query = "?after=" + changes["last"]
+        self.assertEqual(seen, [f"n{i:03}" for i in range(self.NODES)])
+        self.assertNotEqual(query, "", "one answer must not hold all of it")
+
+    def test_one_node(self):
+        changes = self.preview("?node=n149")
+        self.assertEqual([(node["node"], len(node["changed"])) for node in changes["nodes"]], [("n149", self.NODES - 1)])
+        self.assertNotIn("truncated", changes)
+
+    def test_summary(self):
+        changes = self.preview("?view=summary")
+        self.assertNotIn("truncated", changes)
+        self.assertEqual([sorted(node) for node in changes["nodes"]], [["node", "totals"]] * self.NODES)
+        answer = self.service.request("POST", "/apis/bgppeerd.io/v1/previews?view=detail", [self.CHANGE])
+        self.assertEqual((answer.status, "view=summary" in answer.json()["message"]), (400, True))
+
+    def test_an_apply_is_compared_with_all_of_it(self):
+        """What was beyond the detail counts as well, whatever view was asked for."""
+        def apply_after(change):
+            version = self.post("previews?view=summary", [self.CHANGE])["metadata"]["resourceVersion"]
+            answer = self.service.request("PATCH", f"{RESOURCES}nodes/n149", change, MERGE)
+            self.assertEqual(answer.status, 200)
+            return self.service.request("POST", "/apis/bgppeerd.io/v1/applies", [self.CHANGE], {"If-Match": f'"{version}"'}).status
+        self.assertEqual(apply_after({"spec": {"bgp": {"asNumber": 64777}}}), 409)
+        self.assertEqual(apply_after({"metadata": {"labels": {"x": "y"}}}), 200)
+        self.assertEqual(self.service.request("DELETE", RESOURCES + "bgpconfigurations/default").status, 200)
+        self.assertEqual(self.service.request("PATCH", f"{RESOURCES}nodes/n149", {"spec": {"bgp": {"asNumber": None}}}, MERGE).status, 200)
+
+
 class OneWriteTest(PreviewCase):
     QUERY = "?dryRun=All&preview=peerings"
 

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/causes.h"
+#include "base/random.h"
 
 static int no_failure_pending(void **state) {
     (void)state;
@@ -469,8 +470,58 @@ static void wiping_memory_is_memory(void **state) {
     base_wiping_free(zeroed);
 }
 
+/* Once it has seen how much is wanted, an arena that is reset asks for no more memory. */
+static void a_reset_arena_keeps_its_memory(void **state) {
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    arena_reset(&arena);
+    for (size_t round = 0; round < 5; round++) {
+        size_t before = arena.total;
+        for (size_t i = 1; i <= 300; i++) {
+            unsigned char *memory = arena_alloc(&arena, i * 7);
+            assert_non_null(memory);
+            for (size_t k = 0; k < i * 7; k++) {
+                assert_int_equal(memory[k], 0);
+            }
+            memset(memory, 0xAA, i * 7);
+            assert_non_null(arena_strdup(&arena, "text"));
+        }
+        assert_true(round < 2 || arena.total == before);
+        arena_reset(&arena);
+    }
+    arena_done(&arena);
+    assert_int_equal(arena.total, 0);
+}
+
+/* In whatever pieces the bytes come. */
+static void a_digest_of_pieces_is_that_of_the_whole(void **state) {
+    (void)state;
+    static const size_t sizes[] = {0, 1, 7, 2047, 2048, 2049, 5000, 9000};
+    unsigned char bytes[9000];
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (unsigned char)(i * 31 + i / 256);
+    }
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        char whole[DIGEST_TEXT_MAX];
+        digest_hex(bytes, sizes[s], whole);
+        for (size_t piece = 1; piece <= 4096; piece = piece * 3 + 1) {
+            struct digest digest;
+            char text[DIGEST_TEXT_MAX];
+            digest_start(&digest);
+            for (size_t at = 0; at < sizes[s]; at += piece) {
+                digest_add(&digest, bytes + at, sizes[s] - at < piece ? sizes[s] - at : piece);
+            }
+            digest_end_hex(&digest, text);
+            assert_string_equal(text, whole);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reset_arena_keeps_its_memory),
+        cmocka_unit_test(a_digest_of_pieces_is_that_of_the_whole),
         cmocka_unit_test(wiping_memory_is_memory),
         cmocka_unit_test_setup(arena_memory_is_aligned_zeroed_and_disjoint, no_failure_pending),
         cmocka_unit_test_setup(arena_size_zero_gives_distinct_pointers, no_failure_pending),

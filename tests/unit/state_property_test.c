@@ -99,10 +99,11 @@ static void preview(struct world *world, struct call *calls, struct buf *changes
     struct picture *before, *after;
     struct node_set *affected;
     struct buf warnings = BUF_INIT;
+    char digest[DIGEST_TEXT_MAX];
     if (state_preview(world->fixture->state, &calls[0].write, &before, &after, &affected, ret_err) < 0) {
         return;
     }
-    fleet_check(preview_encode(before, after, affected, changes, &warnings, ret_err), ret_err);
+    fleet_check(preview_encode(before, after, affected, NULL, changes, &warnings, digest, ret_err), ret_err);
     buf_done(&warnings);
     node_set_free(affected);
     picture_unref(before);

@@ -20,7 +20,9 @@
 #include "request/reply.h"
 #include "request/serving.h"
 
-#define APPLY_TRIES 2 /* to apply what was compared before the fleet moves on again */
+/* Sessions that are compared while every other writer waits, at most: some 50 ms. */
+#define COMPARED_AT_LAST_MAX 200000
+#define APPLY_TRIES          2 /* to apply what was compared before the fleet moves on again */
 
 struct one {
     struct write write;
@@ -35,7 +37,8 @@ struct group {
     size_t count;
     struct one *ones;
     char body[DIGEST_TEXT_MAX]; /* of the body's bytes */
-    uint64_t if_fleet;          /* applies: If-Match, 0 = none */
+    struct preview_view view;
+    uint64_t if_fleet; /* applies: If-Match, 0 = none */
     unsigned tries;
 
     struct err err;
@@ -219,14 +222,11 @@ static int group_new(struct request *request, struct group **ret, struct err *er
 /* ---- preview ---- */
 
 static int encode_changes(struct group *group, const struct picture *before, const struct picture *after,
-                          const struct node_set *affected, struct err *err) {
+                          const struct node_set *affected, const struct preview_view *view, struct err *err) {
     buf_clear(&group->changes);
     buf_clear(&group->warnings);
-    if (preview_encode(before, after, affected, &group->changes, &group->warnings, err) != 0) {
-        return -1;
-    }
-    digest_hex(group->changes.data, group->changes.len, group->result);
-    return 0;
+    return preview_encode(before, after, affected, view, &group->changes, &group->warnings, group->result,
+                          err);
 }
 
 /* `advised`: the answer is about this preview, and has its advice. */
@@ -237,7 +237,7 @@ static int make_preview(struct request *request, struct group *group, bool advis
         return -1;
     }
     group->revision = snapshot_revision(before->snapshot);
-    int result = encode_changes(group, before, after, affected, err);
+    int result = encode_changes(group, before, after, affected, &group->view, err);
     if (result == 0 && advised) {
         result = advise(request, group, after, err);
     }
@@ -299,7 +299,7 @@ static int preview_answer(struct request *request, struct err *err) {
 
 int handle_previews(struct request *request, struct err *err) {
     struct group *group;
-    if (group_new(request, &group, err) != 0) {
+    if (group_new(request, &group, err) != 0 || preview_read_view(request, &group->view, err) != 0) {
         return -1;
     }
     return worker_run(request->serving->worker, request, preview_job, preview_answer, err);
@@ -380,7 +380,9 @@ static int compare_at_last(struct write *write, const struct picture *before, co
                            const struct node_set *affected, struct err *err) {
     struct request *request = write->arg;
     struct group *group = request->work;
-    return encode_changes(group, before, after, affected, err) != 0 ? -1 : compare(request, group, err);
+    const struct preview_view view = {.summary = true, .pairs_max = COMPARED_AT_LAST_MAX};
+    return encode_changes(group, before, after, affected, &view, err) != 0 ? -1
+                                                                           : compare(request, group, err);
 }
 
 static int apply_after_compare(struct request *request, struct err *err) {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine/connection.h"
 #include "machine/worker.h"
 #include "objects/write.h"
 #include "peering.h"
@@ -19,8 +20,26 @@
 /* Nodes that are named in warnings one by one; beyond, they are counted. */
 #define WARNED_NODES_MAX 20
 
-struct totals {
-    size_t nodes;
+/* Detail is given of so many differing sessions, and in so many bytes; of more there are totals. */
+#define DETAIL_SESSIONS_MAX 20000
+#define DETAIL_BYTES_MAX    ((size_t)16 * 1024 * 1024)
+/* Nodes between two looks whether anybody still waits for the answer. */
+#define NODES_BETWEEN_LOOKS 64
+
+/* A preview being made. */
+struct previewing {
+    const struct picture *before;
+    const struct picture *after;
+    const struct preview_view *view;
+    struct arena arena; /* of one node's lists */
+    struct digest digest;
+    struct buf *warnings;
+    struct buf nodes;
+    const char *last; /* the last node with its detail; borrowed from a snapshot */
+    bool truncated;
+    size_t detailed; /* differing sessions with their detail */
+    size_t pairs;    /* sessions compared */
+    size_t node_count;
     size_t lost; /* nodes that would have no session any more */
     struct peering_diff sum;
 };
@@ -47,40 +66,81 @@ static void add_warning(struct buf *warnings, const char *text) {
     buf_add_json_str(warnings, text);
 }
 
-static void add_totals(struct totals *totals, const struct peering_diff *diff) {
-    totals->nodes++;
-    totals->sum.added += diff->added;
-    totals->sum.removed += diff->removed;
-    totals->sum.changed += diff->changed;
-    totals->sum.disruptive += diff->disruptive;
+static void add_counts(struct buf *out, const struct peering_diff *diff) {
+    buf_json_member_u64(out, "added", diff->added);
+    buf_json_member_u64(out, "removed", diff->removed);
+    buf_json_member_u64(out, "changed", diff->changed);
+    buf_json_member_u64(out, "disruptive", diff->disruptive);
 }
 
-static int add_node(const struct picture *before, const struct picture *after, const char *node,
-                    struct buf *nodes, struct buf *warnings, struct totals *totals, struct err *err) {
-    struct peering_list old, new;
-    const struct peering_list *old_list, *new_list;
-    struct arena arena;
-    arena_init(&arena, 8192);
-    if (list_of(before, node, &arena, &old, &old_list, err) != 0 ||
-        list_of(after, node, &arena, &new, &new_list, err) != 0) {
-        arena_done(&arena);
-        return -1;
-    }
-    struct peering_diff diff;
-    struct buf text = BUF_INIT;
-    peering_encode_diff(old_list, new_list, &text, &diff);
-    if (!peering_diff_is_empty(&diff)) {
-        add_totals(totals, &diff);
-        buf_json_comma(nodes);
-        buf_add(nodes, text.data, text.len);
-    }
-    nodes->failed = nodes->failed || buf_failed(&text);
-    buf_done(&text);
-    arena_done(&arena);
-    if (diff.before > 0 && diff.after == 0 && totals->lost++ < WARNED_NODES_MAX) {
+static void add_totals(struct previewing *previewing, const char *node, const struct peering_diff *diff) {
+    previewing->node_count++;
+    previewing->sum.added += diff->added;
+    previewing->sum.removed += diff->removed;
+    previewing->sum.changed += diff->changed;
+    previewing->sum.disruptive += diff->disruptive;
+    if (diff->before > 0 && diff->after == 0 && previewing->lost++ < WARNED_NODES_MAX) {
         char warning[ERR_TEXT_MAX];
         snprintf(warning, sizeof(warning), "node %s would lose its last session", node);
-        add_warning(warnings, warning);
+        add_warning(previewing->warnings, warning);
+    }
+}
+
+/* Is the node among those that the answer lists? */
+static bool is_listed(const struct preview_view *view, const char *node) {
+    return (view->node == NULL || strcmp(view->node, node) == 0) &&
+           (view->after == NULL || strcmp(view->after, node) < 0);
+}
+
+/* With its detail while there is room, with its totals otherwise. */
+static void add_to_list(struct previewing *previewing, const char *node, const struct peering_list *before,
+                        const struct peering_list *after, const struct peering_diff *diff) {
+    struct buf *nodes = &previewing->nodes;
+    size_t sessions = diff->added + diff->removed + diff->changed;
+    size_t start = nodes->len;
+    struct peering_diff unused;
+    bool room = !previewing->truncated &&
+                (previewing->detailed == 0 || previewing->detailed + sessions <= DETAIL_SESSIONS_MAX);
+    buf_json_comma(nodes);
+    if (!previewing->view->summary && room) {
+        peering_encode_diff(before, after, nodes, &unused);
+        if (nodes->len <= DETAIL_BYTES_MAX) {
+            previewing->detailed += sessions;
+            previewing->last = node;
+            return;
+        }
+        buf_truncate(nodes, start);
+        buf_json_comma(nodes);
+    }
+    previewing->truncated = previewing->truncated || !previewing->view->summary;
+    buf_add_char(nodes, '{');
+    buf_json_member_str(nodes, "node", node);
+    buf_json_key(nodes, "totals");
+    buf_add_char(nodes, '{');
+    add_counts(nodes, diff);
+    buf_add_str(nodes, "}}");
+    if (nodes->len > DETAIL_BYTES_MAX) {
+        buf_truncate(nodes, start);
+        previewing->truncated = true;
+    }
+}
+
+static int add_node(struct previewing *previewing, const char *node, struct err *err) {
+    struct peering_list old, new;
+    const struct peering_list *before, *after;
+    struct peering_diff diff;
+    arena_reset(&previewing->arena);
+    if (list_of(previewing->before, node, &previewing->arena, &old, &before, err) != 0 ||
+        list_of(previewing->after, node, &previewing->arena, &new, &after, err) != 0) {
+        return -1;
+    }
+    peering_digest(before, after, &previewing->digest, &diff);
+    previewing->pairs += diff.before + diff.after;
+    if (!peering_diff_is_empty(&diff)) {
+        add_totals(previewing, node, &diff);
+        if (is_listed(previewing->view, node)) {
+            add_to_list(previewing, node, before, after, &diff);
+        }
     }
     return 0;
 }
@@ -90,19 +150,34 @@ static bool is_affected(const struct picture *picture, const char *node, const s
     return slot >= 0 && node_set_has(affected, (uint32_t)slot);
 }
 
+/* Is there a reason to stop? */
+static int check_on(const struct previewing *previewing, size_t nodes, struct err *err) {
+    const struct preview_view *view = previewing->view;
+    if (view->pairs_max != 0 && previewing->pairs > view->pairs_max) {
+        return err_set(
+            err, ERR_CONFLICT,
+            "the fleet has changed since the preview, and too many sessions are affected to compare "
+            "them beside the writes of others; preview again");
+    }
+    if (nodes % NODES_BETWEEN_LOOKS == 0 && view->request != NULL &&
+        connection_has_gone(view->request->connection)) {
+        return err_set(err, ERR_UNAVAILABLE, "the client has closed the connection");
+    }
+    return 0;
+}
+
 /* Every node of both pictures, by name. */
-static int add_nodes(const struct picture *before, const struct picture *after,
-                     const struct node_set *affected, struct buf *nodes, struct buf *warnings,
-                     struct totals *totals, struct err *err) {
+static int add_nodes(struct previewing *previewing, const struct node_set *affected, struct err *err) {
     struct snapshot_cursor old_cursor, new_cursor;
-    const struct record *old = snapshot_seek(&old_cursor, before->snapshot, KIND_NODE, NULL);
-    const struct record *new = snapshot_seek(&new_cursor, after->snapshot, KIND_NODE, NULL);
+    const struct record *old = snapshot_seek(&old_cursor, previewing->before->snapshot, KIND_NODE, NULL);
+    const struct record *new = snapshot_seek(&new_cursor, previewing->after->snapshot, KIND_NODE, NULL);
+    size_t looked_at = 0;
     while (old != NULL || new != NULL) {
         int order = old == NULL ? 1 : new == NULL ? -1 : strcmp(old->key, new->key);
         const char *node = order <= 0 ? old->key : new->key;
         /* A node that is only in one picture is always worth a look. */
-        if (order != 0 || is_affected(after, node, affected)) {
-            if (add_node(before, after, node, nodes, warnings, totals, err) != 0) {
+        if (order != 0 || is_affected(previewing->after, node, affected)) {
+            if (check_on(previewing, looked_at++, err) != 0 || add_node(previewing, node, err) != 0) {
                 return -1;
             }
         }
@@ -112,38 +187,66 @@ static int add_nodes(const struct picture *before, const struct picture *after,
     return 0;
 }
 
-/* `nodes`: a list with its first bracket. */
-static void add_changes(struct buf *changes, const struct totals *totals, const struct buf *nodes) {
+static void write_changes(const struct previewing *previewing, struct buf *changes) {
     buf_add_str(changes, "{\"totals\":{");
-    buf_json_member_u64(changes, "nodes", totals->nodes);
-    buf_json_member_u64(changes, "added", totals->sum.added);
-    buf_json_member_u64(changes, "removed", totals->sum.removed);
-    buf_json_member_u64(changes, "changed", totals->sum.changed);
-    buf_json_member_u64(changes, "disruptive", totals->sum.disruptive);
-    buf_add_str(changes, "},\"nodes\":");
-    buf_add(changes, nodes->data, nodes->len);
+    buf_json_member_u64(changes, "nodes", previewing->node_count);
+    add_counts(changes, &previewing->sum);
+    buf_add_char(changes, '}');
+    if (previewing->truncated) {
+        buf_json_member_true(changes, "truncated", true);
+        buf_json_member_str(changes, "last", previewing->last);
+    }
+    buf_json_key(changes, "nodes");
+    buf_add(changes, previewing->nodes.data, previewing->nodes.len);
     buf_add_str(changes, "]}");
-    changes->failed = changes->failed || buf_failed(nodes);
+    changes->failed = changes->failed || buf_failed(&previewing->nodes);
 }
 
 int preview_encode(const struct picture *before, const struct picture *after, const struct node_set *affected,
-                   struct buf *changes, struct buf *warnings, struct err *err) {
-    struct totals totals = {.nodes = 0};
-    struct buf nodes = BUF_INIT;
-    buf_add_char(&nodes, '[');
-    if (add_nodes(before, after, affected, &nodes, warnings, &totals, err) != 0) {
-        buf_done(&nodes);
-        return -1;
+                   const struct preview_view *view, struct buf *changes, struct buf *warnings,
+                   char ret_digest[DIGEST_TEXT_MAX], struct err *err) {
+    static const struct preview_view everything;
+    struct previewing previewing = {.before = before,
+                                    .after = after,
+                                    .view = view != NULL ? view : &everything,
+                                    .warnings = warnings,
+                                    .nodes = BUF_INIT};
+    arena_init(&previewing.arena, 8192);
+    digest_start(&previewing.digest);
+    buf_add_char(&previewing.nodes, '[');
+    int result = add_nodes(&previewing, affected, err);
+    if (result == 0) {
+        if (previewing.lost > WARNED_NODES_MAX) {
+            char text[96];
+            snprintf(text, sizeof(text), "and %zu more nodes would lose their last session",
+                     previewing.lost - WARNED_NODES_MAX);
+            add_warning(warnings, text);
+        }
+        write_changes(&previewing, changes);
+        digest_end_hex(&previewing.digest, ret_digest);
+        result = buf_failed(changes) || buf_failed(warnings) ? err_no_memory(err) : 0;
     }
-    if (totals.lost > WARNED_NODES_MAX) {
-        char text[96];
-        snprintf(text, sizeof(text), "and %zu more nodes would lose their last session",
-                 totals.lost - WARNED_NODES_MAX);
-        add_warning(warnings, text);
+    buf_done(&previewing.nodes);
+    arena_done(&previewing.arena);
+    return result;
+}
+
+int preview_read_view(struct request *request, struct preview_view *ret, struct err *err) {
+    const char *view = request_query(request, QUERY_VIEW);
+    if (view != NULL && view[0] != '\0' && strcmp(view, "summary") != 0 && strcmp(view, "full") != 0) {
+        return err_set(
+            err, ERR_BAD_REQUEST,
+            "view=%.50s is not understood; write view=summary for the totals of each node, or leave "
+            "it out for the sessions as well",
+            view);
     }
-    add_changes(changes, &totals, &nodes);
-    buf_done(&nodes);
-    return buf_failed(changes) || buf_failed(warnings) ? err_no_memory(err) : 0;
+    const char *node = request_query(request, QUERY_NODE);
+    const char *after = request_query(request, QUERY_AFTER);
+    *ret = (struct preview_view){.summary = view != NULL && strcmp(view, "summary") == 0,
+                                 .node = node != NULL && node[0] != '\0' ? node : NULL,
+                                 .after = after != NULL && after[0] != '\0' ? after : NULL,
+                                 .request = request};
+    return 0;
 }
 
 int preview_reply(struct request *request, uint64_t revision, const struct buf *objects,
@@ -177,6 +280,7 @@ int preview_reply(struct request *request, uint64_t revision, const struct buf *
 struct write_preview {
     struct write *write; /* the first of them */
     bool several;
+    struct preview_view view;
     struct buf changes;
     struct buf warnings;
     uint64_t revision;
@@ -226,7 +330,9 @@ static void write_preview_job(struct request *request) {
         return;
     }
     preview->revision = snapshot_revision(before->snapshot);
-    if (preview_encode(before, after, affected, &preview->changes, &preview->warnings, &preview->err) == 0 &&
+    char unused[DIGEST_TEXT_MAX];
+    if (preview_encode(before, after, affected, &preview->view, &preview->changes, &preview->warnings, unused,
+                       &preview->err) == 0 &&
         write_preview_advise(request, preview, after, &preview->err) == 0) {
         err_clear(&preview->err);
     }
@@ -276,6 +382,9 @@ static int write_preview_start(struct request *request, struct write *write, boo
                                       .err = ERR_INIT,
                                       .work = request->work,
                                       .cleanup = request->cleanup};
+    if (preview_read_view(request, &preview->view, err) != 0) {
+        return -1;
+    }
     buf_init(&preview->changes);
     buf_init(&preview->warnings);
     request->work = preview;
@@ -291,13 +400,13 @@ int preview_writes(struct request *request, struct write *first, uint64_t revisi
     if (first != NULL) {
         return write_preview_start(request, first, true, err);
     }
-    const struct totals none = {.nodes = 0};
-    struct buf objects = BUF_INIT, nodes = BUF_INIT, changes = BUF_INIT, warnings = BUF_INIT;
+    struct previewing none = {.nodes = BUF_INIT};
+    struct buf objects = BUF_INIT, changes = BUF_INIT, warnings = BUF_INIT;
     buf_add_str(&objects, "\"objects\":[]");
-    buf_add_char(&nodes, '[');
-    add_changes(&changes, &none, &nodes);
+    buf_add_char(&none.nodes, '[');
+    write_changes(&none, &changes);
     int result = preview_reply(request, revision, &objects, &changes, &warnings, err);
-    buf_done(&nodes);
+    buf_done(&none.nodes);
     buf_done(&objects);
     buf_done(&changes);
     buf_done(&warnings);

@@ -11,12 +11,27 @@
 #include "request/request.h"
 #include "state.h"
 
+/* Which part of a preview is wanted. Totals are always of the whole. */
+struct preview_view {
+    bool summary;      /* of each node the totals, not the sessions */
+    const char *node;  /* only this one is listed; NULL: all */
+    const char *after; /* only nodes behind this one are listed; NULL: all */
+    size_t pairs_max;  /* give up with ERR_CONFLICT when more sessions must be compared; 0: never */
+    const struct request *request; /* give up when its client has gone; NULL: nobody waits */
+};
+
+/* From ?view=, ?node= and ?after=. */
+int preview_read_view(struct request *request, struct preview_view *ret, struct err *err) MUST_CHECK;
+
 /*
  * The `changes` object (totals first, then a list by node name) of what lies between two pictures, and the
- * items of `warnings`.
+ * items of `warnings`. `view` NULL: everything. The detail of a large change ends at a limit: the rest of the
+ * nodes are listed with their totals, and `truncated` says so; `last` is the node to go on after. The
+ * digest is of all that differs, whatever the view.
  */
 int preview_encode(const struct picture *before, const struct picture *after, const struct node_set *affected,
-                   struct buf *changes, struct buf *warnings, struct err *err) MUST_CHECK;
+                   const struct preview_view *view, struct buf *changes, struct buf *warnings,
+                   char ret_digest[DIGEST_TEXT_MAX], struct err *err) MUST_CHECK;
 
 /*
  * The answer: a Preview. `objects`: its member of that name or `object`. The request's advice joins the

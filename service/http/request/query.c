@@ -71,6 +71,8 @@ static const struct {
     [QUERY_NODE] = {"node", OURS},
     [QUERY_BGP_PEER] = {"bgpPeer", OURS},
     [QUERY_PEER] = {"peer", OURS},
+    [QUERY_VIEW] = {"view", OURS},
+    [QUERY_AFTER] = {"after", OURS},
 };
 
 /* What Kubernetes would heed and this service does not serve, by the route's verb. */

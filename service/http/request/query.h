@@ -56,6 +56,8 @@ enum query_name {
     QUERY_NODE,
     QUERY_BGP_PEER,
     QUERY_PEER,
+    QUERY_VIEW,
+    QUERY_AFTER,
     QUERY_COUNT, /* how many; also stands for a name that is not known */
 };
 
