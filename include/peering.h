@@ -160,6 +160,10 @@ const char *peering_index_address_owner(const struct peering_index *index, const
 /* Does the peerIP of any BGPPeer, on whatever port, name the address? */
 bool peering_index_address_is_peer(const struct peering_index *index, const struct ip_addr *address);
 
+/* A node that the BGPPeer applies to: of `node` that one, else any; NULL: none, or there is no such BGPPeer.
+ */
+const char *peering_index_peer_node(const struct peering_index *index, const char *bgp_peer);
+
 /* Does any node match the selector? Looked up where a BGPPeer has the same one, else every node is asked. */
 struct selector;
 bool peering_index_any_match(const struct peering_index *index, const struct selector *selector);

@@ -333,4 +333,11 @@ void bgp_configuration_advise(const struct object *object, struct advice *advice
     advise_blocks(&spec->service_external_ips, "spec.serviceExternalIPs", advice);
     advise_blocks(&spec->service_cluster_ips, "spec.serviceClusterIPs", advice);
     advise_communities(&spec->communities, advice);
+    const char *aggregation = spec->service_load_balancer_aggregation;
+    if (spec->service_load_balancer_ips.count > 0 && is_given(aggregation) &&
+        strcmp(aggregation, "Disabled") == 0) {
+        advice_add(advice, "spec.serviceLoadBalancerAggregation: Disabled announces one route for each "
+                           "service; services are "
+                           "not known here, so nothing of serviceLoadBalancerIPs is announced");
+    }
 }

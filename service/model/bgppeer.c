@@ -10,6 +10,7 @@
 
 #define KEEPALIVE_SECONDS_MAX 21845 /* a third of the longest hold time, 65535 s (RFC 4271, 4.2 and 4.4) */
 #define TTL_SECURITY_MAX      255
+#define ALLOWED_LOCAL_AS_MAX  10
 
 static const char *const next_hop_modes[] = {"Auto", "Self", "Keep", NULL};
 static const char *const source_addresses[] = {"UseNodeIP", "None", NULL};
@@ -203,13 +204,33 @@ const struct kind_info bgp_peer_kind = {
 
 /* --- advice ------------------------------------------------------------------------------------ */
 
+/* A selector that is there and yet selects nothing, or everything, by what is not in it. */
+static void advise_selector(const char *field, const char *text, const char *meaning, struct advice *advice) {
+    if (text == NULL) {
+        return;
+    }
+    if (text[0] == '\0') {
+        advice_add(advice,
+                   "%s: is empty, which is the same as absent%s; a selector that begins with '!' must be "
+                   "quoted in YAML",
+                   field, meaning);
+    } else if (text[strspn(text, " \t\r\n")] == '\0') {
+        advice_add(advice, "%s: consists of blanks, which select every node; write all() if that is meant",
+                   field);
+    }
+}
+
 static void advise_scope(const struct bgp_peer_spec *spec, struct advice *advice) {
+    bool global = !is_given(spec->node) && !is_given(spec->node_selector);
+    advise_selector("spec.nodeSelector", spec->node_selector,
+                    global ? ", so every node has this peering" : "", advice);
+    advise_selector("spec.peerSelector", spec->peer_selector, "", advice);
     if (is_given(spec->local_workload_selector)) {
         advice_add(advice,
                    "spec.localWorkloadSelector: this service knows no workloads; no session comes of it");
     } else if (!is_given(spec->peer_ip) && !is_given(spec->peer_selector)) {
         advice_add(advice, "spec: nothing to peer with; set peerIP or peerSelector");
-    } else if (!is_given(spec->node) && !is_given(spec->node_selector)) {
+    } else if (global) {
         advice_add(advice, "spec: neither node nor nodeSelector is set, so every node has this peering");
     }
 }
@@ -240,6 +261,36 @@ static void advise_unused(const struct bgp_peer_spec *spec, struct advice *advic
     }
     if (spec->num_allowed_local_as_numbers.set && spec->num_allowed_local_as_numbers.value > 0) {
         advice_add(advice, "spec.numAllowedLocalASNumbers: is used with peerIP only");
+    }
+}
+
+/* It works on external sessions alone, and what replaces it on all: advice must not change what sessions do.
+ */
+static void advise_next_hop(const struct bgp_peer_spec *spec, struct advice *advice) {
+    if (!spec->keep_original_next_hop.set || !spec->keep_original_next_hop.value) {
+        return;
+    }
+    if (is_as_set(&spec->as_number) && is_as_set(&spec->local_as_number) &&
+        spec->as_number.value == spec->local_as_number.value) {
+        advice_add(
+            advice,
+            "spec.keepOriginalNextHop: has no effect on internal sessions, as these are; leave it out");
+        return;
+    }
+    advice_add(advice,
+               "spec.keepOriginalNextHop: is deprecated; for external sessions nextHopMode: Keep says the "
+               "same (on internal ones, where this has no effect, Keep has one)");
+}
+
+/* FRR takes 1 to 10; more is no loop that a network has on purpose. */
+static void advise_allowed(const struct bgp_peer_spec *spec, struct advice *advice) {
+    const struct opt_int *allowed = &spec->num_allowed_local_as_numbers;
+    if (allowed->set && allowed->value < 0) {
+        advice_add(advice, "spec.numAllowedLocalASNumbers: less than 0 counts as 0");
+    } else if (allowed->set && allowed->value > ALLOWED_LOCAL_AS_MAX) {
+        advice_add(advice,
+                   "spec.numAllowedLocalASNumbers: FRR takes at most %d; more switches loop protection off",
+                   ALLOWED_LOCAL_AS_MAX);
     }
 }
 
@@ -279,12 +330,8 @@ void bgp_peer_advise(const struct object *object, struct advice *advice) {
     if (is_as_set(&spec->local_as_number)) {
         advise_asn(advice, "spec.localASNumber", spec->local_as_number.value);
     }
-    if (spec->keep_original_next_hop.set && spec->keep_original_next_hop.value) {
-        advice_add(advice, "spec.keepOriginalNextHop: is deprecated; use nextHopMode: Keep");
-    }
-    if (spec->num_allowed_local_as_numbers.set && spec->num_allowed_local_as_numbers.value < 0) {
-        advice_add(advice, "spec.numAllowedLocalASNumbers: less than 0 counts as 0");
-    }
+    advise_next_hop(spec, advice);
+    advise_allowed(spec, advice);
     if (spec->ttl_security.set && spec->ttl_security.value == TTL_SECURITY_MAX) {
         advice_add(advice, "spec.ttlSecurity: 255 hops let every packet pass, so it protects nothing");
     }

@@ -53,6 +53,8 @@ struct issue {
     const char *peer_ip;     /* NULL: none */
     const char *other;       /* a second name, for the message; NULL: none */
     size_t others;           /* how many more besides `other` */
+    uint32_t number;         /* what the rule says … */
+    uint32_t other_number;   /* … and what the node has: an AS, or a port */
     bool withheld;           /* AddressNotUnique: the session has a password, which is not given out */
 };
 

@@ -108,6 +108,31 @@ static int propose_nodes(struct compute *compute, enum step step, const struct p
     return 0;
 }
 
+/*
+ * Does the node that owns the rule's peerIP have what the rule says of it? Where it does not, the node gets
+ * no reverse peering, and the session does not come up by itself. Both facts are told.
+ */
+static int check_remote(struct compute *compute, const struct rule *rule, const struct node_facts *remote,
+                        const struct node_facts *meant) {
+    const struct peering_index *index = compute->index;
+    struct issue issue = {
+        .rule = rule, .peer_ip = rule->peer_text, .detail = remote->name, .number = rule_as(index, rule)};
+    if (meant == NULL) {
+        issue.reason = "RemoteASMismatch";
+        issue.other_number = node_as(index, remote);
+        return compute_report(compute, &issue);
+    }
+    uint16_t port = node_port(index, meant);
+    if (rule->peer.port == 0 || port == 0 || port == rule->peer.port) {
+        return 0;
+    }
+    issue.reason = "RemotePortMismatch";
+    issue.detail = meant->name;
+    issue.number = rule->peer.port;
+    issue.other_number = port;
+    return compute_report(compute, &issue);
+}
+
 /* A rule's peerIP as the peer. Whoever owns the address, of lowest name, is the remote node; of those with
  * the AS that is meant, the first also says the port. */
 static int propose_address(struct compute *compute, enum step step, const struct part *part) {
@@ -127,6 +152,14 @@ static int propose_address(struct compute *compute, enum step step, const struct
         if (proposal.port == 0 && meant != NULL) {
             proposal.port = node_port(index, meant);
         }
+        if (proposal.remote == compute->node && rule->scope == SCOPE_NODE) {
+            struct issue issue = {.reason = "OwnAddress", .rule = rule, .peer_ip = rule->peer_text};
+            return compute_report(compute, &issue);
+        }
+        if (owners->count == 1 && proposal.remote != compute->node &&
+            check_remote(compute, rule, proposal.remote, meant) < 0) {
+            return -1;
+        }
     }
     return propose(compute, &proposal, &rule->peer.addr);
 }
@@ -143,6 +176,23 @@ static int part_new(struct compute *compute, const struct rule *rule, struct par
     return 0;
 }
 
+/* The nodes that the rule's peerSelector matches. A rule that gives the node nothing by that is told of,
+ * unless the node is the only one itself: it is then the peer of the others. */
+static int propose_selected(struct compute *compute, enum step step, const struct part *part) {
+    const struct rule *rule = part->rule;
+    const struct node_set *matches = index_matcher(compute->index, rule->peer_matcher)->matches;
+    size_t before = compute->proposal_count + compute->issue_count;
+    if (propose_nodes(compute, step, part, matches, -1) < 0) {
+        return -1;
+    }
+    bool silent = rule->scope != SCOPE_NODE && set_has(matches, compute->slot);
+    if (silent || compute->proposal_count + compute->issue_count > before) {
+        return 0;
+    }
+    struct issue issue = {.reason = "NoPeers", .rule = rule, .detail = rule->spec->peer_selector};
+    return compute_report(compute, &issue);
+}
+
 /* Steps 1 and 2: a rule that applies to the node. */
 static int gather_forward(struct compute *compute, enum step step, uint32_t id) {
     const struct rule *rule = index_rule(compute->index, id);
@@ -152,11 +202,8 @@ static int gather_forward(struct compute *compute, enum step step, uint32_t id) 
     switch (rule->target) {
     case TARGET_ADDRESS:
         return part_new(compute, rule, &part) < 0 ? -1 : propose_address(compute, step, part);
-    case TARGET_SELECTOR: {
-        const struct matcher *matcher = index_matcher(compute->index, rule->peer_matcher);
-        return part_new(compute, rule, &part) < 0 ? -1
-                                                  : propose_nodes(compute, step, part, matcher->matches, -1);
-    }
+    case TARGET_SELECTOR:
+        return part_new(compute, rule, &part) < 0 ? -1 : propose_selected(compute, step, part);
     case TARGET_NOTHING:
         issue.reason = "NothingToPeerWith";
         break;

@@ -198,6 +198,23 @@ bool peering_index_address_is_peer(const struct peering_index *index, const stru
     return map_get(index->rules_by_address, address, sizeof(*address)) != NULL;
 }
 
+const char *peering_index_peer_node(const struct peering_index *index, const char *bgp_peer) {
+    const struct id_list *known = index_get(index->rules_by_name, bgp_peer);
+    if (known == NULL) {
+        return NULL;
+    }
+    const struct rule *rule = index_rule(index, known->ids[0]);
+    uint32_t slot = NO_ID;
+    if (rule->scope == SCOPE_NODE) {
+        slot = index_slot(index, rule->spec->node);
+    } else if (rule->scope == SCOPE_GLOBAL) {
+        slot = set_next(index->slots, 0);
+    } else if (rule->node_matcher != NO_ID) {
+        slot = set_next(index_matcher(index, rule->node_matcher)->matches, 0);
+    }
+    return slot == NO_ID || slot == SET_END ? NULL : index_node(index, slot)->name;
+}
+
 bool peering_index_any_match(const struct peering_index *index, const struct selector *selector) {
     const struct id_list *known = index_get(index->matchers_by_text, selector_canonical(selector));
     if (known != NULL) {

@@ -182,6 +182,40 @@ static const char *write_address_message(struct compute *compute, const struct i
                         issue->detail, field);
 }
 
+/* A rule says of a node of ours what it does not have. */
+static const char *write_remote_message(struct arena *arena, const struct issue *issue) {
+    if (strcmp(issue->reason, "RemotePortMismatch") == 0) {
+        return arena_printf(
+            arena,
+            "BGPPeer \"%s\" gives %s the port %u, but that is node \"%s\"'s address, whose listenPort "
+            "is %u, so the node does not peer back and the session stays down. Correct one of the two.",
+            issue->rule->name, issue->peer_ip, issue->number, issue->detail, issue->other_number);
+    }
+    return arena_printf(
+        arena,
+        "BGPPeer \"%s\" gives %s AS %u, but that is node \"%s\"'s address, whose AS is %u, so the "
+        "node does not peer back and the session stays down. Correct one of the two, or give the "
+        "node a BGPPeer of its own with localASNumber %u.",
+        issue->rule->name, issue->peer_ip, issue->number, issue->detail, issue->other_number, issue->number);
+}
+
+static const char *write_nothing_message(struct compute *compute, const struct issue *issue) {
+    const char *node = compute->node->name;
+    if (strcmp(issue->reason, "OwnAddress") == 0) {
+        return arena_printf(
+            compute->arena,
+            "BGPPeer \"%s\" is for node \"%s\", and its peerIP %s is that node's own address, so it "
+            "creates no session. Write the address of the peer.",
+            issue->rule->name, node, issue->peer_ip);
+    }
+    return arena_printf(
+        compute->arena,
+        "peerSelector \"%.200s\" of BGPPeer \"%s\" selects no node with a BGP address besides \"%s\" "
+        "itself, so it creates no session here. Correct the selector, or the labels and addresses "
+        "of the peers.",
+        issue->detail, issue->rule->name, node);
+}
+
 static const char *write_rule_message(struct arena *arena, const struct issue *issue) {
     const char *name = issue->rule->name;
     if (strcmp(issue->reason, "NothingToPeerWith") == 0) {
@@ -316,6 +350,12 @@ static const char *write_message(struct compute *compute, const struct issue *is
     struct arena *arena = compute->arena;
     if (is_reason(issue, "FilterNotFound")) {
         return write_filter_message(arena, issue, addresses);
+    }
+    if (is_reason(issue, "RemoteASMismatch") || is_reason(issue, "RemotePortMismatch")) {
+        return write_remote_message(arena, issue);
+    }
+    if (is_reason(issue, "OwnAddress") || is_reason(issue, "NoPeers")) {
+        return write_nothing_message(compute, issue);
     }
     if (is_reason(issue, "RouterIDNotUnique")) {
         return write_router_message(compute, issue);

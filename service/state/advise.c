@@ -17,17 +17,20 @@ struct context {
     struct advice *advice;
 };
 
-static void advise_selector(const struct context *context, const char *field, const char *text) {
+/* false: it matches nobody now, which has been said. */
+static bool advise_selector(const struct context *context, const char *field, const char *text) {
     struct err err = ERR_INIT;
     struct selector *selector;
 
     if (text == NULL || text[0] == '\0' || selector_parse(text, strlen(text), &selector, &err) < 0) {
-        return;
+        return true;
     }
-    if (!peering_index_any_match(context->index, selector)) {
+    bool matches = peering_index_any_match(context->index, selector);
+    if (!matches) {
         advice_add(context->advice, "%s: the selector matches no node now", field);
     }
     selector_free(selector);
+    return matches;
 }
 
 /* It is there; can it be a password? Nobody asked when it was written, if nothing used it then. */
@@ -97,7 +100,42 @@ static uint32_t default_as(const struct snapshot *snapshot) {
     return PEERING_DEFAULT_AS;
 }
 
-static void advise_peer(const struct context *context, const struct bgp_peer_spec *spec) {
+/*
+ * Why the BGPPeer gives nothing to a node that it is for, or gives it a session that cannot come up: what the
+ * node's list says of it. One node stands for all that a selector matches. `selects`: its peerSelector
+ * matches somebody.
+ */
+static void advise_outcome(const struct context *context, const char *name, const struct bgp_peer_spec *spec,
+                           bool selects) {
+    static const char *const REASONS[] = {"OwnAddress", "NoPeers", "RemoteASMismatch", "RemotePortMismatch",
+                                          "AddressNotUnique"};
+    const char *node = peering_index_peer_node(context->index, name);
+    struct peering_list list;
+    struct arena arena;
+    struct err err = ERR_INIT;
+
+    if (node == NULL) {
+        return;
+    }
+    arena_init(&arena, 8192);
+    if (peering_compute(context->index, node, &arena, &list, &err) == 0) {
+        for (size_t i = 0; i < list.problem_count; i++) {
+            const struct peering_problem *problem = &list.problems[i];
+            bool told =
+                spec->node != NULL && spec->node[0] != '\0' && strcmp(problem->reason, "NoLocalAddress") == 0;
+            for (size_t k = 0; k < sizeof(REASONS) / sizeof(REASONS[0]); k++) {
+                told = told || (strcmp(problem->reason, REASONS[k]) == 0 &&
+                                (selects || strcmp(problem->reason, "NoPeers") != 0));
+            }
+            if (told && problem->bgp_peer != NULL && strcmp(problem->bgp_peer, name) == 0) {
+                advice_add(context->advice, "%s: %s", problem->reason, problem->message);
+            }
+        }
+    }
+    arena_done(&arena);
+}
+
+static void advise_peer(const struct context *context, const char *name, const struct bgp_peer_spec *spec) {
     uint32_t local_as;
 
     if (spec == NULL) {
@@ -107,8 +145,8 @@ static void advise_peer(const struct context *context, const struct bgp_peer_spe
         snapshot_get(context->snapshot, KIND_NODE, spec->node) == NULL) {
         advice_add(context->advice, "spec.node: there is no Node \"%s\" yet", spec->node);
     }
-    advise_selector(context, "spec.nodeSelector", spec->node_selector);
-    advise_selector(context, "spec.peerSelector", spec->peer_selector);
+    (void)advise_selector(context, "spec.nodeSelector", spec->node_selector);
+    bool selects = advise_selector(context, "spec.peerSelector", spec->peer_selector);
     advise_secret(context, "spec.password.secretKeyRef", spec->password);
     for (size_t i = 0; i < spec->filters.count; i++) {
         if (snapshot_get(context->snapshot, KIND_BGPFILTER, spec->filters.items[i]) == NULL) {
@@ -132,6 +170,7 @@ static void advise_peer(const struct context *context, const struct bgp_peer_spe
                    "spec.ttlSecurity: with reversePeering Manual, the far end's own BGPPeer must "
                    "set it as well");
     }
+    advise_outcome(context, name, spec, selects);
 }
 
 static void advise_configuration(const struct context *context, const char *name,
@@ -286,7 +325,7 @@ void state_advise(struct state *state, const struct picture *picture, const stru
     const struct context context = context_of(state, picture, advice);
 
     if (object->kind == KIND_BGPPEER) {
-        advise_peer(&context, ((const struct bgp_peer *)object->body)->spec);
+        advise_peer(&context, object->meta.name, ((const struct bgp_peer *)object->body)->spec);
     } else if (object->kind == KIND_BGPCONFIGURATION) {
         advise_configuration(&context, object->meta.name,
                              ((const struct bgp_configuration *)object->body)->spec);

@@ -136,6 +136,14 @@ class PeeringsTest(ServiceTest):
         self.assertEqual(answer.status, 200)
         self.assertEqual(answer.json()["filters"], {"named": {"importV4": [{"action": "Reject"}]}})
 
+    def test_a_peer_that_gives_its_node_nothing_is_warned_of(self):
+        self.create_node("selfish", "10.16.0.1/24")
+        answer = self.request("POST", PEERS, {"metadata": {"name": "selfish-peer"},
+                                              "spec": {"node": "selfish", "peerIP": "10.16.0.1", "asNumber": 64512}})
+        self.assertEqual(answer.status, 201)
+        self.assertIn("that node's own address", answer.headers["Warning"])
+        self.assertIn("OwnAddress", [problem["reason"] for problem in self.request("GET", list_path("selfish")).json()["problems"]])
+
     def test_a_second_owner_of_an_address_is_warned_of(self):
         self.create_node("first-owner", "10.15.0.1/24")
         self.assertNotIn("also an address", self.request("PATCH", f"{GROUP}/nodes/first-owner", '{"metadata":{"labels":{"x":"y"}}}',

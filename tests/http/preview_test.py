@@ -350,10 +350,12 @@ class AdviceTest(PreviewCase):
                           password={"secretKeyRef": {"name": "s", "key": "password"}}),
                      peer("named", node="rack3-host1", peerSelector="has(new)", filters=["f"]),
                      {**node("rack3-host1", "192.168.3.11/24"), "metadata": {"name": "rack3-host1", "labels": {"new": "1"}}},
-                     {"apiVersion": "projectcalico.org/v3", "kind": "BGPFilter", "metadata": {"name": "f"}, "spec": {}}, secret("s")]
+                     {"apiVersion": "projectcalico.org/v3", "kind": "BGPFilter", "metadata": {"name": "f"}, "spec": {}}, secret("s"),
+                     {**node("rack3-host2", "192.168.3.12/24"), "metadata": {"name": "rack3-host2", "labels": {"new": "1"}}}]
         for path in (PREVIEWS, APPLIES + "?dryRun=All", APPLIES):
             self.assertEqual(warnings(self.post(path, documents)), [])
-        documents[2]["metadata"]["labels"] = {}
+        for changed in (documents[2], documents[5]):
+            changed["metadata"]["labels"] = {}
         self.assert_said(["document 1 (BGPPeer): spec.nodeSelector: the selector matches no node now", "document 2 (BGPPeer): spec.peerSelector"],
                          warnings(self.post(PREVIEWS, documents)))
 

@@ -60,6 +60,30 @@ static void test_peer_scope(void **state) {
     PEER_NOT_ADVISED("nothing to peer with", .local_workload_selector = "all()", .as_number = NUMBER(1));
 }
 
+/* What is there and does nothing, or something else than it seems to. */
+static void test_peer_without_effect(void **state) {
+    (void)state;
+    PEER_ADVISED("nodeSelector: is empty, which is the same as absent, so every node has this peering",
+                 .node_selector = "", .peer_ip = "10.0.0.1");
+    PEER_ADVISED("must be quoted in YAML", .node_selector = "", .peer_ip = "10.0.0.1");
+    PEER_NOT_ADVISED("so every node", .node = "n1", .node_selector = "", .peer_ip = "10.0.0.1");
+    PEER_ADVISED("peerSelector: is empty", .node = "n1", .peer_selector = "");
+    PEER_NOT_ADVISED("is empty", .node = "n1", .peer_ip = "10.0.0.1");
+    PEER_ADVISED("nodeSelector: consists of blanks, which select every node", .node_selector = " \t",
+                 .peer_ip = "10.0.0.1");
+    PEER_ADVISED("peerSelector: consists of blanks", .node = "n1", .peer_selector = "  ");
+    PEER_NOT_ADVISED("blanks", .node = "n1", .peer_selector = " all() ");
+    PEER_ADVISED("keepOriginalNextHop: has no effect on internal sessions", .node = "n1",
+                 .peer_ip = "10.0.0.1", .as_number = NUMBER(1), .local_as_number = NUMBER(1),
+                 .keep_original_next_hop = TRUE_VALUE);
+    PEER_ADVISED("for external sessions nextHopMode: Keep says the same", .node = "n1", .peer_ip = "10.0.0.1",
+                 .as_number = NUMBER(1), .keep_original_next_hop = TRUE_VALUE);
+    PEER_ADVISED("FRR takes at most 10", .node = "n1", .peer_ip = "10.0.0.1",
+                 .num_allowed_local_as_numbers = NUMBER(11));
+    PEER_NOT_ADVISED("numAllowedLocalASNumbers", .node = "n1", .peer_ip = "10.0.0.1",
+                     .num_allowed_local_as_numbers = NUMBER(10));
+}
+
 static void test_peer_as_numbers(void **state) {
     (void)state;
     PEER_ADVISED("default AS", .node = "n1", .peer_ip = "10.0.0.1");
@@ -291,11 +315,17 @@ static void test_secret_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_objects_get_none), cmocka_unit_test(test_peer_scope),
-        cmocka_unit_test(test_peer_as_numbers),       cmocka_unit_test(test_peer_addresses),
-        cmocka_unit_test(test_node_addresses),        cmocka_unit_test(test_node_lists),
-        cmocka_unit_test(test_peer_settings),         cmocka_unit_test(test_names),
-        cmocka_unit_test(test_other_kinds),           cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_good_objects_get_none),
+        cmocka_unit_test(test_peer_scope),
+        cmocka_unit_test(test_peer_without_effect),
+        cmocka_unit_test(test_peer_as_numbers),
+        cmocka_unit_test(test_peer_addresses),
+        cmocka_unit_test(test_node_addresses),
+        cmocka_unit_test(test_node_lists),
+        cmocka_unit_test(test_peer_settings),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_other_kinds),
+        cmocka_unit_test(test_filters),
         cmocka_unit_test(test_secret_values),
     };
     return cmocka_run_group_tests_name("model advice", tests, NULL, NULL);

@@ -207,6 +207,73 @@ static void an_unusable_address_counts_as_absent(void **state) {
     fleet_done(&fleet);
 }
 
+/* ---- BGPPeers that give a node nothing, or nothing that works ---- */
+
+/* The node of the case is `n`, with 10.0.0.1 and AS 64512; its neighbours are `m` and the address-less
+ * `bare`. */
+static const struct {
+    const char *spec;   /* of the BGPPeer, single quotes in place of double ones */
+    const char *reason; /* NULL: nothing to say */
+    const char *text;
+} SILENT_CASES[] = {
+    {"'node':'n','peerIP':'10.0.0.1'", "OwnAddress", "10.0.0.1 is that node's own address"},
+    {"'nodeSelector':'has(n)','peerIP':'10.0.0.1'", NULL, ""},
+    {"'peerIP':'10.0.0.1'", NULL, ""},
+    {"'node':'n','peerSelector':'has(nothing)'", "NoPeers",
+     "\"has(nothing)\" of BGPPeer \"p\" selects no node"},
+    {"'node':'n','peerSelector':'has(n)'", "NoPeers", "besides \"n\" itself"},
+    {"'node':'n','peerSelector':'has(bare)'", "NoPeers", "with a BGP address"},
+    {"'nodeSelector':'has(n)','peerSelector':'has(bare)'", "NoPeers", "with a BGP address"},
+    {"'nodeSelector':'all()','peerSelector':'has(n)'", NULL, ""},
+    {"'node':'n','peerSelector':'has(m)'", NULL, ""},
+    {"'node':'n','peerIP':'10.0.0.2','asNumber':65001", "RemoteASMismatch",
+     "gives 10.0.0.2 AS 65001, but that is node \"m\"'s address, whose AS is 64600"},
+    {"'node':'n','peerIP':'10.0.0.2'", "RemoteASMismatch", "AS 64512"},
+    {"'node':'n','peerIP':'10.0.0.2','asNumber':64600", NULL, ""},
+    {"'node':'n','peerIP':'10.0.0.2:1791','asNumber':64600", "RemotePortMismatch", "the port 1791"},
+    {"'node':'n','peerIP':'10.0.0.2:1790','asNumber':64600", NULL, ""},
+    {"'node':'n','peerIP':'192.0.2.1','asNumber':64600", NULL, ""},
+};
+
+static void put_quoted(struct fleet *fleet, enum kind kind, const char *text) {
+    char json[512];
+    assert_true(strlen(text) < sizeof(json));
+    for (size_t i = 0; i <= strlen(text); i++) {
+        json[i] = text[i] == '\'' ? '"' : text[i];
+    }
+    fleet_put(fleet, kind, json);
+}
+
+static void a_peer_that_gives_nothing_says_so(void **state) {
+    (void)state;
+    static const char *const reasons[] = {"OwnAddress", "NoPeers", "RemoteASMismatch", "RemotePortMismatch"};
+    for (size_t i = 0; i < COUNT_OF(SILENT_CASES); i++) {
+        struct fleet fleet;
+        char json[256];
+        fleet_init(&fleet);
+        put_quoted(&fleet, KIND_BGPCONFIGURATION,
+                   "{'metadata':{'name':'default'},'spec':{'nodeToNodeMeshEnabled':false}}");
+        put_quoted(&fleet, KIND_BGPCONFIGURATION,
+                   "{'metadata':{'name':'node.m'},'spec':{'listenPort':1790}}");
+        put_quoted(&fleet, KIND_NODE,
+                   "{'metadata':{'name':'n','labels':{'n':''}},'spec':{'bgp':{'ipv4Address':'10.0.0.1'}}}");
+        put_quoted(&fleet, KIND_NODE,
+                   "{'metadata':{'name':'m','labels':{'m':''}},'spec':{'bgp':{'ipv4Address':'10.0.0.2','"
+                   "asNumber':64600}}}");
+        put_quoted(&fleet, KIND_NODE, "{'metadata':{'name':'bare','labels':{'bare':''}},'spec':{}}");
+        snprintf(json, sizeof(json), "{'metadata':{'name':'p'},'spec':{%s}}", SILENT_CASES[i].spec);
+        put_quoted(&fleet, KIND_BGPPEER, json);
+        assert_non_null(peering_index_peer_node(fleet.index, "p"));
+        for (size_t k = 0; k < COUNT_OF(reasons); k++) {
+            bool wanted = SILENT_CASES[i].reason != NULL && strcmp(SILENT_CASES[i].reason, reasons[k]) == 0;
+            if (says(&fleet, "n", reasons[k], "p", wanted ? SILENT_CASES[i].text : "") != wanted) {
+                fail_msg("%s: %s", SILENT_CASES[i].spec, reasons[k]);
+            }
+        }
+        fleet_done(&fleet);
+    }
+}
+
 /* ---- no node gets a password by an address ---- */
 
 static bool selects(const char *selector_text, const struct label_set *labels) {
@@ -356,6 +423,7 @@ int main(void) {
         cmocka_unit_test(an_address_of_two_is_ambiguous_for_all),
         cmocka_unit_test(a_peer_by_address_means_one_node),
         cmocka_unit_test(an_unusable_address_counts_as_absent),
+        cmocka_unit_test(a_peer_that_gives_nothing_says_so),
         cmocka_unit_test(no_node_gets_a_password_by_an_address),
     };
     return cmocka_run_group_tests_name("peering: addresses", tests, start_random, NULL);
