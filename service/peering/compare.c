@@ -124,10 +124,17 @@ static enum difference compare_members(const struct peering_member *members, siz
     return result;
 }
 
+/* The same of two sessions; the first difference that disrupts is enough. */
 static enum difference compare_entries(const struct peering_entry *before,
                                        const struct peering_entry *after) {
-    size_t differing;
-    return compare_members(peering_entry_members, peering_entry_member_count, before, after, &differing);
+    enum difference result = SAME;
+    for (size_t i = 0; i < peering_entry_member_count && result != DISRUPTED; i++) {
+        const struct peering_member *member = &peering_entry_members[i];
+        if (!peering_member_equal(member, before, after)) {
+            result = peering_member_disrupts(member, before, after) ? DISRUPTED : CHANGED;
+        }
+    }
+    return result;
 }
 
 /* Filters that are in one list only, or have other rules in the other. Both are sorted by name. */

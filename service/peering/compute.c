@@ -5,6 +5,7 @@
  *
  * The list lives in the caller's arena and borrows from the index and its snapshot. No locks, no state.
  */
+#include <endian.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -24,7 +25,19 @@ static int address_compare(const struct proposal *a, const struct proposal *b) {
     return a->low < b->low ? -1 : a->low > b->low;
 }
 
-/* Who goes first, between proposals of one key. */
+/*
+ * Who goes first. Proposals are grouped by (address, port), where an absent port is 179; within a group:
+ *
+ *   1. a global BGPPeer (neither node nor nodeSelector),
+ *   2. a BGPPeer for this node, by its name or by nodeSelector,
+ *   3. the reverse side of a BGPPeer for another node,
+ *   4. the mesh;
+ *   5. within each of these, by the BGPPeer's name in byte order,
+ *   6. and then by the remote node's name in byte order.
+ *
+ * The first wins, and the rest is suppressed by it, but for a reverse side that says the same. Besides, an
+ * address that 1 to 3 peer with on whatever port is not meshed.
+ */
 static int precedence_compare(const struct proposal *a, const struct proposal *b) {
     if (a->step != b->step) {
         return a->step < b->step ? -1 : 1;
@@ -62,10 +75,10 @@ static struct peering_origin origin_of(const struct proposal *proposal) {
 
 struct ip_addr proposal_address(const struct proposal *proposal) {
     struct ip_addr addr = {.family = proposal->family == V4 ? IP_V4 : IP_V6};
-    for (unsigned i = 0; i < 8; i++) {
-        addr.bytes[i] = (uint8_t)(proposal->high >> (56 - 8 * i));
-        addr.bytes[8 + i] = (uint8_t)(proposal->low >> (56 - 8 * i));
-    }
+    uint64_t high = htobe64(proposal->high);
+    uint64_t low = htobe64(proposal->low);
+    memcpy(addr.bytes, &high, sizeof(high));
+    memcpy(addr.bytes + sizeof(high), &low, sizeof(low));
     return addr;
 }
 
