@@ -103,7 +103,9 @@ enum loop_end loop_wait(struct loop *loop, struct client_wait *waits, size_t cou
         for (size_t i = 0; i < count; i++) {
             all[i + 1] = waits[i];
         }
-        client_turn(loop->client, all, count + 1, loop_turn_ms(loop, until_ms));
+        /* What `turn` has just found must not wait for the next thing to happen. */
+        bool hurry = loop->wake && count == 0;
+        client_turn(loop->client, all, count + 1, hurry ? 0 : loop_turn_ms(loop, until_ms));
         loop_take_signals(loop);
         bool ready = false;
         for (size_t i = 0; i < count; i++) {
