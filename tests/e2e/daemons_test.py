@@ -125,7 +125,6 @@ AS 65537
 router-id 192.0.2.14
 listen on 192.0.2.14
 listen on 2001:db8::14
-socket "/run/openbgpd/bgpd.sock"
 network 203.0.113.112/29 set { community 64500:7 large-community 64500:1:2 }
 neighbor 192.0.2.1 {
   remote-as 64496

@@ -11,6 +11,7 @@ from lib.daemons import KINDS
 SHORT = os.environ.get("E2E") == "short"
 DRIVEN = fleet.drivable("bird", "frr", *(() if SHORT else ("gobgp", "openbgpd")))
 NODES = {f"mesh-{kind}": kind for kind in DRIVEN} | {"mesh-bird2": "bird"}
+SECONDS = 300  # OpenBGPD, once refused, tries again after two minutes
 ADDRESSES = {name: (f"192.0.2.{9 + number}", f"2001:db8::{9 + number}") for number, name in enumerate(NODES)}
 
 
@@ -42,7 +43,7 @@ class MeshTest(case.LabTest):
 
     def setUp(self):
         for name, daemon in self.daemons.items():
-            daemon.wait_established(*(address for other in NODES if other != name for address in ADDRESSES[other]))
+            daemon.wait_established(*(address for other in NODES if other != name for address in ADDRESSES[other]), seconds=SECONDS)
 
     def test_no_session_is_more_than_the_lists_say(self):
         for name, daemon in self.daemons.items():

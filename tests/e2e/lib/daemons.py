@@ -368,8 +368,8 @@ class Gobgp(Daemon):
 class Openbgpd(Daemon):
     kind = "openbgpd"
     path = "/run/openbgpd/bgpd.conf"
-    control = "/run/openbgpd/bgpd.sock"
-    empty = f'AS 64500\nrouter-id 192.0.2.1\nsocket "{control}"\n'
+    control = "/run/openbgpd/bgpd.sock.0"
+    empty = "AS 64500\nrouter-id 192.0.2.1\n"
 
     def write(self, text):
         self.host.write(self.path, text, mode=0o600)

@@ -209,8 +209,8 @@ class Agent(Feeder):
     OPTIONS = {
         "bird": [],
         "frr": [],
-        "gobgp": ["--config", "/run/gobgp/gobgpd.conf", "--control", "/run/gobgp/api.sock"],
-        "openbgpd": ["--config", "/run/openbgpd/bgpd.conf", "--control", "/run/openbgpd/bgpd.sock"],
+        "gobgp": ["--config", "/run/gobgp/gobgpd.conf"],
+        "openbgpd": ["--config", "/run/openbgpd/bgpd.conf"],
     }
 
     def start(self):
