@@ -30,7 +30,8 @@ class DemoTest(unittest.TestCase):
         self.output = tempfile.TemporaryFile("w+", encoding="utf-8")
         self.addCleanup(self.output.close)
         process = subprocess.Popen(["tests/e2e/demo"], stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT,
-                                   env=dict(os.environ, BUILD=fleet.BUILD), start_new_session=True)
+                                   env=dict(os.environ, BUILD=fleet.BUILD), start_new_session=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         self.addCleanup(self.end, process)
         wait.until(lambda: "Ctrl-C ends" in self.text() or process.poll() is not None, lambda: f"the demo is up: {self.text()}", SECONDS)
         self.assertIsNone(process.poll(), self.text())

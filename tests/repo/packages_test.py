@@ -37,8 +37,10 @@ class WithoutServicesTest(unittest.TestCase):
 
     def start_waiting(self):
         """The script with a command that has begun and ends when its standard input does."""
+        # Whoever runs tests in the background may have us ignore Ctrl-C, and a shell cannot trap what it ignores.
         process = subprocess.Popen([SCRIPT, "sh", "-c", "echo begun; cat"], env=self.environment, stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, text=True, start_new_session=True)
+                                   stdout=subprocess.PIPE, text=True, start_new_session=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stdin.close)
         self.assertEqual(process.stdout.readline(), "begun\n")

@@ -158,7 +158,8 @@ SESSION_CASES = [
     Case("sourceAddress", "source-address", up, after={"sourceAddress": "None"}, peer_after={"host": None}),
     Case("password", "password", signed, after=PASSWORD, peer_after={"password": "documented-Pass"},
          documents=lambda ground, place: [SECRETS]),
-    Case("ttlSecurity", "gtsm", gtsm, after={"ttlSecurity": 1}, peer={"ttl": 64}),
+    # A short hold time: until it is over, a host that no longer hears its peer waits.
+    Case("ttlSecurity", "gtsm", gtsm, before={"keepaliveTime": "3s"}, after={"keepaliveTime": "3s", "ttlSecurity": 1}, peer={"ttl": 64}),
     Case("maxRestartTimeSeconds", "restart-time", restart_time, after={"maxRestartTime": "77s"}),
     Case("keepaliveTimeSeconds", "keepalive", keepalive, after={"keepaliveTime": "7s"}),
     Case("nextHop", "self", next_hop(lambda place: place.address), before={"asNumber": FLEET_AS, "filters": ["pass-on"]},
