@@ -69,7 +69,7 @@ class PathsTest(ServiceTest):
     def test_discovery(self):
         self.assertEqual(self.request("GET", "/api").json(), {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
         groups = self.request("GET", "/apis").json()
-        self.assertEqual([group["name"] for group in groups["groups"]], ["projectcalico.org"])
+        self.assertEqual([group["name"] for group in groups["groups"]], ["projectcalico.org", "bgppeerd.io"])
         self.assertEqual(groups["groups"][0]["preferredVersion"], {"groupVersion": "projectcalico.org/v3", "version": "v3"})
         group = self.request("GET", "/apis/projectcalico.org").json()
         self.assertEqual((group["kind"], group["versions"]), ("APIGroup", groups["groups"][0]["versions"]))
