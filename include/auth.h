@@ -115,6 +115,8 @@ bool auth_resource_by_path(const char *path, enum auth_resource *ret);
 /* "nodes/peerings" and "projectcalico.org". Static; "" for AUTH_DOCUMENTS. */
 const char *auth_resource_name(enum auth_resource resource);
 const char *auth_resource_group(enum auth_resource resource);
+/* Is it one of the reviews, which are created but write nothing? */
+bool auth_is_review(enum auth_resource resource);
 
 /* What is asked for. Texts are borrowed. */
 struct access {
@@ -241,10 +243,11 @@ size_t token_registry_take_used(struct token_registry *registry, struct token *r
  */
 struct limiter;
 
-/* `per_second` > 0 credits come back each second, at most `burst` (≥ 1) are kept. */
+/* `per_second` > 0 credits come back each second, at most `burst` (1–2e9) are kept. */
 int limiter_new(double per_second, double burst, struct limiter **ret, struct err *err) MUST_CHECK;
 void limiter_free(struct limiter *limiter); /* accepts NULL */
-/* Take a credit. false: there is none; *ret_retry_s is when there will be (≥ 1). `now_ms` is monotonic. */
+/* Take a credit. false: there is none; *ret_retry_s is the first whole second when there will be one
+ * (1–3600), if nobody else takes it. `now_ms` is monotonic. */
 bool limiter_take(struct limiter *limiter, const void *key, size_t len, int64_t now_ms,
                   unsigned *ret_retry_s);
 

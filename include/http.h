@@ -29,6 +29,7 @@ bool http_address_is_loopback(const struct http_listen_address *address);
 /* Bounds of the settings below. */
 #define HTTP_HEADER_BYTES_MIN 1024
 #define HTTP_HEADER_BYTES_MAX (64 * 1024)
+#define HTTP_NODE_WRITES_BURST 20
 #define HTTP_BODY_BYTES_MAX   (16 * 1024 * 1024)
 /* Beyond, libmicrohttpd's idle time-out (30 s) would cut the connection first. */
 #define HTTP_STALL_SECONDS_MAX 25
@@ -51,6 +52,7 @@ struct http_options {
     const char *client_ca;            /* NULL = client certificates are not asked for */
     unsigned connections_per_address; /* 0 = no limit of its own */
     uint64_t requests_per_second;     /* of one user, twice as many in a burst; 0 = no limit */
+    uint64_t node_writes;    /* of one node per minute, HTTP_NODE_WRITES_BURST at once; 0 = no limit */
     uint64_t auth_failures;  /* requests without a good credential per minute and address; 0 = no limit */
     unsigned header_seconds; /* for a request's headers, from the connection's opening or its last
                               * answer; 0 = default 40 */

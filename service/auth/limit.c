@@ -1,7 +1,8 @@
 /*
  * Limiter: token buckets in a fixed table. A key's bucket is looked for in the few places of its own set; a
  * newcomer takes the place of a bucket that is full again (which says nothing any more) or else of the one
- * with most credit. Each stripe of sets has a lock. Owns its table.
+ * with most credit. Each stripe of sets has a lock. Owns its table. Credits are whole numbers of billionths,
+ * so that what is due in a second is there in a second and not a rounding error later.
  */
 #include <pthread.h>
 #include <sodium.h>
@@ -11,19 +12,21 @@
 #include "auth.h"
 #include "base/alloc.h"
 
-#define SETS    1024 /* × WAYS keys at one time */
-#define WAYS    8
-#define STRIPES 64
+#define SETS        1024 /* × WAYS keys at one time */
+#define WAYS        8
+#define STRIPES     64
+#define CREDIT      INT64_C(1000000000)
+#define RETRY_MAX_S 3600 /* said at most */
 
 struct bucket {
     uint64_t key; /* 0 = free */
-    double credit;
+    int64_t credit;
     int64_t since_ms; /* when `credit` was right */
 };
 
 struct limiter {
-    double per_ms;
-    double burst;
+    int64_t per_ms; /* ≥ 1 */
+    int64_t burst;
     unsigned char seed[crypto_shorthash_KEYBYTES]; /* so that nobody can choose whose place to share */
     pthread_mutex_t locks[STRIPES];
     struct bucket buckets[SETS][WAYS];
@@ -35,8 +38,11 @@ int limiter_new(double per_second, double burst, struct limiter **ret, struct er
     if (limiter == NULL) {
         return err_no_memory(err);
     }
-    limiter->per_ms = per_second / 1000;
-    limiter->burst = burst;
+    double per_ms = per_second * (double)CREDIT / 1000;
+    limiter->per_ms = (int64_t)per_ms;
+    limiter->per_ms +=
+        (double)limiter->per_ms < per_ms; /* up: what was promised for a second is there in a second */
+    limiter->burst = (int64_t)(burst * (double)CREDIT);
     crypto_shorthash_keygen(limiter->seed);
     for (size_t i = 0; i < STRIPES; i++) {
         pthread_mutex_init(&limiter->locks[i], NULL);
@@ -66,11 +72,14 @@ static uint64_t key_number(const struct limiter *limiter, const void *key, size_
 
 /* A caller may have looked at the clock before another one that was served first: time only goes forward
  * here. */
-static double credit_now(const struct limiter *limiter, const struct bucket *bucket, int64_t now_ms) {
+static int64_t credit_now(const struct limiter *limiter, const struct bucket *bucket, int64_t now_ms) {
     int64_t since_ms = now_ms > bucket->since_ms ? now_ms - bucket->since_ms : 0;
-    double credit = bucket->credit + (double)since_ms * limiter->per_ms;
+    int64_t missing = limiter->burst - bucket->credit;
 
-    return bucket->key == 0 || credit > limiter->burst ? limiter->burst : credit;
+    /* Divided, not multiplied: after a long time the product would not fit. */
+    return bucket->key == 0 || since_ms > missing / limiter->per_ms
+               ? limiter->burst
+               : bucket->credit + since_ms * limiter->per_ms;
 }
 
 /* The key's bucket, or the place it gets. Under the stripe's lock. */
@@ -104,13 +113,14 @@ bool limiter_take(struct limiter *limiter, const void *key, size_t len, int64_t 
     bucket = find_bucket(limiter, limiter->buckets[at], number, now_ms);
     bucket->credit = credit_now(limiter, bucket, now_ms);
     bucket->since_ms = now_ms > bucket->since_ms ? now_ms : bucket->since_ms;
-    taken = bucket->credit >= 1;
+    taken = bucket->credit >= CREDIT;
     if (taken) {
-        bucket->credit -= 1;
+        bucket->credit -= CREDIT;
     } else {
-        double wait_s = (1 - bucket->credit) / limiter->per_ms / 1000;
+        int64_t wait_ms = (CREDIT - bucket->credit + limiter->per_ms - 1) / limiter->per_ms;
+        int64_t wait_s = (wait_ms + 999) / 1000;
 
-        *ret_retry_s = wait_s < 1 ? 1 : wait_s > 3600 ? 3600 : (unsigned)wait_s + 1;
+        *ret_retry_s = (unsigned)(wait_s > RETRY_MAX_S ? RETRY_MAX_S : wait_s);
     }
     pthread_mutex_unlock(&limiter->locks[at % STRIPES]);
     return taken;

@@ -52,6 +52,7 @@ struct serve_settings {
     uint64_t max_body_bytes;
     uint64_t max_connections_per_address;
     uint64_t max_requests;
+    uint64_t max_node_writes;
     uint64_t max_auth_failures;
     uint64_t keep_audit;
     uint64_t header_seconds;
@@ -212,6 +213,14 @@ static const struct option OPTIONS[] = {
      .default_text = "20000",
      .help =
          "Requests per second of one user, twice as many in a burst; more are answered 429; 0 is no limit"},
+    {.name = "max-node-writes",
+     .value = "N",
+     .type = OPTION_NUMBER,
+     .offset = MEMBER(max_node_writes),
+     .max = 1000000,
+     .default_text = "60",
+     .help =
+         "Writes per minute by one node's own credential, 20 at once; more are answered 429; 0 is no limit"},
     {.name = "max-auth-failures",
      .value = "N",
      .type = OPTION_NUMBER,
@@ -441,6 +450,7 @@ static int start_service(const struct serve_settings *settings, const struct ip_
                                       .connections_per_address =
                                           (unsigned)settings->max_connections_per_address,
                                       .requests_per_second = settings->no_auth ? 0 : settings->max_requests,
+                                      .node_writes = settings->max_node_writes,
                                       .auth_failures = settings->max_auth_failures,
                                       .header_seconds = (unsigned)settings->header_seconds,
                                       .answer_seconds = (unsigned)settings->answer_seconds,

@@ -14,7 +14,7 @@ SECRETS = "/api/v1/namespaces/default/secrets"
 class NodeAddressTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.service = Service("--node-address-ranges", "10.0.0.0/8,192.0.2.0/24,2001:db8::/32", auth=True)
+        cls.service = Service("--node-address-ranges", "10.0.0.0/8,192.0.2.0/24,2001:db8::/32", "--max-node-writes", "0", auth=True)
         cls.addClassCleanup(cls.service.close)
         cls.service.start()
         cls.make("nodes", "victim", {"bgp": {"ipv4Address": "10.0.0.5/24", "ipv6Address": "2001:db8::5/64"}})

@@ -30,7 +30,7 @@ static void test_bucket(void **state) {
     assert_true(take(limiter, "a", 1000, &retry));
     assert_true(take(limiter, "a", 1000, &retry));
     assert_false(take(limiter, "a", 1000, &retry));
-    assert_int_equal(retry, 3); /* two seconds a credit, said with room to spare */
+    assert_int_equal(retry, 2); /* two seconds a credit: exact, and enough */
     assert_true(take(limiter, "b", 1000, &retry));
     assert_false(take(limiter, "a", 2999, &retry));
     assert_int_equal(retry, 1);
@@ -44,13 +44,43 @@ static void test_bucket(void **state) {
     /* Who has looked at the clock earlier and comes later takes nothing away from the others. */
     retry = 0;
     assert_false(take(limiter, "a", 900000, &retry));
-    assert_int_equal(retry, 3);
+    assert_int_equal(retry, 2);
     assert_false(take(limiter, "a", 1001999, &retry));
     assert_true(take(limiter, "a", 1002000, &retry));
     limiter_free(limiter);
 }
 
 /* Many more callers than there are places: memory is bounded, and a flood does not refill anybody. */
+/* Whoever comes back after what was said is served, at every rate; nobody is told to wait longer than needed.
+ */
+static void test_retry_is_exact(void **state) {
+    static const struct {
+        double per_second;
+        unsigned retry_s;
+    } RATES[] = {{1, 1},        {0.5, 2},  {0.05, 20}, {1.0 / 3, 3},
+                 {60.0 / 7, 1}, {1000, 1}, {1e9, 1},   {1e-6, 3600}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(RATES) / sizeof(*RATES); i++) {
+        struct limiter *limiter;
+        struct err err = ERR_INIT;
+        unsigned retry = 0;
+
+        assert_int_equal(limiter_new(RATES[i].per_second, 1, &limiter, &err), 0);
+        for (int64_t now = 7; now < 1000000000; now += 123456789) {
+            assert_true(take(limiter, "a", now, &retry));
+            assert_false(take(limiter, "a", now, &retry));
+            assert_int_equal(retry, RATES[i].retry_s);
+            if (retry == 3600) {
+                break; /* is said for everything longer */
+            }
+            now += 1000 * (int64_t)retry;
+            assert_true(take(limiter, "a", now, &retry));
+        }
+        limiter_free(limiter);
+    }
+}
+
 static void test_flood_of_keys(void **state) {
     struct limiter *limiter;
     struct err err = ERR_INIT;
@@ -314,13 +344,10 @@ static int libraries(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bucket),
-        cmocka_unit_test(test_flood_of_keys),
-        cmocka_unit_test(test_ring_and_pages),
-        cmocka_unit_test(test_filters),
-        cmocka_unit_test(test_staged_and_waiting),
-        cmocka_unit_test(test_restored),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_bucket),        cmocka_unit_test(test_retry_is_exact),
+        cmocka_unit_test(test_flood_of_keys), cmocka_unit_test(test_ring_and_pages),
+        cmocka_unit_test(test_filters),       cmocka_unit_test(test_staged_and_waiting),
+        cmocka_unit_test(test_restored),      cmocka_unit_test(test_out_of_memory),
     };
 
     return cmocka_run_group_tests_name("auth trail", tests, libraries, NULL);

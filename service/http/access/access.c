@@ -49,12 +49,15 @@ int access_start(struct serving *serving, const struct http_options *options, st
         }
     }
     double requests = (double)options->requests_per_second;
+    double node_writes = (double)options->node_writes;
     double failures = (double)options->auth_failures;
     if (limiter_new(ACCESS_REPORTS_PER_SECOND, 2 * ACCESS_REPORTS_PER_SECOND, &serving->reports, err) != 0) {
         return -1;
     }
     if (limiter_new(TRAIL_REFUSED_PER_SECOND, TRAIL_REFUSED_BURST, &serving->refusals, err) != 0 ||
         (requests > 0 && limiter_new(requests, 2 * requests, &serving->requests, err) != 0) ||
+        (node_writes > 0 &&
+         limiter_new(node_writes / 60, HTTP_NODE_WRITES_BURST, &serving->node_writes, err) != 0) ||
         (failures > 0 && limiter_new(failures / 60, failures, &serving->failures, err) != 0)) {
         return -1;
     }
@@ -66,6 +69,7 @@ void access_stop(struct serving *serving) {
     limiter_free(serving->reports);
     limiter_free(serving->failures);
     limiter_free(serving->refusals);
+    limiter_free(serving->node_writes);
     free(serving->access);
 }
 
@@ -88,6 +92,30 @@ static int narrow(struct request *request, struct access *access, struct err *er
     return 0;
 }
 
+static int too_many(struct request *request, unsigned retry_s, const char *what, struct err *err) {
+    request->retry_after_s = retry_s;
+    return err_set(err, ERR_TOO_MANY_REQUESTS, "%s; try again in %u s", what, retry_s);
+}
+
+/* What a node writes makes others' lists anew and stands in the history of all: it may do so now and then,
+ * however many requests it may send. Reviews write nothing. */
+static int limit_node_writes(struct request *request, const struct access *access, struct err *err) {
+    struct {
+        char user[AUTH_USER_MAX];
+        enum auth_resource resource;
+    } key = {.resource = access->resource};
+    unsigned retry_s = 1;
+
+    if (request->serving->node_writes == NULL || request->principal.role != ROLE_NODE ||
+        (access->verb & (AUTH_GET | AUTH_LIST | AUTH_WATCH)) != 0 || auth_is_review(access->resource)) {
+        return 0;
+    }
+    memcpy(key.user, request->principal.user, strlen(request->principal.user));
+    return limiter_take(request->serving->node_writes, &key, sizeof(key), request->start_ns / 1000000, &retry_s)
+               ? 0
+               : too_many(request, retry_s, "this node writes more often than the service allows it", err);
+}
+
 static int authorize(struct request *request, struct err *err) {
     const struct route *route = request->route;
     const struct route_access *wanted = &request->serving->access[route - request->serving->routes];
@@ -103,16 +131,11 @@ static int authorize(struct request *request, struct err *err) {
     }
     request->allowed = auth_allows(&request->principal, &access);
     if (request->allowed != AUTH_DENIED) {
-        return 0;
+        return limit_node_writes(request, &access, err);
     }
     (void)auth_forbidden(&request->principal, &access, err);
     trail_refused(request, &access, err);
     return -1;
-}
-
-static int too_many(struct request *request, unsigned retry_s, const char *what, struct err *err) {
-    request->retry_after_s = retry_s;
-    return err_set(err, ERR_TOO_MANY_REQUESTS, "%s; try again in %u s", what, retry_s);
 }
 
 static int authenticate(struct request *request, struct err *err) {
