@@ -23,8 +23,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define AUTH_NODE_MAX 254 /* bytes of a node's name and its NUL */
-#define AUTH_USER_MAX 272 /* "system:node:" and that */
+#define AUTH_NODE_MAX  254            /* bytes of a node's name and its NUL */
+#define AUTH_NODE_USER "system:node:" /* begins a node's user, behind it comes its name */
+#define AUTH_USER_MAX  272            /* that and the name */
 
 /* ---- who ---- */
 
@@ -278,10 +279,15 @@ struct audit_entry {
     const char *request; /* X-Request-Id */
     uint64_t before;     /* revision; 0 = none or not known */
     uint64_t after;      /* revision; 0 = none */
+    uint64_t count;      /* how often, when equal events are one entry (audit_add_repeated); 0 = once */
+    int64_t last_ms;     /* realtime of the last of them */
+    bool stored;         /* set by audit_take_waiting: an older form of it is on the disk */
 };
 
-/* The newest entries, in memory: `keep` of them. One lock. Whoever has it keeps it durable (state): an entry
- * is either staged with its write, or waits until somebody has stored it. */
+/* The newest entries, in memory: `keep` of what people did, as many of what nodes wrote about themselves, and
+ * as many of what was refused or read: none of them pushes another class's out. One lock. Whoever has it
+ * keeps it durable (state): an entry is either staged with its write, or waits until somebody has stored it.
+ */
 struct audit;
 int audit_new(size_t keep, struct audit **ret, struct err *err) MUST_CHECK;
 void audit_free(struct audit *audit); /* accepts NULL */
@@ -291,6 +297,11 @@ void audit_add(struct audit *audit, const struct audit_entry *entry);
 /* The same for a write that is not on the disk yet: nobody can read the entry before audit_settle. The
  * entry's sequence, which it has also when there was no memory to keep it here. */
 uint64_t audit_stage(struct audit *audit, const struct audit_entry *entry);
+/* The same for what comes again and again: when an event with equal `what` was added less than
+ * AUDIT_REPEAT_MS ago, its entry counts one more and waits to be stored again. true: it is a new entry. */
+#define AUDIT_REPEAT_MS (10 * 60000)
+bool audit_add_repeated(struct audit *audit, const struct audit_entry *entry, const void *what,
+                        size_t what_len);
 /* A staged or waiting entry is stored now; or (false) a staged one's write has failed, and it is dropped. */
 void audit_settle(struct audit *audit, uint64_t sequence, bool stored);
 /* Copies of up to `max` waiting entries, oldest first, into `arena`; they go on waiting until audit_settle.
@@ -298,12 +309,15 @@ void audit_settle(struct audit *audit, uint64_t sequence, bool stored);
 int audit_take_waiting(struct audit *audit, size_t max, struct arena *arena, struct audit_entry **ret,
                        size_t *ret_count, struct err *err) MUST_CHECK;
 size_t audit_waiting(struct audit *audit);
-/* At start: an entry that is stored, with its sequence, in ascending order; … and that sequences up to this
- * one have been used. */
+/* At start: an entry that is stored, with its sequence, in ascending order; one that cannot be read, which
+ * only has its place; … and that sequences up to this one have been used. */
 void audit_restore(struct audit *audit, const struct audit_entry *entry);
+void audit_restore_unreadable(struct audit *audit, uint64_t sequence);
 void audit_skip(struct audit *audit, uint64_t sequence);
-/* The lowest sequence that is within what is kept. */
-uint64_t audit_oldest(struct audit *audit);
+/* Stored entries that are no longer kept: up to `max` of their sequences, which the caller drops from the
+ * store. How many there are. */
+size_t audit_take_dropped(struct audit *audit, uint64_t *ret, size_t max);
+size_t audit_dropped(struct audit *audit);
 /* Which entries; NULL texts match all. */
 struct audit_filter {
     int event; /* enum audit_event, -1 = all */

@@ -142,7 +142,8 @@ int codec_decode_token_list(const char *bytes, size_t len, struct arena *arena, 
                             struct err *err) MUST_CHECK;
 /* An entry of the audit trail as it is kept. */
 struct audit_form {
-    const char *event, *user, *source, *verb, *resource, *name, *before, *after, *request;
+    const char *event, *user, *source, *verb, *resource, *name, *before, *after, *request, *last;
+    struct opt_int count;
 };
 int codec_decode_audit(const char *bytes, size_t len, struct arena *arena, struct audit_form *ret,
                        struct err *err) MUST_CHECK;

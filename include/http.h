@@ -27,10 +27,10 @@ int http_address_parse(const char *text, struct http_listen_address *ret, struct
 bool http_address_is_loopback(const struct http_listen_address *address);
 
 /* Bounds of the settings below. */
-#define HTTP_HEADER_BYTES_MIN 1024
-#define HTTP_HEADER_BYTES_MAX (64 * 1024)
+#define HTTP_HEADER_BYTES_MIN  1024
+#define HTTP_HEADER_BYTES_MAX  (64 * 1024)
 #define HTTP_NODE_WRITES_BURST 20
-#define HTTP_BODY_BYTES_MAX   (16 * 1024 * 1024)
+#define HTTP_BODY_BYTES_MAX    (16 * 1024 * 1024)
 /* Beyond, libmicrohttpd's idle time-out (30 s) would cut the connection first. */
 #define HTTP_STALL_SECONDS_MAX 25
 

@@ -44,7 +44,7 @@ struct state_options {
     struct vault *vault;          /* open, outlives the state; NULL: Secrets are refused */
     const char *secret_namespace; /* where secretKeyRef resolves; copied */
     uint64_t keep_changes;        /* change-log rows kept, on disk and in memory; 0 = default */
-    uint64_t keep_audit;          /* entries of the audit trail kept, likewise; 0 = default */
+    uint64_t keep_audit; /* entries of the audit trail kept of each class (auth.h), likewise; 0 = default */
     const struct ip_ranges
         *node_ranges; /* where nodes may choose their own addresses; NULL = anywhere; copied */
 };
@@ -364,6 +364,9 @@ struct audit *state_audit_trail(struct state *state);
 /* Add what is no write. It can be read at once, and is stored about a second later (state_flush_audit) or
  * when the state is closed. Never waits, never fails. */
 void state_audit(struct state *state, const struct audit_entry *entry);
+/* The same for what comes again and again: equal `what` within AUDIT_REPEAT_MS is one entry with a count. */
+void state_audit_repeated(struct state *state, const struct audit_entry *entry, const void *what,
+                          size_t what_len);
 /* To be called about once a second, from any thread: has the entries stored that are not yet. */
 void state_flush_audit(struct state *state);
 /* The entry's members as JSON, as they are stored and answered, without its sequence and time. */

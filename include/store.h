@@ -5,7 +5,7 @@
  *
  * Nothing here knows what a body means, and nothing above knows SQL, nor whether others write as well.
  *
- * Threads: commit, compact, trim_audit and the key calls come from one thread at a time (the committer);
+ * Threads: commit, compact, drop_audit and the key calls come from one thread at a time (the committer);
  * load, read_changes and read_audit may run concurrently with them.
  */
 #ifndef BGPPEERD_STORE_H
@@ -57,7 +57,8 @@ struct store_setting {
 
 /* An entry of the audit trail. */
 struct store_audit {
-    uint64_t sequence; /* ≥ 1; not one that is stored already */
+    uint64_t sequence; /* ≥ 1; not one that is stored already, but with `again` */
+    bool again;        /* takes the place of the one with this sequence, if that is still there */
     int64_t time_ms;   /* realtime */
     const char *entry; /* JSON */
     size_t entry_len;
@@ -187,9 +188,9 @@ int store_read_audit(struct store *store, uint64_t keep,
                      int (*row)(void *arg, const struct store_audit *audit, struct err *err), void *arg,
                      uint64_t *ret_newest, struct err *err) MUST_CHECK;
 
-/* Drop audit entries with sequence ≤ `upto`, the oldest first, a bounded number per call. *ret_more: there
- * are further ones. */
-int store_trim_audit(struct store *store, uint64_t upto, bool *ret_more, struct err *err) MUST_CHECK;
+/* Drop the audit entries of these sequences, in one transaction; those that are not there are no failure. */
+int store_drop_audit(struct store *store, const uint64_t *sequences, size_t count,
+                     struct err *err) MUST_CHECK;
 
 /* Online backup of the live store into a new file (0600; ERR_ALREADY_EXISTS when it exists), verified by
  * opening it; on failure no file is left. From any thread; commits go on meanwhile. */

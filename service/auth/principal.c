@@ -7,8 +7,6 @@
 #include "auth.h"
 #include "base/text.h"
 
-#define NODE_USER_PREFIX "system:node:"
-
 static const struct {
     const char *name;
     const char *group;
@@ -49,7 +47,7 @@ bool role_parse(const char *text, enum role *ret) {
 }
 
 const char *principal_node(const struct principal *principal) {
-    return principal->role == ROLE_NODE ? principal->user + strlen(NODE_USER_PREFIX) : NULL;
+    return principal->role == ROLE_NODE ? principal->user + strlen(AUTH_NODE_USER) : NULL;
 }
 
 void principal_anonymous(struct principal *ret) {
@@ -63,8 +61,8 @@ static enum role group_role(const char *group, const char *common_name) {
         return ROLE_ADMIN;
     }
     if (strcmp(group, ROLES[ROLE_NODE].group) == 0) {
-        size_t prefix = strlen(NODE_USER_PREFIX);
-        bool named = strncmp(common_name, NODE_USER_PREFIX, prefix) == 0 && common_name[prefix] != '\0' &&
+        size_t prefix = strlen(AUTH_NODE_USER);
+        bool named = strncmp(common_name, AUTH_NODE_USER, prefix) == 0 && common_name[prefix] != '\0' &&
                      strlen(common_name + prefix) < AUTH_NODE_MAX;
 
         return named ? ROLE_NODE : ROLE_NONE;

@@ -55,7 +55,7 @@ void token_hash(const char *secret, uint8_t ret[TOKEN_HASH_BYTES]) {
 void token_principal(const struct token *token, struct principal *ret) {
     *ret = (struct principal){.role = token->role};
     if (token->role == ROLE_NODE) {
-        snprintf(ret->user, sizeof ret->user, "system:node:%s", token->node);
+        snprintf(ret->user, sizeof ret->user, AUTH_NODE_USER "%s", token->node);
     } else {
         snprintf(ret->user, sizeof ret->user, "token:%s", token->id);
     }

@@ -269,7 +269,9 @@ static const struct option OPTIONS[] = {
      .min = 1,
      .max = 10000000,
      .default_text = "10000",
-     .help = "Entries of the audit trail that are kept and the API can show; the log has them all"},
+     .help = "Entries of the audit trail that are kept of each class (done by people, written by nodes, "
+             "refused or "
+             "read) and the API can show; the log has them all"},
     {.name = "node-address-ranges",
      .value = "CIDR,...",
      .type = OPTION_TEXT,

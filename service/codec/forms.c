@@ -61,11 +61,21 @@ static const struct schema token_list_table = TABLE(token_list_form, token_list_
 /* ---- the audit trail ---- */
 
 static const struct field audit_fields[] = {
-    TEXT(audit_form, event, "event"),       TEXT(audit_form, user, "user"),
-    TEXT(audit_form, source, "source"),     TEXT(audit_form, verb, "verb"),
-    TEXT(audit_form, resource, "resource"), TEXT(audit_form, name, "name"),
-    TEXT(audit_form, before, "before"),     TEXT(audit_form, after, "after"),
+    TEXT(audit_form, event, "event"),
+    TEXT(audit_form, user, "user"),
+    TEXT(audit_form, source, "source"),
+    TEXT(audit_form, verb, "verb"),
+    TEXT(audit_form, resource, "resource"),
+    TEXT(audit_form, name, "name"),
+    TEXT(audit_form, before, "before"),
+    TEXT(audit_form, after, "after"),
     TEXT(audit_form, request, "requestID"),
+    TEXT(audit_form, last, "lastTime"),
+    {.name = "count",
+     .type = FIELD_INT,
+     .offset = offsetof(struct audit_form, count),
+     .min = 1,
+     .max = INT64_MAX},
 };
 static const struct schema audit_table = TABLE(audit_form, audit_fields);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "state_internal.h"
@@ -39,6 +40,13 @@ void audit_entry_members(const struct audit_entry *entry, struct buf *out) {
     add_revision(out, "before", entry->before);
     add_revision(out, "after", entry->after);
     buf_json_member_str(out, "requestID", entry->request);
+    if (entry->count > 1) {
+        char last[CLOCK_TEXT_MAX];
+
+        clock_format_millis(entry->last_ms, last);
+        buf_json_member_u64(out, "count", entry->count);
+        buf_json_member_str(out, "lastTime", last);
+    }
 }
 
 static int read_revision(const char *text, uint64_t *ret, struct err *err) {
@@ -67,6 +75,10 @@ static int decode(const struct store_audit *row, struct arena *arena, struct aud
     entry.resource = form.resource;
     entry.name = form.name;
     entry.request = form.request;
+    entry.count = form.count.set ? (uint64_t)form.count.value : 0;
+    if (form.last != NULL && !clock_parse(form.last, strlen(form.last), &entry.last_ms)) {
+        return err_set(err, ERR_CORRUPT, "\"%.32s\" is not a time", form.last);
+    }
     *ret = entry;
     return 0;
 }
@@ -87,8 +99,10 @@ static int rows_add(struct audit_rows *rows, uint64_t sequence, const struct aud
     if (buf_failed(&rows->json)) {
         return err_no_memory(err);
     }
-    rows->items[rows->count++] = (struct store_audit){
-        .sequence = sequence, .time_ms = entry->time_ms, .entry_len = rows->json.len - start};
+    rows->items[rows->count++] = (struct store_audit){.sequence = sequence,
+                                                      .again = entry->stored,
+                                                      .time_ms = entry->time_ms,
+                                                      .entry_len = rows->json.len - start};
     return 0;
 }
 
@@ -195,21 +209,23 @@ static int store_waiting(struct state *state, size_t max, size_t *ret_count, str
     return rc;
 }
 
-/* Drop what the retention does not want any more. true: there is more of it. */
+/* Drop what the retention does not want any more, a transaction's worth. true: there is more of it. */
 static bool trim(struct state *state) {
     struct trail *trail = &state->trail;
-    uint64_t upto = audit_oldest(trail->audit) - 1;
     struct err err = ERR_INIT;
 
-    if (!trail->trim_due && upto < trail->trimmed_to + STORE_BATCH) {
+    if (trail->drop_count == 0) {
+        trail->drop_count = audit_take_dropped(trail->audit, trail->drops, TRAIL_DROPS);
+    }
+    if (trail->drop_count == 0) {
         return false;
     }
-    if (store_trim_audit(state->store, upto, &trail->trim_due, &err) < 0) {
+    if (store_drop_audit(state->store, trail->drops, trail->drop_count, &err) < 0) {
         log_event(LOG_WARN, "audit-trim-failed", LOG_STR("error", err.text));
-        return false;
+        return false; /* the next time: they are still noted */
     }
-    trail->trimmed_to = upto;
-    return trail->trim_due;
+    trail->drop_count = 0;
+    return audit_dropped(trail->audit) >= TRAIL_DROPS;
 }
 
 static int task_store(struct state *state, struct task *task, struct err *err) {
@@ -268,11 +284,17 @@ struct audit *state_audit_trail(struct state *state) {
     return state->trail.audit;
 }
 
+void state_audit_repeated(struct state *state, const struct audit_entry *entry, const void *what,
+                          size_t what_len) {
+    (void)audit_add_repeated(state->trail.audit, entry, what, what_len);
+}
+
 void state_flush_audit(struct state *state) {
     struct err failure = ERR_INIT;
+    bool due = audit_waiting(state->trail.audit) > 0 || audit_dropped(state->trail.audit) >= TRAIL_DROPS;
 
     /* While the store fails, the committer finds out by itself when it works again. */
-    if (audit_waiting(state->trail.audit) > 0 && state_writable(state, &failure) == 0) {
+    if (due && state_writable(state, &failure) == 0) {
         submit(state);
     }
 }
@@ -294,9 +316,12 @@ static int restore_row(void *arg, const struct store_audit *row, struct err *err
     arena_init(&arena, 1024);
     if (decode(row, &arena, &entry, &damage) == 0) {
         audit_restore(restoring->state->trail.audit, &entry);
-    } else if (restoring->damaged++ == 0) {
-        log_event(LOG_ERROR, "audit-unreadable", LOG_INT("sequence", row->sequence),
-                  LOG_STR("error", damage.text));
+    } else {
+        audit_restore_unreadable(restoring->state->trail.audit, row->sequence);
+        if (restoring->damaged++ == 0) {
+            log_event(LOG_ERROR, "audit-unreadable", LOG_INT("sequence", row->sequence),
+                      LOG_STR("error", damage.text));
+        }
     }
     arena_done(&arena);
     return 0;
@@ -349,7 +374,8 @@ static int seed(struct store *store, uint64_t keep, struct err *err) {
     return rc;
 }
 
-/* The entries of the newest `keep` sequences. A trail that has not begun is seeded with `seed_keep` first. */
+/* The entries with one of the newest `keep` sequences. A trail that has not begun is seeded with `seed_keep`
+ * first. */
 static int read_trail(struct store *store, uint64_t keep, uint64_t seed_keep,
                       int (*row)(void *arg, const struct store_audit *audit, struct err *err), void *arg,
                       uint64_t *ret_newest, struct err *err) {
@@ -394,14 +420,13 @@ int trail_open(struct state *state, uint64_t keep, struct err *err) {
     uint64_t newest;
 
     if (audit_new((size_t)keep, &state->trail.audit, err) < 0 ||
-        read_trail(state->store, keep, keep, restore_row, &restoring, &newest, err) < 0) {
+        read_trail(state->store, INT64_MAX, keep, restore_row, &restoring, &newest, err) < 0) {
         return -1;
     }
     if (restoring.damaged > 1) {
         log_event(LOG_ERROR, "audit-unreadable", LOG_INT("entries", restoring.damaged));
     }
-    audit_skip(state->trail.audit, newest); /* also behind those that could not be read */
-    state->trail.trim_due = true;           /* the retention may have been longer */
+    audit_skip(state->trail.audit, newest);
     return 0;
 }
 

@@ -289,10 +289,12 @@ void tokens_done(struct state *state);
 
 /* ---- audit.c ---- */
 
+#define TRAIL_DROPS 1024 /* rows that one transaction drops: a few milliseconds */
+
 struct trail {
     struct audit *audit;
-    uint64_t trimmed_to;  /* sequences up to this one have been dropped from the store */
-    bool trim_due;        /* there may be more to drop */
+    uint64_t drops[TRAIL_DROPS]; /* sequences that are to be dropped from the store next */
+    size_t drop_count;
     bool failing;         /* the last try to store failed, and was logged */
     bool again;           /* the task has left something to do */
     _Atomic bool storing; /* `task` is on its way */

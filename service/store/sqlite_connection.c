@@ -70,10 +70,10 @@ static const char *const query_sql[QUERY_COUNT] = {
     [QUERY_CHANGE_NTH] = "SELECT revision FROM change ORDER BY revision LIMIT 1 OFFSET ?1",
     [QUERY_CHANGE_DROP] = "DELETE FROM change WHERE revision <= ?1",
     [QUERY_AUDIT_ADD] = "INSERT INTO audit (sequence, time_ms, entry) VALUES (?1, ?2, ?3)",
+    [QUERY_AUDIT_AGAIN] = "UPDATE audit SET time_ms = ?2, entry = ?3 WHERE sequence = ?1",
     [QUERY_AUDIT_NEWEST] = "SELECT coalesce(max(sequence), 0) FROM audit",
     [QUERY_AUDIT] = "SELECT sequence, time_ms, entry FROM audit WHERE sequence > ?1 ORDER BY sequence",
-    [QUERY_AUDIT_DROP] = "DELETE FROM audit WHERE sequence IN"
-                         " (SELECT sequence FROM audit WHERE sequence <= ?1 ORDER BY sequence LIMIT ?2)",
+    [QUERY_AUDIT_DROP] = "DELETE FROM audit WHERE sequence = ?1",
 };
 
 /* The errno behind a failure, 0 = unknown. SQLite does not pass on the one of a failed COMMIT (and would

@@ -2,7 +2,7 @@
  * The SQLite store's insides, shared by its files.
  *
  * Who uses what:
- *   writer       the committing thread alone: commit, compact, trim_audit. No lock.
+ *   writer       the committing thread alone: commit, compact, drop_audit. No lock.
  *   reader       status, load, read_changes, read_audit from any thread, under reader_lock. Held during
  *                callbacks.
  *   checkpointer its own thread and connection; see sqlite_checkpoint.c.
@@ -152,7 +152,8 @@ int sqlite_store_check(struct store *store, struct err *err) MUST_CHECK;
 int sqlite_store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
 int sqlite_store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted,
                          struct err *err) MUST_CHECK;
-int sqlite_store_trim_audit(struct store *store, uint64_t upto, bool *ret_more, struct err *err) MUST_CHECK;
+int sqlite_store_drop_audit(struct store *store, const uint64_t *sequences, size_t count,
+                            struct err *err) MUST_CHECK;
 
 /* The settings and sealed values in the order of store_load. Within one read transaction of the caller's, or
  * while nobody writes. */

@@ -1,5 +1,5 @@
 /*
- * The writing half of the SQLite store: commit, compact and trim_audit, each one transaction and one sync.
+ * The writing half of the SQLite store: commit, compact and drop_audit, each one transaction and one sync.
  *
  * Runs on the committing thread alone, on the writer's connection; no lock. Whatever goes wrong, the
  * transaction is rolled back before the call returns, so the next call starts clean.
@@ -11,13 +11,12 @@
 #include "sqlite_store.h"
 #include "sqlite_wal.h"
 
-/* Rows that one store_compact or store_trim_audit drops: a few milliseconds. */
+/* Rows that one store_compact drops: a few milliseconds. */
 #define COMPACT_ROWS_MAX 1000
-#define TRIM_ROWS_MAX    4000
 
 static const char *const commit_action = "write to the database";
 static const char *const compact_action = "compact the change log";
-static const char *const trim_action = "trim the audit trail";
+static const char *const drop_action = "trim the audit trail";
 
 /* Outside of a transaction, or -1: the connection is then tried again by the next call. */
 static int roll_back(struct sqlite_store *store, struct err *err) {
@@ -207,7 +206,7 @@ static int write_setting(struct connection *writer, const struct store_setting *
 
 static int write_audit(struct connection *writer, const struct store_audit *audit, struct err *err) {
     struct query query;
-    query_begin(&query, writer, QUERY_AUDIT_ADD);
+    query_begin(&query, writer, audit->again ? QUERY_AUDIT_AGAIN : QUERY_AUDIT_ADD);
     query_bind_number(&query, 1, (int64_t)audit->sequence);
     query_bind_number(&query, 2, audit->time_ms);
     query_bind_text_len(&query, 3, audit->entry, audit->entry_len);
@@ -318,25 +317,21 @@ int sqlite_store_compact(struct store *base, uint64_t keep, uint64_t *ret_compac
     return 0;
 }
 
-int sqlite_store_trim_audit(struct store *base, uint64_t upto, bool *ret_more, struct err *err) {
+int sqlite_store_drop_audit(struct store *base, const uint64_t *sequences, size_t count, struct err *err) {
     struct sqlite_store *store = (struct sqlite_store *)base;
     struct store_meta meta;
-    struct query query;
     if (begin(store, &meta, err) < 0) {
         undo(store, false);
         return -1;
     }
-    query_begin(&query, &store->writer, QUERY_AUDIT_DROP);
-    query_bind_number(&query, 1, upto < INT64_MAX ? (int64_t)upto : INT64_MAX);
-    query_bind_number(&query, 2, TRIM_ROWS_MAX);
-    if (query_run(&query, trim_action, err) < 0) {
-        undo(store, false);
-        return -1;
+    for (size_t i = 0; i < count; i++) {
+        struct query query;
+        query_begin(&query, &store->writer, QUERY_AUDIT_DROP);
+        query_bind_number(&query, 1, (int64_t)sequences[i]);
+        if (query_run(&query, drop_action, err) < 0) {
+            undo(store, false);
+            return -1;
+        }
     }
-    bool more = sqlite3_changes64(store->writer.db) == TRIM_ROWS_MAX;
-    if (finish(store, &meta, trim_action, err) < 0) {
-        return -1;
-    }
-    *ret_more = more;
-    return 0;
+    return finish(store, &meta, drop_action, err);
 }

@@ -180,8 +180,8 @@ int store_read_audit(struct store *store, uint64_t keep,
     return store->ops->read_audit(store, keep, row, arg, ret_newest, err);
 }
 
-int store_trim_audit(struct store *store, uint64_t upto, bool *ret_more, struct err *err) {
-    return store->ops->trim_audit(store, upto, ret_more, err);
+int store_drop_audit(struct store *store, const uint64_t *sequences, size_t count, struct err *err) {
+    return store->ops->drop_audit(store, sequences, count, err);
 }
 
 int store_backup(struct store *store, const char *path, struct err *err) {

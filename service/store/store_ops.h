@@ -24,7 +24,7 @@ struct store_ops {
     int (*read_audit)(struct store *store, uint64_t keep,
                       int (*row)(void *arg, const struct store_audit *audit, struct err *err), void *arg,
                       uint64_t *ret_newest, struct err *err);
-    int (*trim_audit)(struct store *store, uint64_t upto, bool *ret_more, struct err *err);
+    int (*drop_audit)(struct store *store, const uint64_t *sequences, size_t count, struct err *err);
     int (*backup)(struct store *store, const char *path, struct err *err);
     int (*backup_open)(struct store *store, bool (*go_on)(void *arg), void *arg, int *ret_fd,
                        struct err *err);

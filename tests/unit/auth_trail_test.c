@@ -143,15 +143,16 @@ static void test_ring_and_pages(void **state) {
     entries = read_all(audit, &all, 22, 4, &arena, &count, &more);
     assert_int_equal(entries[0].sequence, 21);
     assert_true(more);
-    entries = read_all(audit, &all, 18, 4, &arena, &count, &more);
+    entries = read_all(audit, &all, 8, 9, &arena, &count, &more);
     assert_int_equal(count, 2);
-    assert_int_equal(entries[1].sequence, 16);
+    assert_int_equal(entries[0].sequence, 7);
+    assert_int_equal(entries[1].sequence, 6);
     assert_false(more);
     (void)read_all(audit, &all, 1, 4, &arena, &count, &more);
     assert_int_equal(count, 0);
-    /* Exactly as many as asked for: there is no further page. */
-    (void)read_all(audit, &all, 0, 10, &arena, &count, &more);
-    assert_int_equal(count, 10);
+    /* Exactly as many as asked for: there is no further page. Ten of each class are kept. */
+    (void)read_all(audit, &all, 0, 20, &arena, &count, &more);
+    assert_int_equal(count, 20);
     assert_false(more);
     arena_done(&arena);
     audit_free(audit);
@@ -222,7 +223,7 @@ static void test_staged_and_waiting(void **state) {
     struct audit *audit;
     struct arena arena;
     struct err err = ERR_INIT;
-    uint64_t first, staged;
+    uint64_t first, staged, dropped[9];
 
     (void)state;
     arena_init(&arena, 0);
@@ -257,7 +258,11 @@ static void test_staged_and_waiting(void **state) {
         audit_add(audit, &entry);
     }
     audit_settle(audit, staged, false);
-    audit_settle(audit, staged, true);
+    assert_int_equal(audit_take_dropped(audit, dropped, 9), 2); /* the two that are stored */
+    assert_int_equal(dropped[0] + dropped[1], 1 + 3);
+    audit_settle(audit, staged, true); /* of no use any more */
+    assert_int_equal(audit_take_dropped(audit, dropped, 9), 1);
+    assert_int_equal(dropped[0], staged);
     assert_int_equal(visible(audit, &arena), 4);
     assert_int_equal(audit_waiting(audit), 4);
     assert_int_equal(take_waiting(audit, 2, &arena, &first), 2);
@@ -270,7 +275,6 @@ static void test_staged_and_waiting(void **state) {
         audit_add(audit, &entry);
     }
     assert_int_equal(audit_waiting(audit), 4);
-    assert_int_equal(audit_oldest(audit), 105);
     assert_int_equal(take_waiting(audit, 9, &arena, &first), 4);
     assert_int_equal(first, 105);
     arena_done(&arena);
@@ -283,6 +287,7 @@ static void test_restored(void **state) {
     struct audit_entry *entries;
     struct arena arena;
     struct err err = ERR_INIT;
+    uint64_t dropped[4];
     size_t count;
     bool more;
 
@@ -297,10 +302,22 @@ static void test_restored(void **state) {
     assert_int_equal(audit_waiting(audit), 0);
     audit_add(audit, &(struct audit_entry){.event = AUDIT_DENIED, .name = "twelve"});
     entries = read_all(audit, &(struct audit_filter){.event = -1}, 0, 9, &arena, &count, &more);
-    assert_int_equal(count, 2); /* four numbers are kept, 9 to 12 */
+    assert_int_equal(count, 3);
     assert_int_equal(entries[0].sequence, 12);
     assert_int_equal(entries[1].sequence, 9);
     assert_string_equal(entries[1].name, "nine");
+    /* One that cannot be read is not shown, and goes like the others. */
+    audit_restore_unreadable(audit, 20);
+    audit_restore(audit, &(struct audit_entry){.sequence = 21, .name = "twenty-one"});
+    (void)read_all(audit, &(struct audit_filter){.event = -1}, 0, 9, &arena, &count, &more);
+    assert_int_equal(count, 4);
+    assert_int_equal(audit_dropped(audit), 0);
+    for (int i = 0; i < 3; i++) {
+        audit_add(audit, &(struct audit_entry){.event = AUDIT_TOKEN});
+    }
+    assert_int_equal(audit_take_dropped(audit, dropped, 2), 2);
+    assert_int_equal(audit_take_dropped(audit, dropped + 2, 2), 1);
+    assert_int_equal(dropped[0] + dropped[1] + dropped[2], 7 + 9 + 20);
     arena_done(&arena);
     audit_free(audit);
 }
@@ -315,7 +332,7 @@ static void test_out_of_memory(void **state) {
     bool more;
 
     (void)state;
-    for (long successes = 0; successes < 2; successes++) {
+    for (long successes = 0; successes < 4; successes++) {
         base_alloc_fail_after(successes);
         assert_int_equal(audit_new(4, &audit, &err), -1);
         assert_int_equal(err.code, ERR_NO_MEMORY);

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#define TRAIL_MAX 4000
+#define TRAIL_MAX  4000
+#define TRAIL_STEP 1024 /* rows that are dropped together */
 
 /* The whole trail, newest first. */
 struct trail_copy {
@@ -95,6 +96,18 @@ static struct stored count_stored(struct store *store) {
     return stored;
 }
 
+/* As in a database that is older than the trail. */
+static void forget_trail(struct store *store) {
+    uint64_t sequences[100];
+    struct err err = ERR_INIT;
+
+    for (uint64_t i = 0; i < 100; i++) {
+        sequences[i] = i + 1;
+    }
+    assert_int_equal(store_drop_audit(store, sequences, 100, &err), 0);
+    assert_int_equal(count_stored(store).count, 0);
+}
+
 /* Have what waits stored, and wait for it, as the service's timer does. */
 static void flush(struct fixture *fixture) {
     for (int i = 0; i < 3000 && audit_waiting(state_audit_trail(fixture->state)) > 0; i++) {
@@ -169,10 +182,21 @@ static void test_on_disk_before_the_end(void **ptr) {
     assert_int_equal(count_stored(fixture->store).count, 3002);
 }
 
+static void wait_until_dropped(struct fixture *fixture, size_t at_most) {
+    struct stored stored = count_stored(fixture->store);
+
+    for (int i = 0; i < 3000 && stored.count > at_most; i++) {
+        state_flush_audit(fixture->state);
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        stored = count_stored(fixture->store);
+    }
+    assert_true(stored.count <= at_most);
+}
+
+/* As many of each class as are kept, in memory and on the disk; no class pushes another's out. */
 static void test_retention(void **ptr) {
     struct fixture *fixture = *ptr;
     struct trail_copy trail;
-    struct stored stored;
 
     for (int i = 0; i < 20; i++) {
         make_node(fixture, i);
@@ -186,15 +210,9 @@ static void test_retention(void **ptr) {
     arena_done(&trail.arena);
     /* The next flush drops the others from the disk. */
     deny(fixture, "a");
-    flush(fixture);
-    stored = count_stored(fixture->store);
-    for (int i = 0; i < 3000 && stored.count != 5; i++) {
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-        stored = count_stored(fixture->store);
-    }
-    assert_int_equal(stored.count, 5);
-    assert_int_equal(stored.first, 17);
-    /* Afterwards in steps. */
+    wait_until_dropped(fixture, 6);
+    assert_int_equal(count_stored(fixture->store).first, 16);
+    /* Afterwards in steps. However many refusals there are, the writes stay. */
     for (int i = 0; i < 5000; i++) {
         deny(fixture, "b");
         if (i % 500 == 0) {
@@ -202,12 +220,86 @@ static void test_retention(void **ptr) {
         }
     }
     flush(fixture);
-    assert_in_range(count_stored(fixture->store).count, 5, 1100);
+    wait_until_dropped(fixture, 10 + TRAIL_STEP);
+    for (int restarts = 0; restarts < 2; restarts++) {
+        copy_trail(fixture, &trail);
+        assert_int_equal(trail.count, 10);
+        assert_int_equal(trail.entries[0].sequence, 5021);
+        assert_int_equal(trail.entries[4].sequence, 5017);
+        assert_string_equal(trail.entries[5].name, "n19");
+        assert_string_equal(trail.entries[9].name, "n15");
+        arena_done(&trail.arena);
+        fixture_restart(fixture, 0);
+    }
+}
+
+/* What a node writes about itself pushes nothing out that a person wrote. */
+static void test_writes_of_nodes(void **ptr) {
+    struct fixture *fixture = *ptr;
+    struct trail_copy trail;
+    char patch[64];
+
+    fixture->keep_audit = 4;
     fixture_restart(fixture, 0);
+    make_node(fixture, 1);
+    for (int i = 0; i < 50; i++) {
+        struct call call;
+
+        snprintf(patch, sizeof(patch), "{\"spec\":{\"bgp\":{\"asNumber\":%d}}}", i + 1);
+        call_init(&call, WRITE_PATCH, KIND_NODE, "n1");
+        call.write.actor = AUTH_NODE_USER "n1";
+        call.write.patch = patch;
+        call.write.patch_len = strlen(patch);
+        call_run(fixture, &call);
+        assert_int_equal(call.write.err.code, ERR_NONE);
+        call_end(&call);
+    }
     copy_trail(fixture, &trail);
     assert_int_equal(trail.count, 5);
-    assert_int_equal(trail.entries[0].sequence, 5021);
+    assert_string_equal(trail.entries[3].user, AUTH_NODE_USER "n1");
+    assert_string_equal(trail.entries[4].user, "tester");
     arena_done(&trail.arena);
+}
+
+static void hand_out(struct fixture *fixture, int64_t time_ms, const char *what) {
+    state_audit_repeated(
+        fixture->state,
+        &(struct audit_entry){.event = AUDIT_PASSWORDS, .time_ms = time_ms, .user = "u", .name = what}, what,
+        strlen(what));
+}
+
+/* Equal ones within some minutes are one, on the disk as well. */
+static void test_repeated(void **ptr) {
+    struct fixture *fixture = *ptr;
+    struct trail_copy before, after;
+
+    for (int i = 0; i < 1000; i++) {
+        hand_out(fixture, 5000 + i, "a");
+        if (i % 300 == 0) {
+            flush(fixture);
+        }
+    }
+    hand_out(fixture, 7000, "b");
+    hand_out(fixture, 5000 + AUDIT_REPEAT_MS - 1, "a");
+    hand_out(fixture, 5000 + AUDIT_REPEAT_MS, "a");
+    flush(fixture);
+    hand_out(fixture, 5001 + AUDIT_REPEAT_MS, "a");
+    copy_trail(fixture, &before);
+    assert_int_equal(before.count, 3);
+    assert_int_equal(before.entries[2].count, 1001);
+    assert_int_equal(before.entries[2].time_ms, 5000);
+    assert_int_equal(before.entries[2].last_ms, 5000 + AUDIT_REPEAT_MS - 1);
+    assert_string_equal(before.entries[1].name, "b");
+    assert_int_equal(before.entries[1].count, 1);
+    assert_int_equal(before.entries[0].count, 2);
+    assert_int_equal(before.entries[0].time_ms, 5000 + AUDIT_REPEAT_MS);
+    fixture_restart(fixture, 0);
+    copy_trail(fixture, &after);
+    assert_same_trail(&before, &after);
+    assert_int_equal(after.entries[2].count, 1001);
+    assert_int_equal(after.entries[2].last_ms, 5000 + AUDIT_REPEAT_MS - 1);
+    arena_done(&after.arena);
+    arena_done(&before.arena);
 }
 
 /* A database that is older than the trail: it begins with what the change log has, once. */
@@ -215,15 +307,13 @@ static void test_seeded_once(void **ptr) {
     struct fixture *fixture = *ptr;
     struct trail_copy trail;
     struct err err = ERR_INIT;
-    bool more;
 
     for (int i = 0; i < 5; i++) {
         make_node(fixture, i);
     }
     fixture_stop(fixture);
     assert_int_equal(store_open(&(struct store_options){.dir = fixture->dir}, &fixture->store, &err), 0);
-    assert_int_equal(store_trim_audit(fixture->store, UINT64_MAX, &more, &err), 0);
-    assert_int_equal(count_stored(fixture->store).count, 0);
+    forget_trail(fixture->store);
     store_close(fixture->store);
     fixture->keep_audit = 3;
     fixture_start(fixture, 0);
@@ -249,13 +339,12 @@ static void test_stopped_service(void **ptr) {
     struct err err = ERR_INIT;
     char text[TOKEN_TEXT_MAX];
     struct token token;
-    bool more;
 
     make_node(fixture, 1);
     make_node(fixture, 2);
     fixture_stop(fixture);
     assert_int_equal(store_open(&(struct store_options){.dir = fixture->dir}, &fixture->store, &err), 0);
-    assert_int_equal(store_trim_audit(fixture->store, UINT64_MAX, &more, &err), 0); /* an old database */
+    forget_trail(fixture->store); /* an old database */
     assert_int_equal(token_new(ROLE_ADMIN, NULL, NULL, 0, &token, text, &err), 0);
     assert_int_equal(state_store_token(fixture->store, NULL, &token, "local:me", &err), 0);
     assert_int_equal(state_drop_token(fixture->store, token.id, "local:me", &err), 0);
@@ -311,6 +400,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_same_after_restart, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_on_disk_before_the_end, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_retention, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_writes_of_nodes, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_repeated, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_seeded_once, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_stopped_service, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_damaged_rows, fixture_setup, fixture_teardown),

@@ -296,7 +296,6 @@ static void the_audit_trail_is_written_read_and_trimmed(void **state) {
     struct buf text = BUF_INIT;
     struct err err = ERR_INIT;
     uint64_t newest = 99;
-    bool more = true;
 
     assert_int_equal(audit_newest(store, 10, &text, &newest), 0);
     assert_int_equal(newest, 0);
@@ -327,13 +326,22 @@ static void the_audit_trail_is_written_read_and_trimmed(void **state) {
     assert_int_equal(audit_newest(store, 2, &text, &newest), 0);
     assert_int_equal(newest, 5009);
     assert_string_equal(text.data, "audit 5008 7 \"x\"\naudit 5009 7 \"x\"\n");
-    /* The oldest first, a bounded number at a time. */
-    assert_int_equal(store_trim_audit(store, 5007, &more, &err), 0);
-    assert_true(more);
-    assert_int_equal(store_trim_audit(store, 5007, &more, &err), 0);
-    assert_false(more);
+    /* Whichever are named, there or not. */
+    uint64_t sequences[5007];
+    for (uint64_t i = 0; i < 5007; i++) {
+        sequences[i] = 1 + i;
+    }
+    assert_int_equal(store_drop_audit(store, sequences, 5007, &err), 0);
     assert_int_equal(audit_newest(store, INT64_MAX, &text, &newest), 0);
     assert_string_equal(text.data, "audit 5008 7 \"x\"\naudit 5009 7 \"x\"\n");
+    /* One that is stored again takes its own place. */
+    struct store_audit again = audit_of(5008, "y");
+    again.again = true;
+    must_commit(store, &(struct store_batch){.audit = &again, .audit_count = 1});
+    again.sequence = 77; /* was dropped meanwhile: stays so */
+    must_commit(store, &(struct store_batch){.audit = &again, .audit_count = 1});
+    assert_int_equal(audit_newest(store, INT64_MAX, &text, &newest), 0);
+    assert_string_equal(text.data, "audit 5008 7 \"y\"\naudit 5009 7 \"x\"\n");
     buf_done(&text);
     store_close(store);
 }

@@ -181,9 +181,25 @@ static void write_setting(struct memory_database *database, const struct store_s
     };
 }
 
+/* Where the sequence stands, or would. */
+static size_t audit_place(const struct memory_database *database, uint64_t sequence) {
+    size_t at = database->audit_count;
+    while (at > 0 && database->audit[at - 1].sequence >= sequence) {
+        at--;
+    }
+    return at;
+}
+
+/* Each instance numbers its own entries: equal numbers of two stand beside each other. */
 static void write_audit(struct memory_database *database, const struct store_audit *audit) {
+    size_t at = audit_place(database, audit->sequence);
+    bool found = at < database->audit_count && database->audit[at].sequence == audit->sequence;
+    if (audit->again && !found) {
+        return;
+    }
     struct store_audit *copy =
-        make_room((void **)&database->audit, &database->audit_count, sizeof(*audit), database->audit_count);
+        audit->again ? &database->audit[at]
+                     : make_room((void **)&database->audit, &database->audit_count, sizeof(*audit), at);
     *copy = *audit;
     copy->entry = copy_bytes(database, audit->entry, audit->entry_len);
 }
@@ -249,14 +265,16 @@ static int memory_compact(struct store *store, uint64_t keep, uint64_t *ret_comp
     return 0;
 }
 
-static int memory_trim_audit(struct store *store, uint64_t upto, bool *ret_more, struct err *err) {
+static int memory_drop_audit(struct store *store, const uint64_t *sequences, size_t count, struct err *err) {
     struct memory_database *database = database_of(store);
     (void)err;
     pthread_mutex_lock(&database->lock);
-    while (database->audit_count > 0 && database->audit[0].sequence <= upto) {
-        take_out(database->audit, &database->audit_count, sizeof(*database->audit), 0);
+    for (size_t i = 0; i < count; i++) {
+        size_t at = audit_place(database, sequences[i]);
+        if (at < database->audit_count && database->audit[at].sequence == sequences[i]) {
+            take_out(database->audit, &database->audit_count, sizeof(*database->audit), at);
+        }
     }
-    *ret_more = false;
     pthread_mutex_unlock(&database->lock);
     return 0;
 }
@@ -366,7 +384,7 @@ struct store *memory_open(struct memory_database *database) {
         .watch = memory_watch,
         .compact = memory_compact,
         .read_audit = memory_read_audit,
-        .trim_audit = memory_trim_audit,
+        .drop_audit = memory_drop_audit,
         .sizes = memory_sizes,
     };
     struct memory_store *handle = calloc(1, sizeof(*handle));

@@ -35,7 +35,7 @@ struct memory_database {
     size_t sealed_count;
     struct store_setting *settings; /* by name */
     size_t setting_count;
-    struct store_audit *audit; /* in order of arrival */
+    struct store_audit *audit; /* by sequence */
     size_t audit_count;
     uint64_t revision;
     uint64_t compacted;

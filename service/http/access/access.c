@@ -111,7 +111,8 @@ static int limit_node_writes(struct request *request, const struct access *acces
         return 0;
     }
     memcpy(key.user, request->principal.user, strlen(request->principal.user));
-    return limiter_take(request->serving->node_writes, &key, sizeof(key), request->start_ns / 1000000, &retry_s)
+    return limiter_take(request->serving->node_writes, &key, sizeof(key), request->start_ns / 1000000,
+                        &retry_s)
                ? 0
                : too_many(request, retry_s, "this node writes more often than the service allows it", err);
 }

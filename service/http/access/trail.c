@@ -25,7 +25,9 @@ static void write_line(const struct request *request, const struct audit_entry *
               LOG_STR("detail", detail));
 }
 
-static void add(const struct request *request, struct audit_entry *entry, const char *detail) {
+/* `what` NULL: an entry of its own; otherwise equal events within some minutes share one. */
+static void trail_add(const struct request *request, struct audit_entry *entry, const char *detail,
+                      const char *what) {
     char resource[SHOWN_MAX], name[SHOWN_MAX], shown[SHOWN_MAX];
 
     /* Paths and names are what the client wrote, and some clients put their tokens there. */
@@ -35,7 +37,11 @@ static void add(const struct request *request, struct audit_entry *entry, const 
     entry->time_ms = clock_realtime_ms();
     entry->user = request->principal.user;
     entry->source = connection_address(request->connection);
-    state_audit(request->serving->state, entry);
+    if (what == NULL) {
+        state_audit(request->serving->state, entry);
+    } else {
+        state_audit_repeated(request->serving->state, entry, what, strlen(what));
+    }
     write_line(request, entry, token_masked(detail, shown, sizeof shown));
 }
 
@@ -94,22 +100,31 @@ void trail_refused(const struct request *request, const struct access *access, c
         return;
     }
     shown_path(request->uri, path, sizeof path);
-    add(request,
-        &(struct audit_entry){.event = failure->code == ERR_UNAUTHORIZED ? AUDIT_UNAUTHORIZED : AUDIT_DENIED,
-                              .verb = access != NULL ? auth_verb_name(access->verb)
-                                                     : method_text(request->method),
-                              .resource = access != NULL && access->resource != AUTH_DOCUMENTS
-                                              ? auth_resource_name(access->resource)
-                                              : path,
-                              .name = access != NULL ? access->name : NULL},
-        failure->text);
+    trail_add(request,
+              &(struct audit_entry){
+                  .event = failure->code == ERR_UNAUTHORIZED ? AUDIT_UNAUTHORIZED : AUDIT_DENIED,
+                  .verb = access != NULL ? auth_verb_name(access->verb) : method_text(request->method),
+                  .resource = access != NULL && access->resource != AUTH_DOCUMENTS
+                                  ? auth_resource_name(access->resource)
+                                  : path,
+                  .name = access != NULL ? access->name : NULL},
+              failure->text, NULL);
 }
 
-void trail_passwords(const struct request *request, const char *node) {
-    add(request,
-        &(struct audit_entry){
-            .event = AUDIT_PASSWORDS, .verb = "get", .resource = "nodes/peerings", .name = node},
-        "");
+/* A node that asks again for the list that it has had, without saying that it has it, is heard once: whose
+ * list, in which state, to whom and from which address. */
+void trail_passwords(const struct request *request, const char *node, const char *etag) {
+    char what[AUTH_USER_MAX + AUTH_NODE_MAX + DIGEST_TEXT_MAX + IP_TEXT_MAX + 8];
+    char network[IP_TEXT_MAX] = "";
+
+    if (request->connection != NULL && ip_is_set(&request->connection->network)) {
+        ip_format(&request->connection->network, network);
+    }
+    snprintf(what, sizeof(what), "passwords %s %s %s %s", request->principal.user, network, etag, node);
+    trail_add(request,
+              &(struct audit_entry){
+                  .event = AUDIT_PASSWORDS, .verb = "get", .resource = "nodes/peerings", .name = node},
+              "", what);
 }
 
 void trail_token(const struct request *request, const struct token *token, bool revoked) {
@@ -117,19 +132,19 @@ void trail_token(const struct request *request, const struct token *token, bool 
 
     snprintf(detail, sizeof detail, "role %s%s%s", role_name(token->role),
              token->node[0] != '\0' ? " of " : "", token->node);
-    add(request,
-        &(struct audit_entry){.event = AUDIT_TOKEN,
-                              .verb = revoked ? "delete" : "create",
-                              .resource = "tokens",
-                              .name = token->id},
-        detail);
+    trail_add(request,
+              &(struct audit_entry){.event = AUDIT_TOKEN,
+                                    .verb = revoked ? "delete" : "create",
+                                    .resource = "tokens",
+                                    .name = token->id},
+              detail, NULL);
 }
 
 void trail_vault(const struct request *request, const char *detail) {
-    add(request,
-        &(struct audit_entry){.event = AUDIT_VAULT,
-                              .verb = request->route->verb,
-                              .resource = request->route->resource,
-                              .name = detail},
-        "");
+    trail_add(request,
+              &(struct audit_entry){.event = AUDIT_VAULT,
+                                    .verb = request->route->verb,
+                                    .resource = request->route->resource,
+                                    .name = detail},
+              "", NULL);
 }

@@ -16,7 +16,7 @@ void trail_write(const struct request *request, const struct write *write);
 #define TRAIL_REFUSED_BURST      60
 void trail_refused(const struct request *request, const struct access *access, const struct err *failure);
 /* Passwords of a node's list were handed out. */
-void trail_passwords(const struct request *request, const char *node);
+void trail_passwords(const struct request *request, const char *node, const char *etag);
 /* A token was made or revoked. */
 void trail_token(const struct request *request, const struct token *token, bool revoked);
 /* A change of the vault's keys, or a backup: `detail` says what. */

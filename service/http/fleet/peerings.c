@@ -88,7 +88,7 @@ static int reply_written(struct request *request, bool reveal, struct err *err) 
     }
     buf_done(&body);
     if (result == 0 && reveal) {
-        trail_passwords(request, node);
+        trail_passwords(request, node, digest);
     }
     return result;
 }
