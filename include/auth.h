@@ -261,6 +261,7 @@ enum audit_event {
     AUDIT_PASSWORDS,    /* a list with passwords was handed out */
     AUDIT_TOKEN,        /* a token was created or revoked */
     AUDIT_VAULT,        /* a change of the vault's keys was asked for, or a backup taken */
+    AUDIT_TRIED,        /* a Secret's write that stored nothing: a dry run, refused, or as it was */
     AUDIT_EVENT_COUNT
 };
 const char *audit_event_name(enum audit_event event); /* "write" …; static */

@@ -10,8 +10,9 @@
  *   - Someone who can write the database can destroy values, or put back an older one with its own version
  *     number (the object's body must say which version is current), but cannot read a value, make one, or
  *     move one to another secret, key or version: it does not decrypt.
- *   - A fingerprint tells that two values are equal, nothing more. Its key is random and never leaves the
- *     vault, so guesses can be tested only by someone who may write secrets through the API.
+ *   - A fingerprint tells that one key of a Secret has the same value as before, nothing more. Its key is
+ * random and never leaves the vault, so guesses can be tested only by someone who may write secrets through
+ * the API, and then only by writing them for good: dry runs show none.
  *   - A root key made from a passphrase is as strong as the passphrase: a copy of the database allows
  * guessing at the price of one argon2id each.
  *   - Not defended: someone who is root on this machine, or reads this process's memory while it runs. Keys
@@ -159,11 +160,13 @@ int vault_unseal(struct vault *vault, const struct vault_place *place, const str
 int vault_reseal(struct vault *vault, const struct vault_place *place, const struct vault_sealed *sealed,
                  struct arena *arena, struct vault_sealed *ret, struct err *err) MUST_CHECK;
 /*
- * 16 hex digits that are equal when values are (64 bits of keyed BLAKE2b). They stay the same over every
- * rotation: their key is a random one of its own, wrapped like a data key, made once per database.
+ * 16 hex digits that are equal when a key of a Secret has the same value again (64 bits of keyed BLAKE2b over
+ * namespace, Secret, key and value; the place's version does not matter). Nothing can be learnt from them
+ * about equal values elsewhere. They stay the same over every rotation: their key is a random one of its own,
+ * wrapped like a data key, made once per database.
  */
-int vault_fingerprint(struct vault *vault, const void *value, size_t len, char ret[VAULT_FINGERPRINT_MAX],
-                      struct err *err) MUST_CHECK;
+int vault_fingerprint(struct vault *vault, const struct vault_place *place, const void *value, size_t len,
+                      char ret[VAULT_FINGERPRINT_MAX], struct err *err) MUST_CHECK;
 /*
  * A mark on something of the database that is not encrypted: who can write the database, but does not have
  * the root key, can neither make nor move one. Under a key of its own, derived from the fingerprints' one, so

@@ -196,9 +196,9 @@ enum secret_value_state {
 struct secret_value {
     const char *key;
     uint64_t version;        /* ≥ 1, moves with each change of the value */
-    uint32_t size;           /* bytes of plaintext */
+    uint32_t size;           /* bytes of plaintext, rounded up to a multiple of 8 */
     int64_t modified_ms;     /* realtime */
-    const char *fingerprint; /* 16 hex digits, keyed */
+    const char *fingerprint; /* 16 hex digits, of this key and its value; "" in the answer to a dry run */
     enum secret_value_state state;
     enum password_flaw flaw; /* why it is SECRET_EMPTY, SECRET_TOO_LONG or SECRET_UNUSABLE */
     /* Sealed form, as the vault made it. */

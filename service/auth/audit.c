@@ -37,6 +37,7 @@ static const struct {
     [AUDIT_PASSWORDS] = {"passwords", CLASS_TRIES},
     [AUDIT_TOKEN] = {"token", CLASS_ACTS},
     [AUDIT_VAULT] = {"vault", CLASS_ACTS},
+    [AUDIT_TRIED] = {"tried", CLASS_TRIES},
 };
 
 enum standing {

@@ -224,6 +224,8 @@ static const struct peering_entry *find_mirror(const struct peering_list *list,
     return found;
 }
 
+#define PASSWORD_TEXT_MAX 800 /* names of a namespace, a Secret and its key, 253 bytes each at most */
+
 struct disagreement {
     struct buf *out;
     size_t count;
@@ -253,12 +255,20 @@ static uint32_t port_or_default(uint16_t port) {
     return port != 0 ? port : PEERING_BGP_PORT;
 }
 
-/* What the password is, without saying it. */
-static const char *password_of(const struct peering_entry *entry) {
-    if (entry->password == PASSWORD_VALUE && entry->secret->fingerprint != NULL) {
-        return entry->secret->fingerprint;
+static bool same_password(const struct peering_entry *here, const struct peering_entry *there) {
+    return here->password == there->password &&
+           (here->password != PASSWORD_VALUE || (strcmp(here->secret_key, there->secret_key) == 0 &&
+                                                 strcmp(here->secret->key, there->secret->key) == 0));
+}
+
+/* Which password it is. Values are not compared: two ends that have the same name the same key of a Secret.
+ */
+static const char *password_of(const struct peering_entry *entry, char *buffer, size_t size) {
+    if (entry->password != PASSWORD_VALUE) {
+        return entry->password == PASSWORD_NONE ? "none" : "withheld";
     }
-    return entry->password == PASSWORD_NONE ? "none" : "withheld";
+    snprintf(buffer, size, "key %s of Secret %s", entry->secret->key, entry->secret_key);
+    return buffer;
 }
 
 /* The two ends of a session. */
@@ -272,10 +282,10 @@ struct ends {
 static void compare_same(struct disagreement *where, const struct peering_member *member,
                          const struct ends *ends) {
     if (member->kind == MEMBER_PASSWORD) {
-        const char *here = password_of(ends->here);
-        const char *there = password_of(ends->there);
-        if (strcmp(here, there) != 0) {
-            disagree(where, "password", here, there);
+        char here[PASSWORD_TEXT_MAX], there[PASSWORD_TEXT_MAX];
+        if (!same_password(ends->here, ends->there)) {
+            disagree(where, "password", password_of(ends->here, here, sizeof(here)),
+                     password_of(ends->there, there, sizeof(there)));
         }
         return;
     }

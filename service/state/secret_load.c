@@ -91,9 +91,24 @@ static const struct store_sealed *find_row(const struct sealed_rows *rows, const
     return NULL;
 }
 
+/* Earlier versions told more of a value: a fingerprint that was equal for equal values anywhere, and its
+ * length. */
+static void describe_anew(struct vault *vault, const struct vault_place *place, const struct buf *plain,
+                          struct arena *arena, struct secret_value *value, bool *ret_altered) {
+    char fingerprint[VAULT_FINGERPRINT_MAX];
+    struct err ignored = ERR_INIT; /* a vault that has just decrypted has its keys */
+
+    if (vault_fingerprint(vault, place, plain->data, plain->len, fingerprint, &ignored) == 0 &&
+        (strcmp(value->fingerprint, fingerprint) != 0 || value->size != secret_rounded_size(plain->len))) {
+        value->fingerprint = arena_strdup(arena, fingerprint);
+        value->size = secret_rounded_size(plain->len);
+        *ret_altered = true;
+    }
+}
+
 /* Decrypt once, to know whether it can be had and used; the plaintext is wiped again. */
 static void load_value(struct vault *vault, const struct meta *meta, const struct store_sealed *row,
-                       struct arena *arena, struct secret_value *value) {
+                       struct arena *arena, struct secret_value *value, bool *ret_altered) {
     struct vault_place place = secret_value_place(meta, value->key, value->version);
     struct buf plain = BUF_INIT;
     struct err err = ERR_INIT;
@@ -116,6 +131,7 @@ static void load_value(struct vault *vault, const struct meta *meta, const struc
             value->nonce = secret_copy_bytes(arena, row->nonce, row->nonce_len);
             value->ciphertext = secret_copy_bytes(arena, row->ciphertext, row->ciphertext_len);
             value->ciphertext_len = row->ciphertext_len;
+            describe_anew(vault, &place, &plain, arena, value, ret_altered);
         }
     }
     buf_done(&plain);
@@ -127,10 +143,11 @@ static void load_value(struct vault *vault, const struct meta *meta, const struc
 }
 
 int secret_load(struct vault *vault, const struct sealed_rows *rows, struct object *object,
-                struct arena *arena, struct err *err) {
+                struct arena *arena, bool *ret_altered, struct err *err) {
     struct secret *secret = object->body;
     const char *key = object_key(object, arena);
 
+    *ret_altered = false;
     if (key == NULL) {
         return err_no_memory(err);
     }
@@ -140,7 +157,7 @@ int secret_load(struct vault *vault, const struct sealed_rows *rows, struct obje
         if (vault == NULL) {
             value->state = SECRET_UNREADABLE;
         } else {
-            load_value(vault, &object->meta, find_row(rows, key, value->key), arena, value);
+            load_value(vault, &object->meta, find_row(rows, key, value->key), arena, value, ret_altered);
         }
     }
     return arena->failed ? err_no_memory(err) : 0;

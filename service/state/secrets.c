@@ -86,21 +86,27 @@ static struct entry *merge_plain(const struct secret *secret, struct arena *aren
     return entries;
 }
 
-static int new_value(struct draft *draft, const struct meta *meta, const struct entry *entry,
+/* What is answered to a dry run must not tell whether a value is the one of before: it would be asked again
+ * and again with guesses. A preview has to know what really changes. */
+static bool is_mute(const struct draft *draft, const struct write *write) {
+    return write->dry_run && !draft->preview;
+}
+
+static int new_value(struct draft *draft, const struct meta *meta, const struct entry *entry, bool mute,
                      struct arena *arena, struct secret_value *ret, struct err *err) {
     const struct byte_value *plain = &entry->plain;
     const struct secret_value *old = entry->old;
-    char fingerprint[VAULT_FINGERPRINT_MAX];
+    char fingerprint[VAULT_FINGERPRINT_MAX] = "";
+    /* The write's revision never comes again, so no two values of one key share a version. */
+    struct vault_place place = secret_value_place(meta, plain->key, draft->revision + 1);
 
-    if (vault_fingerprint(draft->vault, plain->bytes, plain->len, fingerprint, err) != 0) {
+    if (!mute && vault_fingerprint(draft->vault, &place, plain->bytes, plain->len, fingerprint, err) != 0) {
         return -1;
     }
-    if (old != NULL && old->state != SECRET_UNREADABLE && old->size == plain->len &&
+    if (!mute && old != NULL && old->state != SECRET_UNREADABLE &&
         strcmp(old->fingerprint, fingerprint) == 0) {
         return secret_keep_value(old, arena, ret, err);
     }
-    /* The write's revision never comes again, so no two values of one key share a version. */
-    struct vault_place place = secret_value_place(meta, plain->key, draft->revision + 1);
     struct vault_sealed sealed;
 
     if (vault_seal(draft->vault, &place, plain->bytes, plain->len, arena, &sealed, err) != 0) {
@@ -109,7 +115,7 @@ static int new_value(struct draft *draft, const struct meta *meta, const struct 
     *ret = (struct secret_value){
         .key = arena_strdup(arena, plain->key),
         .version = place.version,
-        .size = (uint32_t)plain->len,
+        .size = secret_rounded_size(plain->len),
         .modified_ms = draft->now_ms,
         .fingerprint = arena_strdup(arena, fingerprint),
         .key_id = sealed.key_id,
@@ -270,9 +276,13 @@ static int seal_entries(struct draft *draft, struct write *write, const struct r
                        "value under this key; write the value itself");
             continue;
         }
-        if ((entry->keep ? secret_keep_value(entry->old, arena, &values[i], err)
-                         : new_value(draft, meta, entry, arena, &values[i], err)) != 0) {
+        if ((entry->keep
+                 ? secret_keep_value(entry->old, arena, &values[i], err)
+                 : new_value(draft, meta, entry, is_mute(draft, write), arena, &values[i], err)) != 0) {
             return -1;
+        }
+        if (is_mute(draft, write)) {
+            values[i].fingerprint = "";
         }
     }
     return 0;

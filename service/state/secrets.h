@@ -11,6 +11,10 @@
 struct vault_place secret_value_place(const struct meta *meta, const char *key, uint64_t version);
 /* Can these bytes be a password? Sets the value's `state` and `flaw`. */
 void secret_judge_value(struct secret_value *value, const void *bytes, size_t len);
+/* What is told of a value's length: a multiple of 8, because the exact length is half of guessing it. */
+static inline uint32_t secret_rounded_size(size_t len) {
+    return (uint32_t)((len + 7) / 8 * 8);
+}
 /* A copy in `arena`; NULL when memory is out. */
 const uint8_t *secret_copy_bytes(struct arena *arena, const uint8_t *bytes, size_t len);
 /* A copy of the value in memory of its own, in `arena`. */

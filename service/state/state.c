@@ -130,6 +130,7 @@ int state_load_record(struct vault *vault, const struct sealed_rows *rows, const
     const struct kind_info *info = kind_by_name(kind_name);
     struct object *object;
     struct arena arena;
+    bool altered = false;
     const char *key;
     char *json;
 
@@ -145,12 +146,21 @@ int state_load_record(struct vault *vault, const struct sealed_rows *rows, const
         err->code = ERR_CORRUPT;
         return err_wrap(err, "the stored %s \"%s\" cannot be read", kind_name, name);
     }
-    if (info->kind == KIND_SECRET && secret_load(vault, rows, object, &arena, err) < 0) {
+    if (info->kind == KIND_SECRET && secret_load(vault, rows, object, &arena, &altered, err) < 0) {
         arena_done(&arena);
         return -1;
     }
     key = object_key(object, &arena);
-    json = arena_strndup(&arena, body, body_len);
+    if (altered) {
+        struct buf anew = BUF_INIT;
+
+        codec_encode(object, &anew);
+        json = buf_failed(&anew) ? NULL : arena_strndup(&arena, anew.data, anew.len);
+        body_len = anew.len;
+        buf_done(&anew);
+    } else {
+        json = arena_strndup(&arena, body, body_len);
+    }
     if (key == NULL || json == NULL) {
         arena_done(&arena);
         return err_no_memory(err);

@@ -103,9 +103,10 @@ void sealed_rows_done(struct sealed_rows *rows);
 int secret_reseal(struct vault *vault, const struct record *record, struct record **ret,
                   struct err *err) MUST_CHECK;
 /* Give a loaded Secret its sealed values; those that are missing, altered or do not decrypt become
- * SECRET_UNREADABLE, logged once. */
+ * SECRET_UNREADABLE, logged once. *ret_altered: what it says of its values is no longer what the stored body
+ * says. */
 int secret_load(struct vault *vault, const struct sealed_rows *rows, struct object *object,
-                struct arena *arena, struct err *err) MUST_CHECK;
+                struct arena *arena, bool *ret_altered, struct err *err) MUST_CHECK;
 
 /* Takes over one reference of each, also on failure. */
 int picture_new(struct snapshot *snapshot, struct peering_index *index, struct picture **ret,

@@ -30,8 +30,10 @@
  * Value: AEAD of the plaintext under a data key; associated data: label, u64 key id, u64 value version, then
  *   namespace, secret name, key name, each as u32 length and bytes
  *
- * Fingerprint of a value: first 8 bytes of BLAKE2b-128, keyed with KDF(fingerprint key, 1, "bgpvfing", 32
- *   bytes), as 16 hex digits
+ * Fingerprint of a value: first 8 bytes of BLAKE2b-128 of namespace, secret name and key name, each as u32
+ * length and bytes, and the value, keyed with KDF(fingerprint key, 2, "bgpvfing", 32 bytes), as 16 hex
+ * digits. (Up to now they were of the value alone, with KDF number 1. They stand in Secrets, which get their
+ * new ones as they are loaded.)
  *
  * Mark of a token's row: BLAKE2b-256, keyed with KDF(fingerprint key, 1, "bgpvmark", 32 bytes), of the
  * setting's name, its length as u32, and the row
@@ -349,16 +351,30 @@ bool vault_format_open_value(const uint8_t key[FORMAT_KEY_BYTES], const uint8_t 
                                                       nonce, key) == 0;
 }
 
-void vault_format_fingerprint(const uint8_t sub_key[FORMAT_KEY_BYTES], const void *value, size_t len,
-                              char ret[VAULT_FINGERPRINT_MAX]) {
-    uint8_t hash[crypto_generichash_BYTES_MIN];
-    crypto_generichash(hash, sizeof hash, value, len, sub_key, FORMAT_KEY_BYTES);
-    sodium_bin2hex(ret, VAULT_FINGERPRINT_MAX, hash, (VAULT_FINGERPRINT_MAX - 1) / 2);
+static void hash_text(crypto_generichash_state *hash, const char *text) {
+    uint8_t len[4];
+    put_number(len, strlen(text), sizeof(len));
+    crypto_generichash_update(hash, len, sizeof(len));
+    crypto_generichash_update(hash, (const uint8_t *)text, strlen(text));
+}
+
+void vault_format_fingerprint(const uint8_t sub_key[FORMAT_KEY_BYTES], const struct vault_place *place,
+                              const void *value, size_t len, char ret[VAULT_FINGERPRINT_MAX]) {
+    crypto_generichash_state hash;
+    uint8_t sum[crypto_generichash_BYTES_MIN];
+    crypto_generichash_init(&hash, sub_key, FORMAT_KEY_BYTES, sizeof(sum));
+    hash_text(&hash, place->secret_namespace);
+    hash_text(&hash, place->secret_name);
+    hash_text(&hash, place->item);
+    crypto_generichash_update(&hash, value, len);
+    crypto_generichash_final(&hash, sum, sizeof(sum));
+    sodium_memzero(&hash, sizeof(hash));
+    sodium_bin2hex(ret, VAULT_FINGERPRINT_MAX, sum, (VAULT_FINGERPRINT_MAX - 1) / 2);
 }
 
 void vault_format_derive_fingerprint_key(const uint8_t key[FORMAT_KEY_BYTES],
                                          uint8_t ret_sub_key[FORMAT_KEY_BYTES]) {
-    crypto_kdf_derive_from_key(ret_sub_key, FORMAT_KEY_BYTES, 1, FINGER_CONTEXT, key);
+    crypto_kdf_derive_from_key(ret_sub_key, FORMAT_KEY_BYTES, 2, FINGER_CONTEXT, key);
 }
 
 void vault_format_derive_mark_key(const uint8_t key[FORMAT_KEY_BYTES],

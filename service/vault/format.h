@@ -108,8 +108,8 @@ bool vault_format_open_value(const uint8_t key[FORMAT_KEY_BYTES], const uint8_t 
                              const uint8_t *bound, size_t bound_len, const uint8_t *ciphertext, size_t len,
                              uint8_t *out) MUST_CHECK;
 /* 16 hex digits under the fingerprint key's sub-key. */
-void vault_format_fingerprint(const uint8_t sub_key[FORMAT_KEY_BYTES], const void *value, size_t len,
-                              char ret[VAULT_FINGERPRINT_MAX]);
+void vault_format_fingerprint(const uint8_t sub_key[FORMAT_KEY_BYTES], const struct vault_place *place,
+                              const void *value, size_t len, char ret[VAULT_FINGERPRINT_MAX]);
 /* A mark: BLAKE2b of the name, its length, and the bytes, under the marking key. */
 void vault_format_mark(const uint8_t mark_key[FORMAT_KEY_BYTES], const char *name, const void *bytes,
                        size_t len, uint8_t ret[VAULT_MARK_BYTES]);

@@ -118,12 +118,12 @@ int vault_reseal(struct vault *vault, const struct vault_place *place, const str
     return status;
 }
 
-int vault_fingerprint(struct vault *vault, const void *value, size_t len, char ret[VAULT_FINGERPRINT_MAX],
-                      struct err *err) {
+int vault_fingerprint(struct vault *vault, const struct vault_place *place, const void *value, size_t len,
+                      char ret[VAULT_FINGERPRINT_MAX], struct err *err) {
     pthread_rwlock_rdlock(&vault->lock);
     bool ready = vault->fingerprint_sub_key != NULL;
     if (ready) {
-        vault_format_fingerprint(vault->fingerprint_sub_key, value, len, ret);
+        vault_format_fingerprint(vault->fingerprint_sub_key, place, value, len, ret);
     }
     pthread_rwlock_unlock(&vault->lock);
     sodium_stackzero(STACK_WIPE);

@@ -178,6 +178,34 @@ class DurableTest(unittest.TestCase):
                 self.assertIn(len(again), (2, 3))  # one for each state of the list
                 self.assertIn(sum(entry.get("count", 1) for entry in again), (100, 101))
 
+    def test_secrets_that_were_tried(self):
+        """Dry runs, previews, refused and needless writes of Secrets: one entry for each kind, which counts."""
+        with Service(auth=True) as service:
+            operator = {"Authorization": "Bearer " + service.request("POST", f"{OURS}/tokens", {"spec": {"role": "operator"}}).json()["status"]["token"]}
+            secret = {"metadata": {"name": "s"}, "stringData": {"k": "correct-horse"}}
+            guess = {"metadata": {"name": "s"}, "stringData": {"k": "a guess"}}
+            self.assertEqual(service.request("POST", SECRETS, secret).status, 201)
+            for _ in range(3):
+                self.assertEqual(service.request("PUT", f"{SECRETS}/s?dryRun=All", guess, operator).status, 200)
+                self.assertEqual(service.request("PUT", f"{SECRETS}/s?dryRun=All&preview=peerings", guess, operator).status, 200)
+                self.assertEqual(service.request("POST", f"{SECRETS}", guess, operator).status, 409)
+            self.assertEqual(service.request("PUT", f"{SECRETS}/s", secret, operator).status, 200)
+            found = {(entry["verb"], entry.get("name")): entry.get("count", 1) for entry in trail(self, service, "event=tried")}
+            self.assertEqual(found.pop(("update", "default/s")), 4)
+            self.assertEqual(found.pop(("preview", "default/s")), 3)
+            self.assertEqual(sum(found.values()), 3)
+            self.assertEqual([entry["verb"] for entry in trail(self, service, "event=write")], ["create"])
+            # Previews tell whether the value is the same: nobody but an admin may ask that without end.
+            for _ in range(10000):
+                answer = service.request("POST", f"{OURS}/previews", [{"apiVersion": "v1", "kind": "Secret", **guess}], operator)
+                if answer.status == 429:
+                    break
+                self.assertEqual(answer.status, 200, answer.body)
+            self.assertEqual((answer.status, answer.headers["Retry-After"]), (429, "1"))
+            for _ in range(70):
+                answer = service.request("POST", f"{OURS}/previews", [{"apiVersion": "v1", "kind": "Secret", **guess}])
+                self.assertEqual(answer.status, 200, answer.body)
+
     def test_bytes_that_are_no_text(self):
         """What a client may put into a request line comes back as JSON, also from the disk."""
         with Service(auth=True) as service:

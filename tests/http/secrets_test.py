@@ -3,7 +3,7 @@ import base64
 import json
 import unittest
 
-from wire import GROUP, MERGE, ServiceTest
+from wire import GROUP, MERGE, ServiceTest, compact
 
 SECRETS = "/api/v1/namespaces/default/secrets"
 MARKER = base64.b64encode(b"**redacted**").decode()
@@ -64,7 +64,7 @@ class SecretsTest(ServiceTest):
         self.assertEqual(made["metadata"]["namespace"], "default")
         self.assertEqual(self.request("GET", f"{SECRETS}/pw").json(), made)
         values = self.values()
-        self.assertEqual(values["a"]["size"], len(PASSWORD))
+        self.assertEqual(values["a"]["size"], -(-len(PASSWORD) // 8) * 8)  # a length helps guessing
         self.assertRegex(values["a"]["fingerprint"], r"^[0-9a-f]{16}$")
         self.assertNotEqual(values["a"]["fingerprint"], values["b"]["fingerprint"])
         self.assertEqual(self.make("untyped")["type"], "Opaque")
@@ -122,11 +122,51 @@ class SecretsTest(ServiceTest):
         answer = self.request("POST", SECRETS + "?fieldManager=kubectl-create&fieldValidation=Strict", envelope(raw), PROTOBUF)
         self.assertEqual((answer.status, answer.headers["Content-Type"]), (201, "application/json"), answer.body)
         self.assertEqual((answer.json()["data"], answer.json()["metadata"]["labels"]), ({"key": MARKER, "two": MARKER}, {"l": "1"}))
-        self.make("same", data={"key": encoded(PASSWORD)})
-        self.assertEqual(self.values("pb")["key"]["fingerprint"], self.values("same")["key"]["fingerprint"])
+        # Equal values are equal only to themselves: not in another Secret, not under another key.
+        self.make("same", data={"key": encoded(PASSWORD), "other": encoded(PASSWORD)})
+        shown = [self.values("pb")["key"], *self.values("same").values()]
+        self.assertEqual(len({value["fingerprint"] for value in shown}), 3)
+        self.request("PUT", f"{SECRETS}/same", {"metadata": {"name": "same"}, "data": {"key": encoded(PASSWORD), "other": encoded("changed")}})
+        self.assertEqual(self.values("same")["key"], shown[1])
+        self.assertNotEqual(self.values("same")["other"], shown[2])
         self.refused(400, "BadRequest", self.request("POST", SECRETS, envelope(raw)[:40], PROTOBUF))
         self.refused(400, "BadRequest", self.request("POST", SECRETS, envelope(raw, "ConfigMap"), PROTOBUF))
         self.refused(415, "UnsupportedMediaType", self.request("POST", f"{GROUP}/bgppeers", envelope(raw), PROTOBUF))
+
+    def test_dry_runs_do_not_help_guessing(self):
+        """Whether the guess is right or wrong, the answer is the same, in every form of a dry run."""
+        guesses = (PASSWORD, PASSWORD[:-1] + "x", "y" * len(PASSWORD))
+        self.make(stringData={"key": PASSWORD, "other": "z"})
+
+        def answers(method, path, body, headers=None):
+            for guess in guesses:
+                answer = self.request(method, path, json.dumps(body(guess)).encode(), {"Content-Type": "application/json", **(headers or {})})
+                document = answer.json()
+                shown = json.loads(document["metadata"]["annotations"]["bgppeerd.io/values"]) if answer.status < 300 else {}
+                self.assertEqual({value["fingerprint"] for value in shown.values()} - {""}, set())
+                for value in shown.values():
+                    value.pop("modified")
+                document.get("metadata", {}).get("annotations", {}).pop("bgppeerd.io/values", None)
+                document["metadata"].pop("creationTimestamp", None)
+                if method == "POST":
+                    document["metadata"].pop("uid", None)
+                yield answer.status, compact(document), compact(shown), answer.headers.get("ETag")
+
+        whole = {"metadata": {"name": "pw"}}
+        for method, path, body, headers in (
+                ("PUT", f"{SECRETS}/pw", lambda guess: {**whole, "data": {"key": encoded(guess), "other": MARKER}}, None),
+                ("PATCH", f"{SECRETS}/pw", lambda guess: {"stringData": {"key": guess}}, MERGE),
+                ("PATCH", f"{SECRETS}/pw", lambda guess: [{"op": "replace", "path": "/data/key", "value": encoded(guess)}],
+                 {"Content-Type": "application/json-patch+json"}),
+                ("PATCH", f"{SECRETS}/pw?fieldManager=x", lambda guess: {"data": {"key": encoded(guess)}},
+                 {"Content-Type": "application/strategic-merge-patch+json"}),
+                ("POST", SECRETS, lambda guess: {"metadata": {"name": "another"}, "data": {"key": encoded(guess)}}, None)):
+            found = set(answers(method, path + ("&" if "?" in path else "?") + "dryRun=All", body, headers))
+            self.assertEqual(len(found), 1, found)
+            self.assertLess(found.pop()[0], 300)
+        # Nor does an immutable one tell, though it may then refuse what it would take.
+        self.assertEqual(self.request("PATCH", f"{SECRETS}/pw", '{"immutable":true}', MERGE).status, 200)
+        self.assertEqual(len(set(answers("PATCH", f"{SECRETS}/pw?dryRun=All", lambda guess: {"stringData": {"key": guess}}, MERGE))), 1)
 
     def test_tables(self):
         self.make(stringData={"a": "1", "b": "2"})

@@ -291,13 +291,13 @@ static uint16_t port_or_default(uint16_t port) {
 
 static bool ends_fit(const struct asked *asked, const struct peering_entry *here,
                      const struct peering_entry *there) {
-    const char *a = here->password == PASSWORD_VALUE ? here->secret->fingerprint : "";
-    const char *b = there->password == PASSWORD_VALUE ? there->secret->fingerprint : "";
+    bool same = here->password == there->password &&
+                (here->password != PASSWORD_VALUE || (strcmp(here->secret_key, there->secret_key) == 0 &&
+                                                      strcmp(here->secret->key, there->secret->key) == 0));
     return here->as_number == there->local_as_number && here->local_as_number == there->as_number &&
            port_or_default(here->port) == port_or_default(asked->far.local.listen_port) &&
            port_or_default(there->port) == port_or_default(asked->list.local.listen_port) &&
-           here->ttl_security == there->ttl_security && here->password == there->password &&
-           strcmp(a, b) == 0 && !(here->passive && there->passive);
+           here->ttl_security == there->ttl_security && same && !(here->passive && there->passive);
 }
 
 static const struct peering_entry *find_shown(const struct peering_list *list, const json_t *shown) {

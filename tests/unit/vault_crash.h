@@ -34,7 +34,7 @@ static inline int set_up(void **state) {
         snprintf(plain, sizeof plain, "password %zu", i);
         row_seal(f->vault, &f->rows[i], items[i], i + 1, plain);
     }
-    assert_ok(vault_fingerprint(f->vault, "s3cret", 6, f->fingerprint, &err), &err);
+    assert_ok(vault_fingerprint(f->vault, &PLACE_OF_FINGERPRINT, "s3cret", 6, f->fingerprint, &err), &err);
     *state = f;
     return 0;
 }
@@ -55,7 +55,7 @@ static inline void assert_all_open(struct fixture *f, struct vault *vault) {
     for (size_t i = 0; i < ROWS; i++) {
         assert_opens(vault, &f->rows[i]);
     }
-    assert_ok(vault_fingerprint(vault, "s3cret", 6, fingerprint, &err), &err);
+    assert_ok(vault_fingerprint(vault, &PLACE_OF_FINGERPRINT, "s3cret", 6, fingerprint, &err), &err);
     assert_string_equal(fingerprint, f->fingerprint);
 }
 

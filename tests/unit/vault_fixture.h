@@ -92,6 +92,9 @@ static inline bool table_equal(const struct table *a, const struct table *b) {
 
 /* ---- files ---- */
 
+/* Of which fingerprints are taken. */
+static const struct vault_place PLACE_OF_FINGERPRINT = {"default", "bgp", "tor", 1};
+
 struct place {
     char dir[64];
     char key[128];    /* <dir>/vault.key */

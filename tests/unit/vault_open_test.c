@@ -43,7 +43,8 @@ static void test_first_start_makes_a_key(void **state) {
     assert_int_equal(vault_active_key(vault), 0);
     assert_refused(vault_seal(vault, &place, "x", 1, &arena, &sealed, &err), &err, ERR_UNAVAILABLE,
                    "no keys yet");
-    assert_refused(vault_fingerprint(vault, "x", 1, fingerprint, &err), &err, ERR_UNAVAILABLE, "no keys yet");
+    assert_refused(vault_fingerprint(vault, &PLACE_OF_FINGERPRINT, "x", 1, fingerprint, &err), &err,
+                   ERR_UNAVAILABLE, "no keys yet");
     struct vault_settings more;
     assert_refused(vault_prepare_data_key(vault, &more, &err), &err, ERR_CONFLICT, "another change");
     table_commit(&table, &settings);

@@ -71,7 +71,7 @@ static void *read_and_seal(void *arg) {
             }
         }
         if (!seals_and_opens(reader) ||
-            vault_fingerprint(shared->vault, "s3cret", 6, fingerprint, &err) != 0 ||
+            vault_fingerprint(shared->vault, &PLACE_OF_FINGERPRINT, "s3cret", 6, fingerprint, &err) != 0 ||
             strcmp(fingerprint, shared->fingerprint) != 0) {
             reader->wrong++;
         }
@@ -121,7 +121,8 @@ static void test_readers_during_key_changes(void **state) {
     for (size_t i = 0; i < PINNED; i++) {
         row_seal(shared.vault, &shared.pinned[i], "rack1", i + 1, "pinned");
     }
-    assert_ok(vault_fingerprint(shared.vault, "s3cret", 6, shared.fingerprint, &err), &err);
+    assert_ok(vault_fingerprint(shared.vault, &PLACE_OF_FINGERPRINT, "s3cret", 6, shared.fingerprint, &err),
+              &err);
     for (size_t i = 0; i < THREADS; i++) {
         readers[i] = (struct reader){.shared = &shared};
         assert_int_equal(pthread_create(&readers[i].thread, NULL, read_and_seal, &readers[i]), 0);

@@ -215,12 +215,27 @@ static void test_fingerprints(void **state) {
     char a[VAULT_FINGERPRINT_MAX];
     char b[VAULT_FINGERPRINT_MAX];
     struct err err = ERR_INIT;
-    assert_ok(vault_fingerprint(f->vault, "s3cret", 6, a, &err), &err);
+    assert_ok(vault_fingerprint(f->vault, &PLACE_OF_FINGERPRINT, "s3cret", 6, a, &err), &err);
     assert_int_equal(strspn(a, "0123456789abcdef"), VAULT_FINGERPRINT_MAX - 1);
-    assert_ok(vault_fingerprint(f->vault, "s3cret", 6, b, &err), &err);
+    assert_ok(vault_fingerprint(f->vault, &PLACE_OF_FINGERPRINT, "s3cret", 6, b, &err), &err);
     assert_string_equal(a, b);
-    assert_ok(vault_fingerprint(f->vault, "s3creu", 6, b, &err), &err);
+    assert_ok(vault_fingerprint(f->vault, &PLACE_OF_FINGERPRINT, "s3creu", 6, b, &err), &err);
     assert_string_not_equal(a, b);
+
+    /* Another place tells nothing about this one; another version of it is the same place. Lengths are bound:
+     * what moves from one part of the place to the next is another place. */
+    static const struct vault_place OTHERS[] = {{"elsewhere", "bgp", "tor", 1}, {"default", "bgq", "tor", 1},
+                                                {"default", "bgp", "tos", 1},   {"default", "bgpt", "or", 1},
+                                                {"defaultb", "gp", "tor", 1},   {"default", "bgp", "to", 1}};
+    for (size_t i = 0; i < sizeof(OTHERS) / sizeof(*OTHERS); i++) {
+        const char *value = i + 1 == sizeof(OTHERS) / sizeof(*OTHERS) ? "rs3cret" : "s3cret";
+        assert_ok(vault_fingerprint(f->vault, &OTHERS[i], value, strlen(value), b, &err), &err);
+        assert_string_not_equal(a, b);
+    }
+    struct vault_place later = PLACE_OF_FINGERPRINT;
+    later.version = 2;
+    assert_ok(vault_fingerprint(f->vault, &later, "s3cret", 6, b, &err), &err);
+    assert_string_equal(a, b);
 
     /* Keyed: another database says something else about the same value. */
     struct place dir;
@@ -228,7 +243,7 @@ static void test_fingerprints(void **state) {
     place_init(&dir);
     struct vault_options options = options_in(&dir);
     struct vault *other = open_over(&options, &table);
-    assert_ok(vault_fingerprint(other, "s3cret", 6, b, &err), &err);
+    assert_ok(vault_fingerprint(other, &PLACE_OF_FINGERPRINT, "s3cret", 6, b, &err), &err);
     assert_string_not_equal(a, b);
     vault_close(other);
     table_done(&table);
@@ -241,7 +256,7 @@ static void test_unseals_are_counted(void **state) {
     struct err err = ERR_INIT;
     char fingerprint[VAULT_FINGERPRINT_MAX];
     row_seal(f->vault, &row, "rack1", 1, "s3cret");
-    assert_ok(vault_fingerprint(f->vault, "s3cret", 6, fingerprint, &err), &err);
+    assert_ok(vault_fingerprint(f->vault, &PLACE_OF_FINGERPRINT, "s3cret", 6, fingerprint, &err), &err);
     assert_int_equal(vault_unseal_count(f->vault), 0);
     assert_opens(f->vault, &row);
     assert_int_equal(vault_unseal_count(f->vault), 1);
@@ -321,7 +336,7 @@ static __attribute__((noinline)) void use_secret(struct vault *vault, const uint
         secret[i] = masked[i] ^ 0x5a;
     }
     arena_init(&arena, 0);
-    assert_ok(vault_fingerprint(vault, secret, SECRET_LEN, fingerprint, &err), &err);
+    assert_ok(vault_fingerprint(vault, &PLACE_OF_FINGERPRINT, secret, SECRET_LEN, fingerprint, &err), &err);
     assert_ok(vault_seal(vault, &place, secret, SECRET_LEN, &arena, &sealed, &err), &err);
     sodium_free(secret);
     assert_ok(vault_reseal(vault, &place, &sealed, &arena, &again, &err), &err);

@@ -55,6 +55,7 @@ int access_start(struct serving *serving, const struct http_options *options, st
         return -1;
     }
     if (limiter_new(TRAIL_REFUSED_PER_SECOND, TRAIL_REFUSED_BURST, &serving->refusals, err) != 0 ||
+        limiter_new(ACCESS_TRIES_PER_SECOND, ACCESS_TRIES_BURST, &serving->secret_tries, err) != 0 ||
         (requests > 0 && limiter_new(requests, 2 * requests, &serving->requests, err) != 0) ||
         (node_writes > 0 &&
          limiter_new(node_writes / 60, HTTP_NODE_WRITES_BURST, &serving->node_writes, err) != 0) ||
@@ -69,6 +70,7 @@ void access_stop(struct serving *serving) {
     limiter_free(serving->reports);
     limiter_free(serving->failures);
     limiter_free(serving->refusals);
+    limiter_free(serving->secret_tries);
     limiter_free(serving->node_writes);
     free(serving->access);
 }
@@ -210,6 +212,19 @@ int access_passwords(const struct request *request, bool *ret, struct err *err) 
         return -1;
     }
     *ret = true;
+    return 0;
+}
+
+int access_try_secret(struct request *request, const char *secret, struct err *err) {
+    unsigned retry_s = 1;
+
+    if (request->principal.role != ROLE_ADMIN &&
+        !limiter_take(request->serving->secret_tries, request->principal.user,
+                      strlen(request->principal.user), request->start_ns / 1000000, &retry_s)) {
+        return too_many(request, retry_s, "this user previews Secrets more often than the service allows it",
+                        err);
+    }
+    trail_tried(request, "preview", secret);
     return 0;
 }
 

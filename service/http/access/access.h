@@ -36,6 +36,15 @@ int access_passwords(const struct request *request, bool *ret, struct err *err) 
 /* Does another report of the node in the path come too soon? ERR_TOO_MANY_REQUESTS. */
 int access_report_limit(struct request *request, struct err *err) MUST_CHECK;
 
+/*
+ * A preview with a Secret in it: it tells whether a value is the one that sessions have, so it must not be
+ * asked a million times. Admins, who may read passwords, are not limited. `secret` is its name, or NULL for
+ * several. ERR_TOO_MANY_REQUESTS. Is in the audit trail.
+ */
+#define ACCESS_TRIES_PER_SECOND 1
+#define ACCESS_TRIES_BURST      60
+int access_try_secret(struct request *request, const char *secret, struct err *err) MUST_CHECK;
+
 /* The guard that the request's writes must carry; NULL: none (state.h). */
 state_guard *access_write_guard(const struct request *request);
 

@@ -54,6 +54,9 @@ void trail_write(const struct request *request, const struct write *write) {
                                            .name = write->key},
                           &write->err);
         }
+        if (write->kind == KIND_SECRET && write->op != WRITE_DELETE && !write_changed(write)) {
+            trail_tried(request, write_verb(write), write->record != NULL ? write->record->key : write->key);
+        }
         if (write_changed(write)) {
             write_line(request,
                        &(struct audit_entry){.event = AUDIT_WRITE,
@@ -111,20 +114,38 @@ void trail_refused(const struct request *request, const struct access *access, c
               failure->text, NULL);
 }
 
-/* A node that asks again for the list that it has had, without saying that it has it, is heard once: whose
- * list, in which state, to whom and from which address. */
-void trail_passwords(const struct request *request, const char *node, const char *etag) {
-    char what[AUTH_USER_MAX + AUTH_NODE_MAX + DIGEST_TEXT_MAX + IP_TEXT_MAX + 8];
+/* To whom, from which network: what makes events of one kind equal begins with it. */
+static size_t caller_text(const struct request *request, const char *kind, char *ret, size_t size) {
     char network[IP_TEXT_MAX] = "";
 
     if (request->connection != NULL && ip_is_set(&request->connection->network)) {
         ip_format(&request->connection->network, network);
     }
-    snprintf(what, sizeof(what), "passwords %s %s %s %s", request->principal.user, network, etag, node);
+    int len = snprintf(ret, size, "%s %s %s ", kind, request->principal.user, network);
+    return len < 0 ? 0 : (size_t)len < size ? (size_t)len : size - 1;
+}
+
+/* A node that asks again for the list that it has had, without saying that it has it, is heard once. */
+void trail_passwords(const struct request *request, const char *node, const char *etag) {
+    char what[AUTH_USER_MAX + AUTH_NODE_MAX + DIGEST_TEXT_MAX + IP_TEXT_MAX + 16];
+    size_t len = caller_text(request, "passwords", what, sizeof(what));
+
+    snprintf(what + len, sizeof(what) - len, "%s %s", etag, node);
     trail_add(request,
               &(struct audit_entry){
                   .event = AUDIT_PASSWORDS, .verb = "get", .resource = "nodes/peerings", .name = node},
               "", what);
+}
+
+void trail_tried(const struct request *request, const char *verb, const char *secret) {
+    char what[AUTH_USER_MAX + 2 * AUTH_NODE_MAX + IP_TEXT_MAX + 32];
+    size_t len = caller_text(request, "tried", what, sizeof(what));
+
+    snprintf(what + len, sizeof(what) - len, "%s %s", verb, secret != NULL ? secret : "");
+    trail_add(
+        request,
+        &(struct audit_entry){.event = AUDIT_TRIED, .verb = verb, .resource = "secrets", .name = secret}, "",
+        what);
 }
 
 void trail_token(const struct request *request, const struct token *token, bool revoked) {

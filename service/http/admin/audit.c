@@ -34,9 +34,10 @@ static int read_filter(struct request *request, struct audit_filter *filter, str
     if (wanted != NULL) {
         enum audit_event event;
         if (!audit_event_parse(wanted, &event)) {
-            return err_set(err, ERR_BAD_REQUEST,
-                           "event=%.50s is not one of write, denied, unauthorized, passwords, token, vault",
-                           wanted);
+            return err_set(
+                err, ERR_BAD_REQUEST,
+                "event=%.50s is not one of write, denied, unauthorized, passwords, token, vault, tried",
+                wanted);
         }
         filter->event = (int)event;
     }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access/access.h"
 #include "access/trail.h"
 #include "base/number.h"
 #include "fleet/handlers.h"
@@ -216,7 +217,11 @@ static int group_new(struct request *request, struct group **ret, struct err *er
     request->work = group;
     request->cleanup = cleanup;
     *ret = group;
-    return decode_all(request, group, err);
+    bool secrets = false;
+    for (size_t i = 0; i < group->count; i++) {
+        secrets = secrets || group->documents[i].kind == KIND_SECRET;
+    }
+    return secrets && access_try_secret(request, NULL, err) != 0 ? -1 : decode_all(request, group, err);
 }
 
 /* ---- preview ---- */

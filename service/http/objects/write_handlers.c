@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "access/access.h"
 #include "access/trail.h"
 #include "objects/handlers.h"
 #include "objects/preview.h"
@@ -140,7 +141,9 @@ static int submit(struct request *request, struct write_work *work, struct err *
         return -1;
     }
     if (preview) {
-        return preview_write(request, write, err);
+        return write->kind == KIND_SECRET && access_try_secret(request, write->key, err) != 0
+                   ? -1
+                   : preview_write(request, write, err);
     }
     /* The connection must be suspended before anyone can resume it. */
     request_suspend(request, answer);

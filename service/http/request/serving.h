@@ -56,13 +56,14 @@ struct serving {
     /* access/: asked between routing and handler, with the outcome of routing. 0, or -1 with what to answer.
      */
     int (*admit)(struct request *request, int routed, struct err *err);
-    struct route_access *access; /* what each route asks for, in the table's order */
-    bool no_auth;                /* everybody is admin */
-    struct limiter *requests;    /* per user; NULL = no limit */
-    struct limiter *reports;     /* of what sessions do, per node */
-    struct limiter *node_writes; /* per node and resource; NULL = no limit */
-    struct limiter *failures;    /* of authentication, per address; NULL = no limit */
-    struct limiter *refusals;    /* entries of the audit trail, per address */
+    struct route_access *access;  /* what each route asks for, in the table's order */
+    bool no_auth;                 /* everybody is admin */
+    struct limiter *requests;     /* per user; NULL = no limit */
+    struct limiter *reports;      /* of what sessions do, per node */
+    struct limiter *node_writes;  /* per node and resource; NULL = no limit */
+    struct limiter *failures;     /* of authentication, per address; NULL = no limit */
+    struct limiter *secret_tries; /* previews of Secrets, per user */
+    struct limiter *refusals;     /* entries of the audit trail, per address */
 
     /* handlers */
     struct pages *pages;
