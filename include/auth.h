@@ -58,8 +58,9 @@ void principal_anonymous(struct principal *ret);
 /*
  * The principal of a verified client certificate, as Kubernetes reads them: user = subject's CN, groups = its
  * O's. O system:masters and bgppeerd:admin are admin; bgppeerd:operator; bgppeerd:viewer; O system:nodes with
- * CN system:node:<name> is that node. Several: the first of this order. ERR_UNAUTHORIZED: no CN, too long or
- * not one line of UTF-8, or none of these groups.
+ * CN system:node:<name> is that node. Several: the first of this order. ERR_UNAUTHORIZED: no CN, blank, too
+ * long or not one line of UTF-8, none of these groups, or a name that belongs to others (token:…, system:…
+ * and more).
  */
 int principal_from_certificate(const char *common_name, const char *const *groups, size_t group_count,
                                struct principal *ret, struct err *err) MUST_CHECK;

@@ -49,6 +49,7 @@ struct http_options {
     bool insecure_http;        /* allow listeners beyond loopback without TLS; ERR_USAGE without */
     const char *tls_cert;      /* PEM files, tls_key with it; NULL = no TLS */
     const char *tls_key;
+    const char *client_crl;           /* needs client_ca; NULL = nothing is revoked */
     const char *client_ca;            /* NULL = client certificates are not asked for */
     unsigned connections_per_address; /* 0 = no limit of its own */
     uint64_t requests_per_second;     /* of one user, twice as many in a burst; 0 = no limit */

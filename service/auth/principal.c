@@ -75,11 +75,32 @@ static enum role group_role(const char *group, const char *common_name) {
     return ROLE_NONE;
 }
 
+/* Names that are given here to others, so that no certificate is taken for them in the audit trail, or shares
+ * their limits: tokens, the nodes of system:nodes, who works on a stopped service, who needs no credential.
+ * Kubernetes keeps "system:" for itself in the same way. */
+static bool is_reserved(const char *name, enum role role) {
+    static const char *const PREFIXES[] = {"token:", "local:", "system:"};
+
+    if (role == ROLE_NODE || strcmp(name, "anonymous") == 0) {
+        return role != ROLE_NODE;
+    }
+    for (size_t i = 0; i < sizeof(PREFIXES) / sizeof(*PREFIXES); i++) {
+        if (strncmp(name, PREFIXES[i], strlen(PREFIXES[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_blank(const char *name) {
+    return name[strspn(name, " ")] == '\0';
+}
+
 int principal_from_certificate(const char *common_name, const char *const *groups, size_t group_count,
                                struct principal *ret, struct err *err) {
     enum role best = ROLE_NONE;
 
-    if (common_name == NULL || common_name[0] == '\0' || strlen(common_name) >= AUTH_USER_MAX ||
+    if (common_name == NULL || is_blank(common_name) || strlen(common_name) >= AUTH_USER_MAX ||
         !text_is_one_line(common_name)) {
         return err_set(err, ERR_UNAUTHORIZED,
                        "the client certificate's subject has no usable common name (CN); it names the user");
@@ -97,6 +118,15 @@ int principal_from_certificate(const char *common_name, const char *const *group
             "the client certificate of \"%.253s\" has no organisation (O) that is a role here: use "
             "bgppeerd:admin, bgppeerd:operator, bgppeerd:viewer, or system:nodes with a CN of "
             "system:node:<name>",
+            common_name);
+    }
+    if (is_reserved(common_name, best)) {
+        return err_set(
+            err, ERR_UNAUTHORIZED,
+            "the client certificate's common name \"%.253s\" is one of those that this service gives to "
+            "others "
+            "(token:…, local:…, system:…, anonymous); only system:node:<name> with the organisation "
+            "system:nodes, and no other role, may be one of them",
             common_name);
     }
     ret->role = best;

@@ -62,6 +62,7 @@ struct serve_settings {
     const char *tls_cert;
     const char *tls_key;
     const char *client_ca;
+    const char *client_crl;
     const char *node_address_ranges;
     bool no_auth;
     bool insecure_http;
@@ -198,6 +199,12 @@ static const struct option OPTIONS[] = {
      .offset = MEMBER(client_ca),
      .help = "Accept client certificates of these CAs (PEM): CN is the user, O the role (bgppeerd:admin, "
              "bgppeerd:operator, bgppeerd:viewer, or system:nodes with CN system:node:NAME)"},
+    {.name = "client-crl",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = MEMBER(client_crl),
+     .help = "Client certificates that are revoked: lists (PEM) signed by CAs of --client-ca; read again on "
+             "SIGHUP"},
     {.name = "max-connections-per-address",
      .value = "N",
      .type = OPTION_NUMBER,
@@ -462,6 +469,7 @@ static int start_service(const struct serve_settings *settings, const struct ip_
                                       .tls_cert = settings->tls_cert,
                                       .tls_key = settings->tls_key,
                                       .client_ca = settings->client_ca,
+                                      .client_crl = settings->client_crl,
                                       .version = BGPPEERD_VERSION};
     if (http_check(&http, err) != 0 || store_open(&store, &service->store, err) != 0 ||
         open_vault(settings, service, err) != 0) {

@@ -1,14 +1,17 @@
 """Client certificates at their edges: made byte by byte here and signed by the service's CA, so that they are wrong in one
 point each."""
 import base64
+import contextlib
 import datetime
 import http.client
 import json
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import tempfile
+import time
 import unittest
 
 from service import PROGRAM, Service, free_port
@@ -146,6 +149,89 @@ class CertificateTest(unittest.TestCase):
             self.assert_refused("common name", common_name(text), ADMIN)
         self.assert_refused("common name", common_name(b"J\xfcrgen", TELETEX), ADMIN)
         self.assert_refused("common name", common_name("alice".encode("utf-16-be"), BMP), ADMIN)
+
+    def test_names_of_others(self):
+        """Nobody is called as this service calls tokens, nodes, itself; whatever the case, nodes are by their group alone."""
+        for text in ("token:0011223344556677", "token:", "system:node:n1", "system:anonymous", "system:", "local:root", "anonymous"):
+            for role in (ADMIN, (ORGANISATION, UTF8, b"bgppeerd:viewer")):
+                self.assert_refused("gives to others", common_name(text), role)
+        self.assertEqual(self.who(common_name("system:node:n1"), NODES), ("system:node:n1", "system:nodes"))
+        self.assert_refused("gives to others", common_name("system:node:n1"), NODES, ADMIN)
+        for text in (" ", "   "):
+            self.assert_refused("common name", common_name(text), ADMIN)
+        for text in ("tokens", "systematic", "my token:1"):
+            self.assertEqual(self.who(common_name(text), ADMIN)[0], text)
+
+    def revoke(self, path, serials, signer="pki", days=(-1, 1)):
+        """Write a revocation list."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        times = [der(0x17, (now + datetime.timedelta(days=day)).strftime("%y%m%d%H%M%SZ").encode()) for day in days]
+        algorithm = der(0x30, oid("2a8648ce3d040302"))
+        revoked = [der(0x30, serial, times[0]) for serial in serials]
+        body = der(0x30, der(2, b"\1"), algorithm, self.issuer, *times, *([der(0x30, *revoked)] if revoked else []))
+        signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", f"{self.folder}/{signer}/ca.key"], input=body, capture_output=True,
+                                   check=True, timeout=60).stdout
+        text = base64.encodebytes(der(0x30, body, algorithm, der(3, b"\0", signature))).decode()
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"-----BEGIN X509 CRL-----\n{text}-----END X509 CRL-----\n")
+
+    def reload(self, service, event):
+        before = service.log().count(event)
+        service.process.send_signal(signal.SIGHUP)
+        for _ in range(6000):
+            if service.log().count(event) > before:
+                return
+            time.sleep(0.01)
+        self.fail(event)
+
+    def test_revoked(self):
+        alice, path = (common_name("alice"), ADMIN), f"{self.folder}/client.crl"
+        arguments = ("--tls-cert", f"{self.pki}/server.crt", "--tls-key", f"{self.pki}/server.key", "--client-ca", f"{self.pki}/ca.crt",
+                     "--client-crl", path, "--max-auth-failures", "0")
+
+        def serial(made):
+            inside = read(read(pem_bytes(made))[1])[1]
+            return read(read(inside)[2])[0]
+
+        def ask(port):
+            context = ssl.create_default_context(cafile=f"{self.pki}/ca.crt")
+            context.load_cert_chain(made, f"{self.pki}/admin.key")
+            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
+            connection.request("GET", "/apis/projectcalico.org/v3/nodes")
+            answer = connection.getresponse()
+            answer.read()
+            connection.close()
+            return answer.status
+
+        made = self.make(alice)
+        self.revoke(path, [])
+        port = free_port()
+        service = Service("--listen", f"https://127.0.0.1:{port}", *arguments, auth=True)
+        with contextlib.closing(service):
+            service.start(scheme="http://")
+            self.assertEqual(ask(port), 200)
+            for content, status in (((serial(made),), 401), ((b"\2\1\7",), 200), ((b"\2\1\7", serial(made)), 401)):
+                self.revoke(path, content)
+                self.reload(service, "event=reloaded")
+                self.assertEqual(ask(port), status)
+            # What cannot be used leaves what there was; one that is out of date counts still.
+            self.revoke(path, [], signer="other")
+            self.reload(service, "event=reload-failed")
+            self.assertEqual(ask(port), 401)
+            with open(path, "w", encoding="ascii") as file:
+                file.write("nothing")
+            self.reload(service, "event=reload-failed")
+            self.assertEqual(ask(port), 401)
+            self.revoke(path, [serial(made)], days=(-3, -1))
+            self.reload(service, "event=reloaded")
+            self.assertEqual(ask(port), 401)
+            self.assertIn("client-crl-outdated", service.log())
+        for words, options in (("--client-crl", ("--client-crl", "missing")), ("--client-ca", ("--client-crl", path))):
+            result = subprocess.run([PROGRAM, "serve", "--data-dir", f"{self.folder}/x", "--tls-cert", f"{self.pki}/server.crt", "--tls-key",
+                                     f"{self.pki}/server.key", *(("--client-ca", f"{self.pki}/ca.crt") if "missing" in options else ()), *options],
+                                    capture_output=True, text=True, timeout=60)
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn(words, result.stderr)
 
     def test_nodes(self):
         self.assertEqual(self.who(common_name("system:node:rack1"), NODES), ("system:node:rack1", "system:nodes"))

@@ -118,8 +118,11 @@ static void set_limits(struct serving *serving, const struct http_options *optio
 
 static int start_parts(struct http *http, const struct http_options *options, struct err *err) {
     struct serving *serving = &http->serving;
-    if (options->tls_cert != NULL &&
-        tls_new(options->tls_cert, options->tls_key, options->client_ca, &serving->tls, err) != 0) {
+    if (options->tls_cert != NULL && tls_new(&(struct tls_files){.cert = options->tls_cert,
+                                                                 .key = options->tls_key,
+                                                                 .client_ca = options->client_ca,
+                                                                 .client_crl = options->client_crl},
+                                             &serving->tls, err) != 0) {
         return -1;
     }
     http->connections.tls = serving->tls;
@@ -211,6 +214,9 @@ int http_check(const struct http_options *options, struct err *err) {
     }
     if (options->client_ca != NULL && options->tls_cert == NULL) {
         return err_set(err, ERR_USAGE, "--client-ca is of no use without --tls-cert and --tls-key");
+    }
+    if (options->client_crl != NULL && options->client_ca == NULL) {
+        return err_set(err, ERR_USAGE, "--client-crl is of no use without --client-ca, which has signed it");
     }
     if (check_repeats(options, err) != 0) {
         return -1;

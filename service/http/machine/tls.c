@@ -35,7 +35,7 @@ struct identity {
 };
 
 struct tls {
-    char *cert_file, *key_file, *client_ca_file;
+    char *cert_file, *key_file, *client_ca_file, *client_crl_file;
     pthread_mutex_t lock;
     struct identity *identities; /* newest first */
 };
@@ -142,6 +142,76 @@ static int read_clients(struct identity *identity, const char *file, struct err 
     return rc > 0 ? 0 : err_set(err, ERR_USAGE, "--client-ca %s holds no certificate", file);
 }
 
+/* Was the list signed by one of the CAs? One that is out of date still says whom it says, and refusing it
+ * would let them in again: that is warned about. */
+static int check_list(gnutls_x509_crl_t list, const gnutls_x509_crt_t *issuers, unsigned issuer_count,
+                      const char *file, struct err *err) {
+    unsigned status = 0;
+    int result = gnutls_x509_crl_verify(list, issuers, issuer_count, 0, &status);
+    bool outdated = (status & GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED) != 0;
+
+    if (result < 0) {
+        return unusable("--client-crl", file, result, err);
+    }
+    if ((status &
+         ~(unsigned)(GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED | (outdated ? GNUTLS_CERT_INVALID : 0))) != 0) {
+        return err_set(err, ERR_USAGE, "--client-crl %s holds a list that no CA of --client-ca has signed",
+                       file);
+    }
+    if (outdated) {
+        log_event(LOG_WARN, "client-crl-outdated", LOG_STR("file", file),
+                  LOG_STR("text", "certificates that were revoked since are accepted; fetch the newer list"));
+    }
+    return 0;
+}
+
+static int add_lists(struct identity *identity, gnutls_x509_crl_t *lists, unsigned count, const char *file,
+                     const gnutls_x509_crt_t *issuers, unsigned issuer_count, struct err *err) {
+    for (unsigned i = 0; i < count; i++) {
+        if (check_list(lists[i], issuers, issuer_count, file, err) != 0) {
+            for (unsigned k = 0; k < count; k++) {
+                gnutls_x509_crl_deinit(lists[k]);
+            }
+            return -1;
+        }
+    }
+    /* Takes the lists over. */
+    int added = gnutls_x509_trust_list_add_crls(identity->clients, lists, count, 0, 0);
+    return added < 0 ? unusable("--client-crl", file, added, err) : 0;
+}
+
+static int read_revoked(struct identity *identity, const char *file, const char *ca_file, struct err *err) {
+    gnutls_x509_crl_t *lists = NULL;
+    gnutls_x509_crt_t *issuers = NULL;
+    unsigned count = 0, issuer_count = 0;
+    gnutls_datum_t text;
+
+    if (file == NULL) {
+        return 0;
+    }
+    int result = gnutls_load_file(ca_file, &text);
+    if (result >= 0) {
+        result = gnutls_x509_crt_list_import2(&issuers, &issuer_count, &text, GNUTLS_X509_FMT_PEM, 0);
+        gnutls_free(text.data);
+    }
+    if (result < 0) {
+        return unusable("--client-ca", ca_file, result, err);
+    }
+    result = gnutls_load_file(file, &text);
+    if (result >= 0) {
+        result = gnutls_x509_crl_list_import2(&lists, &count, &text, GNUTLS_X509_FMT_PEM, 0);
+        gnutls_free(text.data);
+    }
+    result = result < 0 ? unusable("--client-crl", file, result, err)
+                        : add_lists(identity, lists, count, file, issuers, issuer_count, err);
+    for (unsigned i = 0; i < issuer_count; i++) {
+        gnutls_x509_crt_deinit(issuers[i]);
+    }
+    gnutls_free(issuers);
+    gnutls_free(lists);
+    return result;
+}
+
 static void log_identity(const struct tls *tls, struct identity *identity) {
     char until[CLOCK_TEXT_MAX] = "";
     gnutls_x509_crt_t cert;
@@ -167,7 +237,8 @@ int tls_reload(struct tls *tls, struct err *err) {
         return err_no_memory(err);
     }
     if (read_chain(identity, tls->cert_file, err) < 0 || read_key(identity, tls->key_file, err) < 0 ||
-        check_pair(identity, err) < 0 || read_clients(identity, tls->client_ca_file, err) < 0) {
+        check_pair(identity, err) < 0 || read_clients(identity, tls->client_ca_file, err) < 0 ||
+        read_revoked(identity, tls->client_crl_file, tls->client_ca_file, err) < 0) {
         identity_free(identity);
         return -1;
     }
@@ -193,20 +264,22 @@ int tls_reload(struct tls *tls, struct err *err) {
     return 0;
 }
 
-int tls_new(const char *cert_file, const char *key_file, const char *client_ca_file, struct tls **ret,
-            struct err *err) {
-    struct tls *tls = calloc(1, sizeof *tls);
+static bool copy_name(const char *name, char **ret) {
+    *ret = name != NULL ? strdup(name) : NULL;
+    return name == NULL || *ret != NULL;
+}
+
+int tls_new(const struct tls_files *files, struct tls **ret, struct err *err) {
+    struct tls *tls = calloc(1, sizeof(*tls));
 
     if (tls == NULL) {
         return err_no_memory(err);
     }
     tls_memory_wipe();
     pthread_mutex_init(&tls->lock, NULL);
-    tls->cert_file = strdup(cert_file);
-    tls->key_file = strdup(key_file);
-    tls->client_ca_file = client_ca_file != NULL ? strdup(client_ca_file) : NULL;
-    if (tls->cert_file == NULL || tls->key_file == NULL ||
-        (client_ca_file != NULL && tls->client_ca_file == NULL)) {
+    if (!copy_name(files->cert, &tls->cert_file) || !copy_name(files->key, &tls->key_file) ||
+        !copy_name(files->client_ca, &tls->client_ca_file) ||
+        !copy_name(files->client_crl, &tls->client_crl_file)) {
         tls_free(tls);
         return err_no_memory(err);
     }
@@ -234,6 +307,7 @@ void tls_free(struct tls *tls) {
     free(tls->cert_file);
     free(tls->key_file);
     free(tls->client_ca_file);
+    free(tls->client_crl_file);
     pthread_mutex_destroy(&tls->lock);
     free(tls);
 }

@@ -19,10 +19,15 @@
 
 struct tls;
 
-/* PEM files: certificate (with its chain behind it), its key, and the CA of clients (NULL: none are asked
- * for). ERR_USAGE says which file and why. One at a time per process. */
-int tls_new(const char *cert_file, const char *key_file, const char *client_ca_file, struct tls **ret,
-            struct err *err) MUST_CHECK;
+/* Names of PEM files. */
+struct tls_files {
+    const char *cert; /* with its chain behind it */
+    const char *key;
+    const char *client_ca;  /* NULL: clients are not asked for certificates */
+    const char *client_crl; /* which of them are revoked, signed by one of client_ca; NULL: none are */
+};
+/* ERR_USAGE says which file and why. One at a time per process. */
+int tls_new(const struct tls_files *files, struct tls **ret, struct err *err) MUST_CHECK;
 /* After the daemons have stopped. Accepts NULL. */
 void tls_free(struct tls *tls);
 /* Read the files again; new handshakes use them. On failure nothing changes. */
