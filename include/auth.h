@@ -117,8 +117,6 @@ bool auth_resource_by_path(const char *path, enum auth_resource *ret);
 /* "nodes/peerings" and "projectcalico.org". Static; "" for AUTH_DOCUMENTS. */
 const char *auth_resource_name(enum auth_resource resource);
 const char *auth_resource_group(enum auth_resource resource);
-/* Is it one of the reviews, which are created but write nothing? */
-bool auth_is_review(enum auth_resource resource);
 
 /* What is asked for. Texts are borrowed. */
 struct access {

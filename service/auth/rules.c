@@ -153,10 +153,6 @@ const char *auth_resource_group(enum auth_resource resource) {
     return RESOURCES[resource].group;
 }
 
-bool auth_is_review(enum auth_resource resource) {
-    return (REVIEWS & ON(resource)) != 0;
-}
-
 /* ---- asking ---- */
 
 static bool is_own(const struct principal *principal, const struct access *access) {

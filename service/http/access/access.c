@@ -99,22 +99,14 @@ static int too_many(struct request *request, unsigned retry_s, const char *what,
     return err_set(err, ERR_TOO_MANY_REQUESTS, "%s; try again in %u s", what, retry_s);
 }
 
-/* What a node writes makes others' lists anew and stands in the history of all: it may do so now and then,
- * however many requests it may send. Reviews write nothing. */
-static int limit_node_writes(struct request *request, const struct access *access, struct err *err) {
-    struct {
-        char user[AUTH_USER_MAX];
-        enum auth_resource resource;
-    } key = {.resource = access->resource};
+/* What a node writes about itself makes others' lists anew and stands in the history of all: it may do so now
+ * and then, however many requests it may send. */
+static int limit_node_writes(struct request *request, struct err *err) {
     unsigned retry_s = 1;
 
-    if (request->serving->node_writes == NULL || request->principal.role != ROLE_NODE ||
-        (access->verb & (AUTH_GET | AUTH_LIST | AUTH_WATCH)) != 0 || auth_is_review(access->resource)) {
-        return 0;
-    }
-    memcpy(key.user, request->principal.user, strlen(request->principal.user));
-    return limiter_take(request->serving->node_writes, &key, sizeof(key), request->start_ns / 1000000,
-                        &retry_s)
+    return request->allowed != AUTH_ALLOWED_ADDRESSES || request->serving->node_writes == NULL ||
+                   limiter_take(request->serving->node_writes, request->principal.user,
+                                strlen(request->principal.user), request->start_ns / 1000000, &retry_s)
                ? 0
                : too_many(request, retry_s, "this node writes more often than the service allows it", err);
 }
@@ -134,7 +126,7 @@ static int authorize(struct request *request, struct err *err) {
     }
     request->allowed = auth_allows(&request->principal, &access);
     if (request->allowed != AUTH_DENIED) {
-        return limit_node_writes(request, &access, err);
+        return limit_node_writes(request, err);
     }
     (void)auth_forbidden(&request->principal, &access, err);
     trail_refused(request, &access, err);

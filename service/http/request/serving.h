@@ -60,7 +60,7 @@ struct serving {
     bool no_auth;                 /* everybody is admin */
     struct limiter *requests;     /* per user; NULL = no limit */
     struct limiter *reports;      /* of what sessions do, per node */
-    struct limiter *node_writes;  /* per node and resource; NULL = no limit */
+    struct limiter *node_writes;  /* about itself, per node; NULL = no limit */
     struct limiter *failures;     /* of authentication, per address; NULL = no limit */
     struct limiter *secret_tries; /* previews of Secrets, per user */
     struct limiter *refusals;     /* entries of the audit trail, per address */
