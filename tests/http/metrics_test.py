@@ -280,6 +280,7 @@ class CountingTest(unittest.TestCase):
         self.assertEqual({key for family in last.values() for key in family.samples}, {key for family in first.values() for key in family.samples})
 
     def test_the_process(self):
+        self.scraper.wait_for("bgppeerd_http_connections", 1)  # those of tests before are gone
         values = self.scraper.values()
         pid = self.service.process.pid
         self.assertEqual(values[key_of("process_max_fds")], resource.prlimit(pid, resource.RLIMIT_NOFILE)[0])
