@@ -10,10 +10,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As malloc, calloc and realloc; NULL when memory is out or the countdown says so. */
+/* As malloc, calloc and realloc; the only callers of those in the program (jansson, libyaml and GnuTLS are
+ * given functions that come here). NULL when memory is out or the countdown says so. */
 void *base_malloc(size_t size);
 void *base_calloc(size_t count, size_t size);
 void *base_realloc(void *old, size_t size);
+/* As strdup and strndup. */
+char *base_strdup(const char *text);
+char *base_strndup(const char *text, size_t len);
 
 /*
  * Room for one more item behind `count` items of `size` bytes: `items` itself, or a copy of twice the room

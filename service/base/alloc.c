@@ -35,6 +35,14 @@ void *base_realloc(void *old, size_t size) {
     return must_fail() ? NULL : realloc(old, size);
 }
 
+char *base_strndup(const char *text, size_t len) {
+    return must_fail() ? NULL : strndup(text, len);
+}
+
+char *base_strdup(const char *text) {
+    return must_fail() ? NULL : strdup(text);
+}
+
 void *base_grow(void *items, size_t count, size_t *cap, size_t first, size_t size) {
     if (count < *cap) {
         return items;

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "decimal.h"
@@ -429,8 +430,8 @@ void log_start(int fd, enum log_level level, enum log_format format) {
     log_stop();
     atomic_store(&out.level, (int)level);
     atomic_store(&out.format, (int)format);
-    char *pending = malloc(PENDING_MAX);
-    char *spare = malloc(PENDING_MAX);
+    char *pending = base_malloc(PENDING_MAX);
+    char *spare = base_malloc(PENDING_MAX);
 
     pthread_mutex_lock(&out.lock);
     out.fd = fd;

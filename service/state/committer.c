@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "state_internal.h"
@@ -101,8 +102,8 @@ int committer_run(struct state *state, struct task *task, struct err *err) {
 static int batch_prepare(struct state *state, struct batch *batch, struct err *err) {
     const struct draft *draft = &batch->draft;
 
-    batch->changes = calloc(draft->count, sizeof *batch->changes);
-    batch->events = calloc(draft->count, sizeof *batch->events);
+    batch->changes = base_calloc(draft->count, sizeof *batch->changes);
+    batch->events = base_calloc(draft->count, sizeof *batch->events);
     if (batch->changes == NULL || batch->events == NULL) {
         return err_no_memory(err);
     }

@@ -479,7 +479,7 @@ int draft_picture(const struct draft *draft, const struct picture *base, struct 
     struct peering_index *index;
     int rc;
 
-    changes = calloc(draft->count == 0 ? 1 : draft->count, sizeof *changes);
+    changes = base_calloc(draft->count == 0 ? 1 : draft->count, sizeof *changes);
     if (changes == NULL) {
         return err_no_memory(err);
     }

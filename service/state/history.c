@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "state_internal.h"
 
 int history_init(struct history *history, size_t cap, struct err *err) {
     *history = (struct history){.cap = cap, .bytes_max = cap * STATE_CHANGE_BYTES};
-    history->ring = calloc(cap, sizeof *history->ring);
+    history->ring = base_calloc(cap, sizeof *history->ring);
     if (history->ring == NULL) {
         return err_no_memory(err);
     }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "state_internal.h"
 
@@ -74,7 +75,7 @@ int lists_grow(struct lists *lists, uint32_t count, struct err *err) {
                        LISTS_CHUNK * LISTS_CHUNKS_MAX);
     }
     for (size_t i = chunks; i-- > 0 && atomic_load(&lists->chunks[i]) == NULL;) {
-        struct cell *chunk = calloc(LISTS_CHUNK, sizeof *chunk);
+        struct cell *chunk = base_calloc(LISTS_CHUNK, sizeof *chunk);
 
         if (chunk == NULL) {
             return err_no_memory(err);
@@ -84,7 +85,7 @@ int lists_grow(struct lists *lists, uint32_t count, struct err *err) {
     /* Room for every slot at once, so that lists_mark cannot fail. */
     pthread_mutex_lock(&lists->wake_lock);
     if (lists->wake_cap < chunks * LISTS_CHUNK) {
-        slots = realloc(lists->wake_slots, chunks * LISTS_CHUNK * sizeof *slots);
+        slots = base_realloc(lists->wake_slots, chunks * LISTS_CHUNK * sizeof *slots);
         if (slots == NULL) {
             pthread_mutex_unlock(&lists->wake_lock);
             return err_no_memory(err);
@@ -136,7 +137,7 @@ static int list_new(const struct peering_list *peerings, const struct node_list 
     if (buf_failed(&buf)) {
         goto no_memory;
     }
-    memory = malloc(sizeof *memory + buf.len + 1);
+    memory = base_malloc(sizeof *memory + buf.len + 1);
     if (memory == NULL) {
         goto no_memory;
     }

@@ -17,7 +17,7 @@ struct picture_memory {
 
 int picture_new(struct snapshot *snapshot, struct peering_index *index, struct picture **ret,
                 struct err *err) {
-    struct picture_memory *memory = malloc(sizeof *memory);
+    struct picture_memory *memory = base_malloc(sizeof *memory);
 
     if (memory == NULL) {
         snapshot_unref(snapshot);
@@ -280,14 +280,14 @@ static int state_load(struct state *state, struct err *err) {
 
 int state_open(struct store *store, const struct state_options *options, struct state **ret,
                struct err *err) {
-    struct state *state = calloc(1, sizeof *state);
+    struct state *state = base_calloc(1, sizeof *state);
 
     if (state == NULL) {
         return err_no_memory(err);
     }
     state->store = store;
     state->vault = options->vault;
-    state->secret_namespace = strdup(options->secret_namespace);
+    state->secret_namespace = base_strdup(options->secret_namespace);
     if (state->secret_namespace == NULL) {
         free(state);
         return err_no_memory(err);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "state_internal.h"
@@ -194,8 +195,8 @@ struct marking {
 
 static int store_marked(struct state *state, const struct token *tokens, size_t count,
                         const struct vault_settings *vault, struct err *err) {
-    struct store_setting *settings = calloc(count + vault->count, sizeof *settings);
-    struct marking *rows = calloc(count + 1, sizeof *rows);
+    struct store_setting *settings = base_calloc(count + vault->count, sizeof *settings);
+    struct marking *rows = base_calloc(count + 1, sizeof *rows);
     int result = settings == NULL || rows == NULL ? err_no_memory(err) : 0;
 
     for (size_t i = 0; result == 0 && i < count; i++) {
@@ -259,9 +260,9 @@ int tokens_init(struct state *state, struct err *err) {
 
 /* Returns the number of tokens stored. A failure costs the last uses of this batch, nothing else. */
 static size_t store_uses(struct state *state, struct err *err) {
-    struct token *tokens = calloc(FLUSH_BATCH, sizeof *tokens);
-    struct store_setting *settings = calloc(FLUSH_BATCH, sizeof *settings);
-    struct marking *texts = calloc(FLUSH_BATCH, sizeof *texts);
+    struct token *tokens = base_calloc(FLUSH_BATCH, sizeof *tokens);
+    struct store_setting *settings = base_calloc(FLUSH_BATCH, sizeof *settings);
+    struct marking *texts = base_calloc(FLUSH_BATCH, sizeof *texts);
     size_t count = 0;
     int result = 0;
 

@@ -62,7 +62,7 @@ int vault_commit_settings(struct store *store, const struct vault_settings *sett
     if (settings->count == 0) {
         return 0;
     }
-    rows = calloc(settings->count, sizeof *rows);
+    rows = base_calloc(settings->count, sizeof *rows);
     if (rows == NULL) {
         return err_no_memory(err);
     }

@@ -300,7 +300,8 @@ int vault_source_derive_key(const uint8_t *passphrase, size_t len, const struct 
 
 int vault_source_sync_parent(const char *path, struct err *err) {
     const char *slash = strrchr(path, '/');
-    char *dir = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    char *dir =
+        slash == NULL ? base_strdup(".") : base_strndup(path, slash == path ? 1 : (size_t)(slash - path));
     if (dir == NULL) {
         return err_no_memory(err);
     }

@@ -232,6 +232,14 @@ class CheckSourceTest(unittest.TestCase):
                    OPENING + 'int f(void) {\n    snprintf(a);\n    fgets(b);\n    puts("strcpy(x)");\n    x.gets(1);\n}\n')
         self.assertEqual(self.check(), [])
 
+    def test_memory_comes_from_one_file(self):
+        for name in ("malloc", "calloc", "realloc", "strdup", "strndup"):
+            self.write("service/base/err.c", OPENING + f"int f(void) {{\n    {name}(a);\n}}\n")
+            self.expect("service/base/err.c:3", f"{name}: use base_{name}")
+        self.write("service/base/err.c", OPENING + "int f(void) {\n    base_malloc(a);\n}\n")
+        self.write("service/base/alloc.c", OPENING + "int f(void) {\n    malloc(a);\n}\n")
+        self.assertEqual(self.check(), [])
+
     def test_header_guards(self):
         self.write("include/base/err.h", header("ERR_H"))
         self.expect("include/base/err.h:1", "BGPPEERD_BASE_ERR_H")

@@ -9,6 +9,7 @@
 #include "access/access.h"
 #include "access/authn.h"
 #include "access/trail.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "machine/connection.h"
 #include "request/serving.h"
@@ -39,7 +40,7 @@ static int read_route(const struct route *route, struct route_access *ret, struc
 int access_start(struct serving *serving, const struct http_options *options, struct err *err) {
     serving->admit = access_check;
     serving->no_auth = options->no_auth;
-    serving->access = calloc(serving->route_count, sizeof(*serving->access));
+    serving->access = base_calloc(serving->route_count, sizeof(*serving->access));
     if (serving->access == NULL) {
         return err_no_memory(err);
     }

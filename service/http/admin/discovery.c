@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "admin/handlers.h"
+#include "base/alloc.h"
 #include "base/buf.h"
 #include "request/media.h"
 #include "request/reply.h"
@@ -302,7 +303,7 @@ static int make_all(struct documents *documents, const char *version, struct err
 }
 
 int documents_new(const char *version, struct documents **ret, struct err *err) {
-    struct documents *documents = calloc(1, sizeof(*documents));
+    struct documents *documents = base_calloc(1, sizeof(*documents));
     if (documents == NULL) {
         return err_no_memory(err);
     }

@@ -8,6 +8,7 @@
 
 #include "access/trail.h"
 #include "admin/handlers.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "machine/park.h"
 #include "model/object.h"
@@ -101,7 +102,7 @@ static int answer_refused(struct request *request, struct err *err) {
 }
 
 static struct token_work *new_work(struct request *request, bool revoke, struct err *err) {
-    struct token_work *work = calloc(1, sizeof *work);
+    struct token_work *work = base_calloc(1, sizeof *work);
 
     if (work == NULL) {
         err_no_memory(err);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "machine/worker.h"
 #include "request/serving.h"
@@ -34,7 +35,7 @@ const char *vault_operation_state_text(enum vault_operation_state state) {
 }
 
 int vault_operations_new(struct vault_operations **ret, struct err *err) {
-    struct vault_operations *operations = calloc(1, sizeof(*operations));
+    struct vault_operations *operations = base_calloc(1, sizeof(*operations));
     if (operations == NULL) {
         return err_no_memory(err);
     }
@@ -114,7 +115,7 @@ static void run(void *arg) {
 /* ---- starting ---- */
 
 static int copy_text(const char *text, char **ret, struct err *err) {
-    *ret = text != NULL ? strdup(text) : NULL;
+    *ret = text != NULL ? base_strdup(text) : NULL;
     return text == NULL || *ret != NULL ? 0 : err_no_memory(err);
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "machine/listen.h"
@@ -164,7 +165,7 @@ static void add_to_list(struct connection *connection) {
 }
 
 struct connection *connection_new(struct connections *all, struct MHD_Connection *mhd) {
-    struct connection *connection = calloc(1, sizeof(*connection));
+    struct connection *connection = base_calloc(1, sizeof(*connection));
     if (connection == NULL) {
         return NULL;
     }

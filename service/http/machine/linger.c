@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 
 struct lingering {
@@ -91,7 +92,7 @@ static void *run(void *arg) {
 }
 
 int linger_start(struct lingering **ret, struct err *err) {
-    struct lingering *linger = calloc(1, sizeof(*linger));
+    struct lingering *linger = base_calloc(1, sizeof(*linger));
     if (linger == NULL) {
         return err_no_memory(err);
     }

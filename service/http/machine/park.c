@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 
 #define SWEEP_MS 1000
@@ -181,8 +182,8 @@ static int init_locks(struct park *park) {
 }
 
 int park_start(size_t max, void (*sweep)(void *arg), void *arg, struct park **ret, struct err *err) {
-    struct park *park = calloc(1, sizeof(*park));
-    struct park_entry **heap = calloc(2 * max, sizeof(struct park_entry *));
+    struct park *park = base_calloc(1, sizeof(*park));
+    struct park_entry **heap = base_calloc(2 * max, sizeof(struct park_entry *));
     if (park == NULL || heap == NULL) {
         free(heap);
         free(park);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "machine/tls_memory.h"
@@ -230,7 +231,7 @@ static void log_identity(const struct tls *tls, struct identity *identity) {
 }
 
 int tls_reload(struct tls *tls, struct err *err) {
-    struct identity *identity = calloc(1, sizeof *identity), *old;
+    struct identity *identity = base_calloc(1, sizeof *identity), *old;
     int64_t now_ms = clock_monotonic_ms();
 
     if (identity == NULL) {
@@ -265,12 +266,12 @@ int tls_reload(struct tls *tls, struct err *err) {
 }
 
 static bool copy_name(const char *name, char **ret) {
-    *ret = name != NULL ? strdup(name) : NULL;
+    *ret = name != NULL ? base_strdup(name) : NULL;
     return name == NULL || *ret != NULL;
 }
 
 int tls_new(const struct tls_files *files, struct tls **ret, struct err *err) {
-    struct tls *tls = calloc(1, sizeof(*tls));
+    struct tls *tls = base_calloc(1, sizeof(*tls));
 
     if (tls == NULL) {
         return err_no_memory(err);

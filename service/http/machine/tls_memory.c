@@ -4,6 +4,7 @@
  * before is freed the same way. No locks: set once, before the first session.
  */
 #include "machine/tls_memory.h"
+#include "base/alloc.h"
 
 #include <gnutls/gnutls.h>
 #include <malloc.h>
@@ -20,7 +21,7 @@ static void free_wiped(void *memory) {
 /* realloc may move the block and leave the old one behind as it was. */
 static void *realloc_wiped(void *memory, size_t size) {
     size_t old = memory != NULL ? malloc_usable_size(memory) : 0;
-    void *bigger = malloc(size);
+    void *bigger = base_malloc(size);
     if (bigger != NULL && memory != NULL) {
         memcpy(bigger, memory, old < size ? old : size);
         free_wiped(memory);

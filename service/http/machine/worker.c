@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "request/serving.h"
 
 struct worker_job {
@@ -63,7 +64,7 @@ static void *worker_main(void *arg) {
 }
 
 int worker_start(struct worker **ret, struct err *err) {
-    struct worker *worker = calloc(1, sizeof(*worker));
+    struct worker *worker = base_calloc(1, sizeof(*worker));
     if (worker == NULL) {
         return err_no_memory(err);
     }

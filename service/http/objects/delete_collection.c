@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "access/trail.h"
+#include "base/alloc.h"
 #include "objects/handlers.h"
 #include "objects/preview.h"
 #include "objects/resource.h"
@@ -201,7 +202,7 @@ int handle_delete_collection(struct request *request, struct err *err) {
     if (options.uid != NULL || options.resource_version != 0) {
         return err_set(err, ERR_BAD_REQUEST, "preconditions are for deleting one object, not a collection");
     }
-    struct collection_work *work = calloc(1, sizeof(*work));
+    struct collection_work *work = base_calloc(1, sizeof(*work));
     if (work == NULL) {
         return err_no_memory(err);
     }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/number.h"
 
@@ -24,7 +25,7 @@ struct pages {
 };
 
 int pages_new(struct pages **ret, struct err *err) {
-    struct pages *pages = calloc(1, sizeof(*pages));
+    struct pages *pages = base_calloc(1, sizeof(*pages));
     if (pages == NULL) {
         return err_no_memory(err);
     }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "machine/connection.h"
 #include "machine/worker.h"
 #include "objects/write.h"
@@ -422,7 +423,7 @@ struct shown_previews {
 };
 
 int shown_previews_new(struct shown_previews **ret, struct err *err) {
-    struct shown_previews *previews = calloc(1, sizeof(*previews));
+    struct shown_previews *previews = base_calloc(1, sizeof(*previews));
     if (previews == NULL) {
         return err_no_memory(err);
     }

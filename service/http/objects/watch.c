@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "access/access.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/number.h"
@@ -390,7 +391,7 @@ int handle_watch(struct request *request, const struct selection *selection, enu
         return err_set(err, ERR_UNAVAILABLE, "%u watches are open already; try again later",
                        serving->watches_max);
     }
-    struct watch *watch = calloc(1, sizeof(*watch));
+    struct watch *watch = base_calloc(1, sizeof(*watch));
     if (watch == NULL) {
         atomic_fetch_sub(&serving->watches, 1);
         return err_no_memory(err);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "request/serving.h"
 #include "request/status.h"
@@ -33,7 +34,7 @@ struct metrics {
 };
 
 int metrics_new(size_t route_count, uint64_t process_start_ns, struct metrics **ret, struct err *err) {
-    struct metrics *metrics = calloc(1, sizeof(*metrics));
+    struct metrics *metrics = base_calloc(1, sizeof(*metrics));
     if (metrics == NULL) {
         return err_no_memory(err);
     }

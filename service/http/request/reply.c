@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "request/pretty.h"
 #include "request/response.h"
 #include "request/serving.h"
@@ -136,7 +137,7 @@ static void wipe_body(void *cls) {
 int reply_wiped(struct request *request, unsigned status, const struct reply_head *head, struct buf *body,
                 struct err *err) {
     pretty_body(request, head->type, body);
-    struct buf *kept = malloc(sizeof(*kept));
+    struct buf *kept = base_malloc(sizeof(*kept));
     if (kept == NULL || buf_failed(body)) {
         free(kept);
         return err_no_memory(err);

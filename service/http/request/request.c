@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "request/percent.h"
@@ -73,7 +74,7 @@ static unsigned own_shard(struct serving *serving) {
 
 struct request *request_new(struct serving *serving, struct MHD_Connection *mhd,
                             struct connection *connection, const char *uri) {
-    struct request *request = malloc(sizeof(*request));
+    struct request *request = base_malloc(sizeof(*request));
     if (request == NULL) {
         return NULL;
     }
