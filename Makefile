@@ -25,7 +25,7 @@ BUILD_PACKAGES := gcc=gcc libc6-dev=file:/usr/include/stdlib.h pkg-config=pkg-co
     libsodium-dev=pc:libsodium libyaml-dev=pc:yaml-0.1 libgnutls28-dev=pc:gnutls \
     libcurl4-gnutls-dev=pc:libcurl
 RUNTIME_PACKAGES := libmicrohttpd12 libsqlite3-0 libjansson4 libsodium23 libyaml-0-2 libgnutls30 libcurl3-gnutls
-TEST_PACKAGES := libcmocka-dev=pc:cmocka python3=python3 python3-yaml=py:yaml curl=curl
+TEST_PACKAGES := libcmocka-dev=pc:cmocka python3=python3 python3-yaml=py:yaml curl=curl valgrind=valgrind
 DEV_PACKAGES := clang=clang llvm=llvm-symbolizer clang-format=clang-format valgrind=valgrind
 BENCH_PACKAGES := nginx=nginx etcd-server=etcd valgrind=valgrind
 CLIENT_PACKAGES := python3-kubernetes=debpy:kubernetes nodejs=node npm=npm
@@ -88,7 +88,7 @@ run: $(PROGRAM)
 test: $(PROGRAM) $(AGENT) test-programs
 	tests/run --build $(BUILD) $(TESTS)
 
-test-programs: $(TEST_PROGRAMS)
+test-programs: $(TEST_PROGRAMS) $(BUILD)/tests/bench/worst
 
 ## e2e            BGP daemons in network namespaces, fed by the service: needs root (TESTS=e2e/racks, E2E=short)
 e2e: deps-e2e $(PROGRAM) $(AGENT) $(BUILD)/tests/e2e/fields
@@ -224,6 +224,7 @@ bench: deps-bench $(PROGRAM) $(BENCH_PROGRAMS)
 ## bench-check    count the hot functions' instructions; fail when one needs 20 % more than tests/bench/micro.txt
 bench-check: deps-bench $(BUILD)/tests/bench/micro
 	tests/bench/check --build $(BUILD) $(ARGS)
+$(BUILD)/tests/bench/worst.o: INSIDE = -Iservice/http
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 	$(call quiet,LD  )$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
 

@@ -58,6 +58,7 @@ int text_refuse(struct err *err, const char *bytes, size_t len, size_t offset, c
 struct findings {
     struct buf text;
     size_t count, shown;
+    bool full; /* nothing fits any more */
 };
 
 /* One document on its way into a struct. */

@@ -25,7 +25,9 @@ void decoding_done(struct decoding *d) {
 /* Append one finding; those beyond the limits are only counted. */
 static void add_finding(struct findings *findings, const char *separator, const char *text) {
     findings->count++;
-    if (findings->shown == SHOWN_MAX || findings->text.len + strlen(text) > FINDINGS_TEXT_MAX) {
+    findings->full = findings->full || findings->shown == SHOWN_MAX ||
+                     findings->text.len + strlen(text) > FINDINGS_TEXT_MAX;
+    if (findings->full) {
         return;
     }
     if (findings->shown > 0) {
@@ -61,13 +63,17 @@ void decoding_unknown_field(struct decoding *d, const struct schema *schema, con
     char where[PATH_TEXT_MAX], owner[PATH_TEXT_MAX], text[3 * PATH_TEXT_MAX], below[160];
     const char *meant;
 
-    if (d->stored) {
+    if (d->stored || d->unknown == CODEC_IGNORE) {
+        return;
+    }
+    if (d->unknown == CODEC_STRICT && d->strict.full) {
+        d->strict.count++; /* a suggestion that nobody will read is not worth looking for */
         return;
     }
     path_format(path, where);
     path_format(path->parent, owner);
-    meant = suggest_field(schema, path->name);
-    if (!meant && !path->parent) {
+    meant = d->unknown == CODEC_STRICT ? suggest_field(schema, path->name) : NULL;
+    if (!meant && !path->parent && d->unknown == CODEC_STRICT) {
         meant = suggest_below(schema, path->name, below, sizeof below);
     }
     if (meant && d->unknown == CODEC_STRICT) {
@@ -95,6 +101,10 @@ void decoding_malformed(struct decoding *d, const struct path *path, const char 
     char where[PATH_TEXT_MAX], what[256], text[PATH_TEXT_MAX + 260];
     va_list args;
 
+    if (d->types.full) {
+        d->types.count++;
+        return;
+    }
     va_start(args, fmt);
     vsnprintf(what, sizeof what, fmt, args);
     va_end(args);

@@ -6,7 +6,7 @@
 
 #include "codec_internal.h"
 
-#define NODE_WEIGHT 8 /* of every value, so that empty ones count too */
+#define NODE_WEIGHT 32 /* of every value, so that empty ones count too; jansson needs more for each */
 
 size_t tree_weight(const json_t *tree) {
     size_t weight = NODE_WEIGHT, i;

@@ -15,7 +15,7 @@
 
 #define DIRECTIVES_MAX 16 /* of a whole body; kubectl writes none */
 /* Bytes cleared: a body whose longest run has 512 bytes is never refused, because runs are separated. */
-#define CLEARED_MAX(len) (256 * (len) + 4 * 1024 * 1024)
+#define CLEARED_MAX(len) (256 * (len) + 256 * 1024)
 
 /* Bytes of the line break at `at` as YAML 1.1 has it: CR, LF, NEL, LS, PS. 0: there is none. */
 static size_t break_length(const unsigned char *at, size_t left) {

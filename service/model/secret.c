@@ -65,8 +65,8 @@ static void validate_body(const void *object, const char *path, struct causes *c
     const struct secret *secret = object;
     size_t count = key_count(secret);
     if (count > KEYS_MAX) {
-        cause_at(causes, CAUSE_TOO_MANY, path, "data",
-                 "Too many: %zu: data and stringData must have at most %d keys together", count, KEYS_MAX);
+        causes_add(causes, CAUSE_TOO_MANY, "data",
+                   "Too many: %zu: data and stringData must have at most %d keys together", count, KEYS_MAX);
     }
     for (size_t i = 0; i < secret->data.count; i++) {
         const struct byte_value *value = &secret->data.items[i];
