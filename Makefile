@@ -173,11 +173,15 @@ openapi: $(BUILD)/api/openapi-gen
 	$(BUILD)/api/openapi-gen yaml >api/openapi.yaml
 
 # --- Tests ---------------------------------------------------------------------------------------------
-# One program a file. Files beside them that are not named *_test.c are shared by the tests of that folder.
+# One program a file. Files beside them that are not named *_test.c are shared by the tests of that folder; a
+# program gets of them what it uses, because some put themselves in place of the C library's calls.
 CMOCKA_LIBS = $(eval CMOCKA_LIBS := $(shell pkg-config --libs cmocka))$(CMOCKA_LIBS)
 test_shared = $(call objects,$(filter-out %_test.c %_fuzz.c,$(wildcard tests/$1/*.c)))
 define test_rules
-$$(BUILD)/tests/$1/%_test: $$(BUILD)/tests/$1/%_test.o $$(call test_shared,$1) $$(LIB)
+$$(BUILD)/tests/$1/shared.a: $$(call test_shared,$1)
+	@mkdir -p $$(@D)
+	$$(call quiet,AR  )rm -f $$@ && ar rcs $$@ $$^
+$$(BUILD)/tests/$1/%_test: $$(BUILD)/tests/$1/%_test.o $$(BUILD)/tests/$1/shared.a $$(LIB)
 	$$(call quiet,LD  )$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $$(CMOCKA_LIBS) $$(PKG_LIBS) -lm
 endef
 $(foreach dir,$(TESTDIRS),$(eval $(call test_rules,$(dir))))
