@@ -155,7 +155,8 @@ class FloodTest(unittest.TestCase):
 
     def test_slow_clients_hold_up_nobody(self):
         # The defaults but for the two time-outs: within the test's time every slow client is to be cut at least once.
-        with Service("--header-seconds", str(max(2, int(FLOOD_SECONDS / 2))), "--log-level", "warn", auth=True) as service:
+        with Service("--header-seconds", str(max(2, int(FLOOD_SECONDS / 2))), "--max-connections-per-address", "0", "--log-level", "warn",
+                     auth=True) as service:
             service.apply_examples()
             for attempt in range(ATTEMPTS):
                 poller = Poller(service)

@@ -106,6 +106,30 @@ class SettingsTest(unittest.TestCase):
             for connection in held:
                 connection.close()
 
+    def test_strangers_make_room(self):
+        """When nearly all connections are open, those that never showed a credential are cut; known ones stay."""
+        with Service("--threads", "1", "--max-connections", "40", "--max-connections-per-address", "0", auth=True) as service:
+            known = []
+            for _ in range(4):
+                connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
+                connection.request("GET", f"{GROUP}/nodes", headers={"Authorization": f"Bearer {service.token}"})
+                self.assertEqual(connection.getresponse().read()[:1], b"{")
+                known.append(connection)
+            strangers = [socket.create_connection(("127.0.0.1", service.port), timeout=60) for _ in range(36)]
+            for stranger in strangers[:4]:  # the oldest; the headers' own time is 40 s
+                stranger.settimeout(30)
+                self.assertEqual(stranger.recv(1), b"")
+            service.wait_for_log("has shown no credential")
+            for connection in known:
+                connection.request("GET", f"{GROUP}/nodes", headers={"Authorization": f"Bearer {service.token}"})
+                self.assertEqual(connection.getresponse().status, 200)
+                connection.close()
+            strangers[-1].settimeout(0.1)
+            with self.assertRaises(TimeoutError):  # room was made, and no more
+                strangers[-1].recv(1)
+            for stranger in strangers:
+                stranger.close()
+
     def test_header_bytes(self):
         """At the very byte, where the line and the headers count as they are sent, and each header 64 bytes more."""
         limit = 2048

@@ -70,7 +70,7 @@ class ManyTest(unittest.TestCase):
         if hard != resource.RLIM_INFINITY and hard < 2 * WATCHES + 200:
             self.skipTest(f"{hard} open files are too few for {WATCHES} watches")
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        self.service = Service()
+        self.service = Service("--max-connections-per-address", "0")
         self.addCleanup(self.service.close)
         self.service.start()
 

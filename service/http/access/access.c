@@ -161,6 +161,7 @@ int access_check(struct request *request, int routed, struct err *err) {
     if (authenticate(request, err) != 0) {
         return -1;
     }
+    connection_is_known(request->connection);
     if (serving->requests != NULL &&
         !limiter_take(serving->requests, request->principal.user, strlen(request->principal.user),
                       request->start_ns / 1000000, &retry_s)) {

@@ -19,8 +19,12 @@
 #include "machine/listen.h"
 #include "machine/tls.h"
 
-void connections_init(struct connections *all, int64_t header_ms, int64_t answer_ms, int64_t stall_ms) {
-    *all = (struct connections){.header_ms = header_ms, .answer_ms = answer_ms, .stall_ms = stall_ms};
+void connections_init(struct connections *all, size_t most, int64_t header_ms, int64_t answer_ms,
+                      int64_t stall_ms) {
+    *all = (struct connections){.crowded = most * CONNECTIONS_CROWDED_PERCENT / 100,
+                                .header_ms = header_ms,
+                                .answer_ms = answer_ms,
+                                .stall_ms = stall_ms};
     pthread_mutex_init(&all->lock, NULL);
 }
 
@@ -118,9 +122,34 @@ static void look_for_stall(struct connection *connection, int64_t now_ms) {
     }
 }
 
+/* Make room for callers that are known. Under the lock. */
+static void turn_strangers_away(struct connections *all, int64_t now_ms) {
+    size_t excess = all->count > all->crowded ? all->count - all->crowded : 0;
+    struct connection *connection = all->last;
+    for (; excess > 0 && connection != NULL; connection = connection->prev) {
+        if (now_ms - connection->opened_ms < CONNECTIONS_STRANGER_MS) {
+            return; /* all that follow are newer */
+        }
+        if (connection->turned_away) {
+            excess--; /* its thread has not come to it yet */
+            continue;
+        }
+        if (atomic_load_explicit(&connection->known, memory_order_relaxed)) {
+            continue;
+        }
+        (void)shutdown(connection->fd, SHUT_RDWR);
+        connection->turned_away = true;
+        all->cut++;
+        excess--;
+        log_event(LOG_WARN, "connection-cut", LOG_STR("remote", connection->address),
+                  LOG_STR("text", "there are too many connections, and this one has shown no credential"));
+    }
+}
+
 void connections_sweep(struct connections *all) {
     int64_t now_ms = clock_monotonic_ms();
     pthread_mutex_lock(&all->lock);
+    turn_strangers_away(all, now_ms);
     for (struct connection *connection = all->first; connection != NULL; connection = connection->next) {
         int64_t deadline_ms = atomic_load_explicit(&connection->deadline_ms, memory_order_relaxed);
         if (deadline_ms != 0 && deadline_ms <= now_ms) {
@@ -154,6 +183,8 @@ static void add_to_list(struct connection *connection) {
     connection->next = all->first;
     if (connection->next != NULL) {
         connection->next->prev = connection;
+    } else {
+        all->last = connection;
     }
     all->first = connection;
     all->count++;
@@ -171,6 +202,7 @@ struct connection *connection_new(struct connections *all, struct MHD_Connection
     }
     connection->all = all;
     connection->mhd = mhd;
+    connection->opened_ms = clock_monotonic_ms();
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info != NULL) {
         (void)listen_remote_text(info->client_addr, connection->address);
@@ -197,10 +229,18 @@ void connection_free(struct connection *connection) {
     }
     if (connection->next != NULL) {
         connection->next->prev = connection->prev;
+    } else {
+        all->last = connection->prev;
     }
     all->count--;
     pthread_mutex_unlock(&all->lock);
     free(connection);
+}
+
+void connection_is_known(struct connection *connection) {
+    if (connection != NULL && !atomic_load_explicit(&connection->known, memory_order_relaxed)) {
+        atomic_store_explicit(&connection->known, true, memory_order_relaxed);
+    }
 }
 
 struct connection *connection_of(struct MHD_Connection *mhd) {

@@ -57,17 +57,26 @@ struct connection {
     struct request *request;     /* the one under way, NULL = none; the connection's thread alone */
     _Atomic int64_t deadline_ms; /* monotonic: the connection is cut then; 0 = none */
     bool streams;                /* the connection's thread alone */
+    int64_t opened_ms;           /* monotonic */
+    atomic_bool known;           /* a request of it had a good credential */
+    bool turned_away;            /* the list's lock: was cut for others' sake */
     _Atomic int64_t taken_by_ms; /* monotonic: when the stream's reader must have taken what it was sent; 0 =
                                   * nothing is under way, CONNECTION_STALLED = it has not */
     struct connection *prev, *next; /* the list's lock */
 };
 
+/* When more than CONNECTIONS_CROWDED_PERCENT of the connections that there may be are open, those that are
+ * older than CONNECTIONS_STRANGER_MS and never had a good credential are cut, the oldest first. */
+#define CONNECTIONS_CROWDED_PERCENT 90
+#define CONNECTIONS_STRANGER_MS     5000
+
 /* The open connections. The lock guards the list and its counts and keeps its sockets open. */
 struct connections {
     struct tls *tls; /* NULL: no listener has TLS */
     pthread_mutex_t lock;
-    struct connection *first;
+    struct connection *first, *last; /* newest first */
     size_t count;
+    size_t crowded;     /* with more than so many, strangers are cut */
     size_t most;        /* since memory was last given back */
     uint64_t opened;    /* since the start */
     uint64_t cut;       /* … because their deadline was over */
@@ -76,7 +85,8 @@ struct connections {
     int64_t answer_ms;  /* for taking an answer */
     int64_t stall_ms;   /* for taking a piece of a stream */
 };
-void connections_init(struct connections *all, int64_t header_ms, int64_t answer_ms, int64_t stall_ms);
+void connections_init(struct connections *all, size_t most, int64_t header_ms, int64_t answer_ms,
+                      int64_t stall_ms);
 /* Cut the connections whose deadline is over; note the streams that stall; give memory back after a crowd has
  * gone. One thread, now and then. */
 void connections_sweep(struct connections *all);
@@ -111,6 +121,8 @@ bool connection_has_gone(const struct connection *connection);
 
 /* The context of libmicrohttpd's connection; NULL: there was no memory for it. */
 struct connection *connection_of(struct MHD_Connection *mhd);
+/* A request of the connection had a good credential. Accepts NULL. */
+void connection_is_known(struct connection *connection);
 /* Its address, "" when it is not known. Accepts NULL. */
 const char *connection_address(const struct connection *connection);
 

@@ -140,7 +140,8 @@ int server_new(const struct http_options *options, struct http **ret, struct err
         return err_no_memory(err);
     }
     memset(http, 0, sizeof(*http));
-    connections_init(&http->connections, milliseconds(options->header_seconds, HTTP_HEADER_SECONDS_DEFAULT),
+    connections_init(&http->connections, options->listen_count * connection_limit(options),
+                     milliseconds(options->header_seconds, HTTP_HEADER_SECONDS_DEFAULT),
                      milliseconds(options->answer_seconds, HTTP_ANSWER_SECONDS_DEFAULT),
                      milliseconds(options->stall_seconds, HTTP_STALL_SECONDS_DEFAULT));
     http->serving.connections = &http->connections;
