@@ -141,13 +141,14 @@ static int run_call(const struct call *call, const struct client_request *reques
     return result;
 }
 
-/* Complete `request` for the service that runs on a data directory, and run it. */
-static int ask_service(const char *data_dir, const char *token_file, const char *path,
+/* Complete `request` for the service that runs on a data directory, and run it. `public`: without a
+ * credential. */
+static int ask_service(const char *data_dir, bool public, const char *token_file, const char *path,
                        struct client_request *request, struct buf *ret, struct err *err) {
     struct call call = {.origin = ""};
     struct buf url = BUF_INIT;
     int result = find_service(&call, data_dir, err);
-    if (result == 0) {
+    if (result == 0 && !public) {
         result = read_token(&call, data_dir, token_file, err);
     }
     if (result == 0) {
@@ -175,10 +176,15 @@ int api_request(const char *data_dir, const char *token_file, const char *method
         request.body_len = strlen(body);
         request.headers = JSON_BODY;
     }
-    return ask_service(data_dir, token_file, path, &request, ret, err);
+    return ask_service(data_dir, false, token_file, path, &request, ret, err);
 }
 
 int api_download(const char *data_dir, const char *token_file, const char *path, int fd, struct err *err) {
     struct client_request request = {.quiet_seconds = BACKUP_SECONDS, .file = fd};
-    return ask_service(data_dir, token_file, path, &request, NULL, err);
+    return ask_service(data_dir, false, token_file, path, &request, NULL, err);
+}
+
+int api_health(const char *data_dir, const char *path, unsigned seconds, struct err *err) {
+    struct client_request request = {.method = "GET", .quiet_seconds = seconds, .file = -1};
+    return ask_service(data_dir, true, NULL, path, &request, NULL, err);
 }

@@ -19,4 +19,8 @@ int api_request(const char *data_dir, const char *token_file, const char *method
 int api_download(const char *data_dir, const char *token_file, const char *path, int fd,
                  struct err *err) MUST_CHECK;
 
+/* Does `path`, which is public, answer 200 within so many seconds of silence? As api_request, without a
+ * token. */
+int api_health(const char *data_dir, const char *path, unsigned seconds, struct err *err) MUST_CHECK;
+
 #endif

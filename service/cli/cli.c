@@ -9,9 +9,9 @@
 #include "base/suggest.h"
 #include "cli_internal.h"
 
-static const struct command *const COMMANDS[] = {&command_serve, &command_token,  &command_tls,
-                                                 &command_vault, &command_backup, &command_restore,
-                                                 &command_render};
+static const struct command *const COMMANDS[] = {&command_serve,  &command_token,  &command_tls,
+                                                 &command_vault,  &command_backup, &command_restore,
+                                                 &command_render, &command_health};
 #define COMMAND_COUNT (sizeof(COMMANDS) / sizeof(COMMANDS[0]))
 
 int command_status(const struct err *err) {

@@ -34,5 +34,6 @@ extern const struct command command_vault;
 extern const struct command command_backup;
 extern const struct command command_restore;
 extern const struct command command_render;
+extern const struct command command_health;
 
 #endif
