@@ -49,11 +49,13 @@ static enum concern field_concern(const struct field *field, bool of_node) {
 static enum concern config_concern(const struct bgp_configuration_spec *before,
                                    const struct bgp_configuration_spec *after, bool of_node) {
     const struct schema *schema = &bgp_configuration_spec_schema;
+    /* In a node's own configuration even a default says something: it goes before what the fleet's says. */
+    enum sameness sameness = of_node ? SAME_AS_WRITTEN : SAME_MEANING;
     enum concern most = CONCERNS_NOBODY;
     for (size_t i = 0; before != after && i < schema->field_count; i++) {
         const struct field *field = &schema->fields[i];
         enum concern concern = field_concern(field, of_node);
-        if (concern > most && !field_equal(field, before, after, SAME_MEANING)) {
+        if (concern > most && !field_equal(field, before, after, sameness)) {
             most = concern;
         }
     }

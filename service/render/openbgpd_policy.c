@@ -49,7 +49,7 @@ static void openbgpd_add_set_name(struct buf *out, const struct plan_filter *fil
 static void openbgpd_add_prefix(struct buf *out, const struct ip_addr *address, uint8_t len, bool turned) {
     struct ip_addr cut = {.family = address->family};
     for (size_t bit = 0; bit < len; bit++) {
-        unsigned value = address->bytes[bit / 8] >> (7 - bit % 8) & 1u;
+        unsigned value = (unsigned)address->bytes[bit / 8] >> (7 - bit % 8) & 1u;
         value ^= turned && bit + 1 == len;
         cut.bytes[bit / 8] |= (uint8_t)(value << (7 - bit % 8));
     }

@@ -17,7 +17,7 @@ import unittest
 from kubectl_test import find_clients
 from service import PROGRAM, Service, free_port
 
-SECTION = re.compile(r"^## Use it with kubectl\n(.*?)^## ", re.M | re.S)
+SECTION = re.compile(r"^## Use it with kubectl\n(.*?)(?:^## |\Z)", re.M | re.S)
 MODULES = os.path.abspath(os.path.join(os.environ.get("CLIENTS", "build/clients"), "node_modules"))
 SECONDS = 60
 

@@ -79,7 +79,7 @@ static void run_seed(uint64_t seed, size_t steps) {
 
 static void advanced_equals_anew(void **state) {
     (void)state;
-    static const uint64_t seeds[] = {1, 20, 300, 4711};
+    static const uint64_t seeds[] = {1, 20, 300, 4711, 6594537766060726709u};
     const char *steps_text = getenv("PEERING_RANDOM_STEPS");
     const char *seed_text = getenv("PEERING_RANDOM_SEED");
     size_t steps = steps_text != NULL ? strtoull(steps_text, NULL, 10) : STEPS_DEFAULT;
