@@ -115,8 +115,11 @@ int openbgpd_sessions(const char *text, size_t len, struct session_list *ret, st
     if (agent_json_read(text, len, "OpenBGPD's list of neighbors", &root, err) != 0) {
         return -1;
     }
-    int result = answer_sessions(agent_json_member(root, "neighbors"), "OpenBGPD's list of neighbors",
-                                 openbgpd_address, openbgpd_take, ret, err);
+    /* Its way to say that it has none. */
+    bool none = strcmp(agent_json_text(root, "error"), "no such neighbor") == 0;
+    int result = none ? 0
+                      : answer_sessions(agent_json_member(root, "neighbors"), "OpenBGPD's list of neighbors",
+                                        openbgpd_address, openbgpd_take, ret, err);
     json_decref(root);
     return result;
 }

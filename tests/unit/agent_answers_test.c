@@ -90,6 +90,19 @@ static void sessions_are_read(void **state) {
     }
 }
 
+/* OpenBGPD calls it an error to have no neighbors. */
+static void a_daemon_may_have_no_sessions(void **state) {
+    (void)state;
+    static const char NONE[] = "{\"status\": \"FAILED\", \"error\": \"no such neighbor\"}";
+    static const char BROKEN[] = "{\"status\": \"FAILED\", \"error\": \"something else\"}";
+    struct session_list list = {.count = 0};
+    struct err err = ERR_INIT;
+    assert_int_equal(openbgpd_sessions(NONE, sizeof(NONE) - 1, &list, &err), 0);
+    assert_int_equal(list.count, 0);
+    assert_int_equal(openbgpd_sessions(BROKEN, sizeof(BROKEN) - 1, &list, &err), -1);
+    session_list_done(&list);
+}
+
 static void keys_and_hops_are_read_back(void **state) {
     (void)state;
     struct err err = ERR_INIT;
@@ -229,7 +242,7 @@ int main(void) {
         cmocka_unit_test(sessions_are_read),        cmocka_unit_test(keys_and_hops_are_read_back),
         cmocka_unit_test(causes_are_read),          cmocka_unit_test(what_is_cut_off_is_refused),
         cmocka_unit_test(changed_bytes_do_no_harm), cmocka_unit_test(complaints_name_lines_and_nothing_else),
-        cmocka_unit_test(ports_are_those_expected),
+        cmocka_unit_test(ports_are_those_expected), cmocka_unit_test(a_daemon_may_have_no_sessions),
     };
     return cmocka_run_group_tests_name("agent_answers", tests, NULL, NULL);
 }
