@@ -92,7 +92,7 @@ test-programs: $(TEST_PROGRAMS) $(BUILD)/tests/bench/worst
 
 ## e2e            BGP daemons in network namespaces, fed by the service: needs root (TESTS=e2e/racks, E2E=short)
 e2e: deps-e2e $(PROGRAM) $(AGENT) $(BUILD)/tests/e2e/fields
-	tests/run --build $(BUILD) --jobs 1 $(or $(TESTS),e2e/)
+	tests/run --build $(BUILD) $(or $(TESTS),e2e/)
 ## demo           the two racks of api/examples in namespaces with real daemons, service and agents, until Ctrl-C
 demo: deps-e2e $(PROGRAM) $(AGENT)
 	BUILD=$(abspath $(BUILD)) exec $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=BUILD )tests/e2e/demo

@@ -267,7 +267,6 @@ class GobgpTest(case.LabTest):
 
 def openbgpd_text(revision, peers, hold=90, state="on", ttl=0):
     text = head("# ", "openbgpd", revision) + f"AS 64500\nrouter-id {HOST}\nnetwork 203.0.113.0/24\n"
-    text += 'socket "/run/openbgpd/bgpd.sock"\n'
     for peer in peers:
         text += session_comment("# ", peer, state, ttl=ttl)
         text += f"neighbor {peer} {{\n  remote-as 64496\n" + ('  down "withheld"\n' if state != "on" else "")

@@ -1,6 +1,5 @@
 """Many random changes of single sessions: those that did not change keep their connection over all of them.
 
-tests/run: alone
 tests/run: timeout 1200
 """
 import os

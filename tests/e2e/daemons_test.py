@@ -1,6 +1,5 @@
 """The library's own test: hosts, wires, and the four daemons with hand-written configurations, all peering with one BIRD.
 
-tests/run: alone
 tests/run: timeout 300
 """
 import os

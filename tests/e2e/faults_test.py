@@ -1,6 +1,5 @@
 """The two racks while something is broken: traffic goes on, sessions keep, and all converge afterwards.
 
-tests/run: alone
 tests/run: timeout 1200
 """
 from lib import case, fleet, kernel, wait

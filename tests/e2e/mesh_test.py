@@ -1,6 +1,5 @@
 """A full mesh of all four daemons, with a password and both families: each pair has its two sessions.
 
-tests/run: alone
 tests/run: timeout 600
 """
 import os

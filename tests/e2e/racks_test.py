@@ -1,6 +1,5 @@
 """The two racks of api/examples with real daemons: what the lists say is what the hosts do, and nothing else.
 
-tests/run: alone
 tests/run: timeout 600
 """
 import ipaddress

@@ -5,6 +5,7 @@ A host has a network of its own and sees directories of its own in the places wh
 sleeping process holds its namespaces; everything else is started into them with nsenter. From outside, the
 directories of host NAME are in FOLDER/NAME.
 """
+import glob
 import os
 import shlex
 import signal
@@ -231,6 +232,8 @@ class Lab:
     def close(self):
         for host in self.hosts.values():
             host.close()
+            for path in glob.glob(f"{host.folder}-*.log"):
+                os.unlink(path)
         for bridge in self.networks.values():
             ip(f"link delete {bridge}")
         self.hosts, self.networks = {}, {}
