@@ -87,7 +87,8 @@ static struct entry *merge_plain(const struct secret *secret, struct arena *aren
 }
 
 /* What is answered to a dry run must not tell whether a value is the one of before: it would be asked again
- * and again with guesses. A preview has to know what really changes. */
+ * and again with guesses. So it shows of a key that there is what is stored of it, whatever the value. A
+ * preview has to know what really changes. */
 static bool is_mute(const struct draft *draft, const struct write *write) {
     return write->dry_run && !draft->preview;
 }
@@ -123,6 +124,12 @@ static int new_value(struct draft *draft, const struct meta *meta, const struct 
         .ciphertext = sealed.ciphertext,
         .ciphertext_len = sealed.ciphertext_len,
     };
+    if (mute && old != NULL) {
+        ret->version = old->version;
+        ret->size = old->size;
+        ret->modified_ms = old->modified_ms;
+        ret->fingerprint = arena_strdup(arena, old->fingerprint != NULL ? old->fingerprint : "");
+    }
     secret_judge_value(ret, plain->bytes, plain->len);
     return arena->failed ? err_no_memory(err) : 0;
 }
@@ -280,9 +287,6 @@ static int seal_entries(struct draft *draft, struct write *write, const struct r
                  ? secret_keep_value(entry->old, arena, &values[i], err)
                  : new_value(draft, meta, entry, is_mute(draft, write), arena, &values[i], err)) != 0) {
             return -1;
-        }
-        if (is_mute(draft, write)) {
-            values[i].fingerprint = "";
         }
     }
     return 0;

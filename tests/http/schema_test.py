@@ -232,7 +232,8 @@ class SchemaTest(unittest.TestCase):
             answer = self.expect(200, "GET", path, template)
             self.assertTrue(answer.json()["items"])
             for header in self.document["paths"][template]["get"]["responses"]["200"]["headers"]:
-                self.assertIn(header, answer.headers)
+                if header != "Warning":  # with a format, for what its daemon cannot express
+                    self.assertIn(header, answer.headers)
             self.expect(304, "GET", path, template, headers={"If-None-Match": answer.headers["ETag"]})
         self.expect(404, "GET", f"{GROUP}/nodes/there-is-none/peerings", template)
         self.expect(400, "GET", f"{GROUP}/nodes/rack1-host1/peerings?wait=soon", template,
