@@ -193,7 +193,7 @@ $(BUILD)/tests/fuzz/%_fuzz: $(BUILD)/tests/fuzz/%_fuzz.o $(BUILD)/tests/fuzz/rep
 
 ## sanitize       the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
 sanitize:
-	FLOOD_SECONDS=10 POWER_IMAGES=60 DAMAGE_CASES=3 ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	FLOOD_SECONDS=10 POWER_IMAGES=60 DAMAGE_CASES=20 ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(MAKE) BUILD=$(BUILD)/sanitize SANITIZE=address,undefined CFLAGS="-O1 -g" \
 	    TESTS="$(or $(TESTS),unit/ conformance/ fault/ fuzz/ http/)" test
 ## tsan           the threaded parts under ThreadSanitizer (TESTS="…" for others)
