@@ -19,11 +19,12 @@ uint64_t random_u64(void);
 /* `len` lower-case letters and digits (Kubernetes' generateName alphabet: no vowels, no 0 1 3), then a NUL:
  * `out` has len + 1 bytes. */
 void random_name_suffix(char *out, size_t len);
-/* The same digest as digest_hex, of bytes that come piece by piece. A plain value; not thread-safe. */
+/* The same digest as digest_hex, of bytes that come piece by piece. Not thread-safe. It stays
+ * where it is from its start to its end. */
 #define DIGEST_STATE_BYTES 384
 struct digest {
-    _Alignas(64) unsigned char state[DIGEST_STATE_BYTES]; /* libsodium's */
-    size_t len;                                           /* bytes that wait in `block` */
+    unsigned char state[DIGEST_STATE_BYTES + 64]; /* libsodium's, from its first place that is aligned */
+    size_t len;                                   /* bytes that wait in `block` */
     unsigned char block[2048];
 };
 void digest_start(struct digest *digest);

@@ -157,7 +157,7 @@ static int run_square(struct input *input) {
             equal += input->text[i] == input->text[k];
         }
     }
-    return 0;
+    return equal > input->len * input->len ? -1 : 0;
 }
 
 /* A Secret through sealing: as the committer would, but on this thread and stored nowhere. */

@@ -88,6 +88,14 @@ static void fleet_of_two(struct fleet *fleet) {
 }
 
 /* The last change of `fleet`, of node `name`, as a preview shows it. */
+/* A text of json_dumps comes from the allocator that codec has set. */
+static void free_text(char *text) {
+    json_malloc_t unused;
+    json_free_t give_back;
+    json_get_alloc_funcs(&unused, &give_back);
+    give_back(text);
+}
+
 static json_t *diff_of(const struct peering_index *before, const struct peering_index *after,
                        const char *name, struct peering_diff *ret) {
     struct arena arena;
@@ -404,6 +412,7 @@ static char *differences(const char *here, const char *there) {
     assert_non_null(list);
     char *text = json_dumps(list, JSON_COMPACT);
     char *copy = strdup(text);
+    free_text(text);
     json_decref(document);
     buf_done(&out);
     fleet_done(&fleet);
@@ -570,6 +579,7 @@ static void filters_and_prefixes_are_compared(void **state) {
         text, "\"advertise\":[{\"cidr\":\"10.1.0.0/24\",\"change\":\"changed\"},{\"cidr\":\"10.2.0.0/24\","
               "\"change\":\"removed\"},{\"cidr\":\"10.3.0.0/24\",\"change\":\"added\"}]"));
     assert_null(json_object_get(json, "local"));
+    free_text(text);
     json_decref(json);
     peering_index_unref(before);
     fleet_done(&fleet);

@@ -180,9 +180,12 @@ struct pair {
 
 static struct pair pair_make(void) {
     struct pair pair = {
-        .here = {WANT_PLAIN, HEARD_REPORTS, VERSION_SETTLED, SESSION_ACTIVE},
-        .there = {WANT_PLAIN, HEARD_REPORTS, VERSION_SETTLED, SESSION_ACTIVE},
+        .here = {.form = WANT_PLAIN,
+                 .hearing = HEARD_REPORTS,
+                 .version = VERSION_SETTLED,
+                 .state = SESSION_ACTIVE},
     };
+    pair.there = pair.here;
     return pair;
 }
 

@@ -230,8 +230,8 @@ static void test_faults_are_named(void **state) {
     const char *given = getenv("SEED");
     uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : random_u64();
     size_t cases = given != NULL ? 1 : CASES;
+    print_message("seed %" PRIu64 "\n", seed);
     for (size_t i = 0; i < cases; i++) {
-        print_message(i == 0 ? "seed %" PRIu64 "\n" : "", seed);
         one_case(seed + i);
     }
 }
