@@ -219,6 +219,11 @@ struct node_list {
     const char *json;           /* the document without passwords */
     size_t json_len;
     bool has_passwords; /* some entry has a password: the node's own answer differs */
+    /* Whose list it is, for the status (status_node_key). */
+    uint32_t slot;
+    char uid[UUID_TEXT_MAX];
+    int64_t changed_ns; /* monotonic: when the change became visible that made it; 0 = before the first list
+                         * of this node since the start */
 };
 struct node_list *node_list_ref(struct node_list *list);
 void node_list_unref(struct node_list *list); /* accepts NULL */
@@ -226,6 +231,9 @@ void node_list_unref(struct node_list *list); /* accepts NULL */
 /* The node's current list, computed when stale. ERR_NOT_FOUND: no such node. One reference. */
 int state_node_list(struct state *state, const char *node, struct node_list **ret,
                     struct err *err) MUST_CHECK;
+
+/* The node itself is getting this list: notes how long that took since its change, the first time. */
+void state_note_fetched(struct state *state, struct node_list *list);
 
 /*
  * The node's document with its passwords in clear, for the node itself, as the content of `out`, which is
@@ -268,6 +276,26 @@ struct fleet_status *state_status(struct state *state);
 /* A node's place in it, borrowed from the picture. ERR_NOT_FOUND: there is no such node. */
 int state_status_key(const struct picture *picture, const char *node, struct status_node_key *ret,
                      struct err *err) MUST_CHECK;
+
+/* Who has the newest lists. `resource_version`: they are at least as new as that. */
+struct convergence {
+    uint64_t resource_version;
+    uint64_t nodes;
+    uint64_t fetched;
+    uint64_t applied;
+    uint64_t behind;
+    uint64_t silent;
+};
+/*
+ * Count all nodes: a pass over them that takes well below a microsecond each. `behind` (may be NULL) is
+ * called for each node that is heard of and does not have its newest list. A list that a change has marked
+ * and that is yet to be computed again (within a second) counts as one that its node does not have.
+ */
+void state_convergence(struct state *state, void (*behind)(void *arg, const char *node), void *arg,
+                       struct convergence *ret);
+/* The same sums as they were at most `STATE_CONVERGENCE_MS` ago, for those who wait: counted once for all. */
+#define STATE_CONVERGENCE_MS 250
+void state_recent_convergence(struct state *state, struct convergence *ret);
 
 /* A session's change of verdict, as it is remembered. */
 struct transition {
@@ -447,6 +475,7 @@ struct state_figures {
     uint64_t changes[STORE_DELETE + 1];     /* of objects, stored, by enum store_op */
     struct histogram_reading batches;       /* HISTOGRAM_NUMBERS: changes that shared a transaction */
     struct histogram_reading list_computes; /* HISTOGRAM_DURATIONS: lists computed and encoded */
+    struct histogram_reading convergence;   /* HISTOGRAM_WAITS: from a change until a node fetched its list */
     /* Of the nodes' newest lists, as far as they were asked for since the start: */
     uint64_t lists;
     uint64_t lists_with_problems;

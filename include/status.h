@@ -29,6 +29,7 @@
 #define STATUS_TWO_AGENTS_MS      90000 /* two boots that alternate within this time are two agents */
 #define STATUS_TEXT_MAX           128   /* of an agent's texts, NUL included; longer ones are cut */
 #define STATUS_MESSAGE_MAX        320
+#define STATUS_NAME_MAX           254 /* of a node, NUL included */
 
 /* ---- what an agent says ---- */
 
@@ -216,8 +217,10 @@ struct status_lists {
     /* Of all that the list's document says of an entry: equal numbers mean that nothing about it changed. */
     uint64_t (*digest_of)(void *arg, const struct peering_entry *entry);
     void *arg;
+    uint64_t revision; /* that the list was computed from */
 };
-/* The node's newest list. An equal ETag changes nothing. */
+/* The node's newest list. An equal ETag changes nothing, and nor does a list of an older revision than the
+ * newest. */
 int status_set_list(struct fleet_status *status, const struct status_node_key *key,
                     const struct peering_list *list, const char *etag, const struct status_lists *lists,
                     struct err *err) MUST_CHECK;
@@ -239,12 +242,17 @@ int status_take_report(struct fleet_status *status, const struct status_node_key
 enum status_taken status_take_same(struct fleet_status *status, const struct status_node_key *key,
                                    const char *boot, uint64_t sequence, const char *digest, int64_t now_ms);
 
+/* Does the node have its newest list? What its agent says it has applied decides, or, when it does not
+ * report, what its newest poll had. */
+enum status_list_state { STATUS_LIST_CURRENT, STATUS_LIST_BEHIND, STATUS_LIST_SILENT };
+const char *status_list_state_name(enum status_list_state state); /* "current". Static. */
+
 /* What is known of a node. Texts are valid during the call that hands it out. */
 struct status_node_view {
     const char *name;
-    int64_t heard_age_ms;      /* -1: never */
-    bool waits;                /* a poll of it is parked */
-    bool silent;               /* not heard for STATUS_SILENT_MS, or never */
+    int64_t heard_age_ms; /* -1: never */
+    bool waits;           /* a poll of it is parked */
+    enum status_list_state list;
     bool reports;              /* its agent has reported within that time */
     const char *fetched;       /* ETag that its newest poll had; "" = none */
     const char *current;       /* ETag of its newest list; "" = not computed yet */
@@ -255,6 +263,16 @@ struct status_node_view {
     const char *digest;
     bool two_agents; /* two agents report for it in turns */
 };
+
+struct status_standing {
+    enum status_list_state list;
+    bool fetched; /* it has fetched its newest list, or more */
+    bool applied; /* … and applied it */
+    char name[STATUS_NAME_MAX];
+};
+/* false: nothing is known of that slot. */
+bool status_node_standing(struct fleet_status *status, uint32_t slot, int64_t now_ms,
+                          struct status_standing *ret);
 
 /* One row of what a node's sessions are, desired and reported, seen from that node. */
 struct status_row {

@@ -19,6 +19,8 @@ struct histogram_scale {
 };
 /* Durations in nanoseconds, from 100 us to 10 s; and numbers of things, from 1 to 4096. */
 extern const struct histogram_scale HISTOGRAM_DURATIONS;
+/* What waits for other machines: nanoseconds, from 10 ms to 10 min. */
+extern const struct histogram_scale HISTOGRAM_WAITS;
 extern const struct histogram_scale HISTOGRAM_NUMBERS;
 
 /* All zero at first. Place i is for values above bound i - 1 and up to bound i; the last for those beyond. */

@@ -1,5 +1,5 @@
 /*
- * Histogram: the two scales, and reading. No state of its own, no locks.
+ * Histogram: the scales, and reading. No state of its own, no locks.
  */
 #include "base/histogram.h"
 
@@ -10,6 +10,12 @@ const struct histogram_scale HISTOGRAM_DURATIONS = {
     .count = 16,
     .bounds = {100 * US, 250 * US, 500 * US, 1 * MS, 2500 * US, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS,
                250 * MS, 500 * MS, 1000 * MS, 2500 * MS, 5000 * MS, 10000 * MS},
+};
+
+const struct histogram_scale HISTOGRAM_WAITS = {
+    .count = 14,
+    .bounds = {10 * MS, 25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS, 1000 * MS, 2500 * MS, 5000 * MS,
+               10000 * MS, 30000 * MS, 60000 * MS, 180000 * MS, 600000 * MS},
 };
 
 const struct histogram_scale HISTOGRAM_NUMBERS = {

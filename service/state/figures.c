@@ -76,6 +76,7 @@ static void read_lists(struct lists *lists, struct state_figures *ret) {
     ret->sessions = load(&lists->sessions);
     ret->sessions_withheld = load(&lists->withheld);
     histogram_read(&lists->computes, &ret->list_computes);
+    histogram_read(&lists->fetches, &ret->convergence);
 }
 
 static void read_vault(struct vault *vault, struct state_figures *ret) {

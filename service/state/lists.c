@@ -1,10 +1,10 @@
 /*
- * Lists: every node's computed list, cached by slot, and the polls parked on it.
+ * Lists: every node's computed list, cached by slot.
  *
  * A commit only marks the cells of affected nodes with its revision; whoever asks next computes the list
  * again from the newest picture. Equal content keeps its ETag, so a change that did not alter a list is
- * never seen by its node. The notifier thread computes the lists somebody waits for. Cells are guarded by
- * striped locks (`list`, `computed_at`, `parked`); nothing is computed under a lock.
+ * never seen by its node. Cells are guarded by striped locks (`list`, `computed_at`, `parked`); nothing is
+ * computed under a lock. The polls that wait for a list are in parked.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +14,10 @@
 #include "base/clock.h"
 #include "state_internal.h"
 
-#define WAKE_BATCH 128 /* lists computed before their polls are woken: a millisecond or two */
-
 struct list_memory {
     struct node_list list; /* first: what callers hold */
     atomic_uint refs;
+    atomic_bool fetched; /* by its node, since it changed */
     uint32_t sessions;
     uint32_t withheld; /* of them, for want of their password */
     bool has_problems;
@@ -97,17 +96,16 @@ int lists_grow(struct lists *lists, uint32_t count, struct err *err) {
     return 0;
 }
 
-static struct cell *lists_cell(struct lists *lists, uint32_t slot) {
+struct cell *lists_cell(struct lists *lists, uint32_t slot) {
     return &atomic_load_explicit(&lists->chunks[slot / LISTS_CHUNK],
                                  memory_order_acquire)[slot % LISTS_CHUNK];
 }
 
-static pthread_mutex_t *lists_lock(struct lists *lists, uint32_t slot) {
+pthread_mutex_t *lists_lock(struct lists *lists, uint32_t slot) {
     return &lists->locks[slot % LISTS_STRIPES];
 }
 
-/* The cached list, when it is that node's and current. Under the stripe's lock. Borrowed. */
-static struct node_list *cell_current(const struct cell *cell, const char *node) {
+struct node_list *cell_current(const struct cell *cell, const char *node) {
     if (cell->list != NULL && cell->computed_at >= atomic_load(&cell->mark) &&
         strcmp(cell->list->node, node) == 0) {
         return cell->list;
@@ -115,11 +113,35 @@ static struct node_list *cell_current(const struct cell *cell, const char *node)
     return NULL;
 }
 
+/* What a list is made from, besides the peerings. */
+struct list_origin {
+    struct node_list *previous; /* that it takes the place of; NULL: none */
+    uint64_t mark;              /* revision of the change that made it necessary */
+    int64_t marked_ns;          /* … and when that was */
+    const struct status_node_key *key;
+};
+
+/* What a list that says the same as the one before inherits from it, and what is new when it does not. */
+static void list_succeed(struct list_memory *memory, const struct list_origin *origin) {
+    struct node_list *list = &memory->list;
+    list->slot = origin->key->slot;
+    snprintf(list->uid, sizeof list->uid, "%s", origin->key->uid);
+    atomic_init(&memory->fetched, false);
+    if (origin->previous != NULL && strcmp(origin->previous->etag, list->etag) == 0) {
+        list->changed_ns = origin->previous->changed_ns;
+        atomic_init(&memory->fetched, atomic_load(&list_memory(origin->previous)->fetched));
+    } else if (origin->previous != NULL) {
+        list->changed_ns = origin->marked_ns;
+    }
+}
+
 /* A list around the bytes of `json`, with the content's digest. */
-static int list_new(const struct peering_list *peerings, const struct node_list *previous, uint64_t mark,
+static int list_new(const struct peering_list *peerings, const struct list_origin *origin,
                     struct node_list **ret, struct err *err) {
     struct buf content = BUF_INIT, buf = BUF_INIT;
     struct list_memory *memory = NULL;
+    const struct node_list *previous = origin->previous;
+    uint64_t mark = origin->mark;
     struct node_list head = {.resource_version = peerings->newest_revision};
 
     size_t place = peering_encode_content(peerings, &content);
@@ -146,6 +168,7 @@ static int list_new(const struct peering_list *peerings, const struct node_list 
     memory->list.json_len = buf.len;
     memcpy(memory->json, buf.data, buf.len + 1);
     snprintf(memory->list.node, sizeof memory->list.node, "%s", peerings->node);
+    list_succeed(memory, origin);
     memory->sessions = (uint32_t)peerings->entry_count;
     memory->withheld = 0;
     memory->has_problems = peerings->problem_count > 0;
@@ -207,8 +230,11 @@ static int list_refresh(struct lists *lists, const struct picture *picture, uint
                         struct node_list **ret, struct err *err) {
     struct cell *cell = lists_cell(lists, slot);
     uint64_t revision = snapshot_revision(picture->snapshot);
-    struct node_list *previous = NULL, *list = NULL, *old = NULL;
+    struct node_list *list = NULL, *old = NULL;
     uint64_t mark = atomic_load(&cell->mark);
+    struct status_node_key key;
+    struct list_origin origin = {
+        .mark = mark < revision ? mark : revision, .marked_ns = atomic_load(&cell->marked_ns), .key = &key};
     int64_t start_ns = clock_monotonic_ns();
     struct peering_list peerings;
     struct arena arena;
@@ -216,20 +242,23 @@ static int list_refresh(struct lists *lists, const struct picture *picture, uint
 
     pthread_mutex_lock(lists_lock(lists, slot));
     if (cell->list != NULL && strcmp(cell->list->node, node) == 0) {
-        previous = node_list_ref(cell->list);
+        origin.previous = node_list_ref(cell->list);
     }
     pthread_mutex_unlock(lists_lock(lists, slot));
 
     arena_init(&arena, 8192);
-    rc = peering_compute(picture->index, node, &arena, &peerings, err);
+    rc = state_status_key(picture, node, &key, err);
     if (rc == 0) {
-        rc = list_new(&peerings, previous, mark < revision ? mark : revision, &list, err);
+        rc = peering_compute(picture->index, node, &arena, &peerings, err);
     }
     if (rc == 0) {
-        sessions_note_list(lists->status, picture, &peerings, list->etag);
+        rc = list_new(&peerings, &origin, &list, err);
+    }
+    if (rc == 0) {
+        sessions_note_list(lists->status, picture, &key, &peerings, list->etag);
     }
     arena_done(&arena);
-    node_list_unref(previous);
+    node_list_unref(origin.previous);
     if (rc < 0) {
         return -1;
     }
@@ -244,7 +273,7 @@ static int list_refresh(struct lists *lists, const struct picture *picture, uint
     return 0;
 }
 
-static int err_no_node(const char *node, struct err *err) {
+int lists_no_node(const char *node, struct err *err) {
     return err_set(err, ERR_NOT_FOUND,
                    "nodes.projectcalico.org \"%.253s\" not found; create the Node resource (with its "
                    "spec.bgp addresses) before polling its peerings",
@@ -260,7 +289,7 @@ int state_node_list(struct state *state, const char *node, struct node_list **re
 
     if (slot < 0) {
         picture_unref(picture);
-        return err_no_node(node, err);
+        return lists_no_node(node, err);
     }
     pthread_mutex_lock(lists_lock(lists, (uint32_t)slot));
     list = cell_current(lists_cell(lists, (uint32_t)slot), node);
@@ -278,12 +307,34 @@ int state_node_list(struct state *state, const char *node, struct node_list **re
     return rc;
 }
 
+void state_note_fetched(struct state *state, struct node_list *list) {
+    struct list_memory *memory = list_memory(list);
+    if (list->changed_ns == 0 || atomic_load_explicit(&memory->fetched, memory_order_relaxed) ||
+        atomic_exchange(&memory->fetched, true)) {
+        return;
+    }
+    histogram_note(&state->lists.fetches, &HISTOGRAM_WAITS,
+                   (uint64_t)(clock_monotonic_ns() - list->changed_ns));
+}
+
+/* Under the stripe's lock. */
+static bool cell_is_stale(const struct cell *cell) {
+    return cell->list != NULL && cell->computed_at < atomic_load(&cell->mark);
+}
+
+bool lists_is_stale(struct lists *lists, uint32_t slot) {
+    pthread_mutex_lock(lists_lock(lists, slot));
+    bool stale = cell_is_stale(lists_cell(lists, slot));
+    pthread_mutex_unlock(lists_lock(lists, slot));
+    return stale;
+}
+
 /* The name of the slot's node when its list is kept and no longer current; "" otherwise. */
 static void stale_node(struct lists *lists, uint32_t slot, char node[sizeof(((struct node_list *)0)->node)]) {
     const struct cell *cell = lists_cell(lists, slot);
     node[0] = '\0';
     pthread_mutex_lock(lists_lock(lists, slot));
-    if (cell->list != NULL && cell->computed_at < atomic_load(&cell->mark)) {
+    if (cell_is_stale(cell)) {
         memcpy(node, cell->list->node, sizeof(cell->list->node));
     }
     pthread_mutex_unlock(lists_lock(lists, slot));
@@ -302,265 +353,4 @@ void lists_refresh_stale(struct state *state) {
             node_list_unref(list);
         }
     }
-}
-
-/* ---- parked polls ---- */
-
-static void parked_link(struct cell *cell, struct parked *parked) {
-    parked->prev = NULL;
-    parked->next = cell->parked;
-    if (parked->next != NULL) {
-        parked->next->prev = parked;
-    }
-    cell->parked = parked;
-    parked->linked = true;
-    atomic_fetch_add(&cell->parked_count, 1);
-}
-
-static void parked_unlink(struct cell *cell, struct parked *parked) {
-    if (parked->prev != NULL) {
-        parked->prev->next = parked->next;
-    } else {
-        cell->parked = parked->next;
-    }
-    if (parked->next != NULL) {
-        parked->next->prev = parked->prev;
-    }
-    parked->linked = false;
-    atomic_fetch_sub(&cell->parked_count, 1);
-}
-
-int state_park(struct state *state, const char *node, struct parked *parked, bool *ret_changed,
-               struct err *err) {
-    struct lists *lists = &state->lists;
-
-    for (;;) {
-        struct picture *picture = state_picture(state);
-        int64_t slot = peering_index_slot(picture->index, node);
-        struct node_list *list;
-        bool changed;
-
-        picture_unref(picture);
-        if (slot < 0) {
-            return err_no_node(node, err);
-        }
-        if (state_node_list(state, node, &list, err) < 0) {
-            return -1;
-        }
-        changed = strcmp(list->etag, parked->etag) != 0;
-        node_list_unref(list);
-        if (changed) {
-            *ret_changed = true;
-            return 0;
-        }
-        /* Link first, then look whether a commit marked the cell meanwhile: the committer marks first
-         * and looks for parked polls then, so one of the two sees the other. */
-        struct cell *cell = lists_cell(lists, (uint32_t)slot);
-
-        pthread_mutex_lock(lists_lock(lists, (uint32_t)slot));
-        parked->slot = (uint32_t)slot;
-        parked_link(cell, parked);
-        if (cell_current(cell, node) != NULL && strcmp(cell->list->etag, parked->etag) == 0) {
-            pthread_mutex_unlock(lists_lock(lists, (uint32_t)slot));
-            *ret_changed = false;
-            return 0;
-        }
-        parked_unlink(cell, parked);
-        pthread_mutex_unlock(lists_lock(lists, (uint32_t)slot));
-    }
-}
-
-bool state_unpark(struct state *state, struct parked *parked) {
-    struct lists *lists = &state->lists;
-    bool linked;
-
-    pthread_mutex_lock(lists_lock(lists, parked->slot));
-    linked = parked->linked;
-    if (linked) {
-        parked_unlink(lists_cell(lists, parked->slot), parked);
-    }
-    pthread_mutex_unlock(lists_lock(lists, parked->slot));
-    return linked;
-}
-
-/* ---- waking ---- */
-
-/* There is room: a slot is queued once at most, and wake_cap counts all slots. */
-static void wake_push(struct lists *lists, uint32_t slot) {
-    pthread_mutex_lock(&lists->wake_lock);
-    if (lists->wake_end == lists->wake_cap) {
-        memmove(lists->wake_slots, lists->wake_slots + lists->wake_first,
-                (lists->wake_end - lists->wake_first) * sizeof *lists->wake_slots);
-        lists->wake_end -= lists->wake_first;
-        lists->wake_first = 0;
-    }
-    lists->wake_slots[lists->wake_end++] = slot;
-    pthread_mutex_unlock(&lists->wake_lock);
-}
-
-struct marking {
-    struct lists *lists;
-    uint64_t revision;
-};
-
-static void mark_slot(void *arg, uint32_t slot) {
-    const struct marking *marking = arg;
-
-    atomic_store(&lists_cell(marking->lists, slot)->mark, marking->revision);
-}
-
-void lists_mark(struct lists *lists, const struct node_set *affected, uint64_t revision) {
-    node_set_each(affected, mark_slot, &(struct marking){.lists = lists, .revision = revision});
-}
-
-struct waking {
-    struct lists *lists;
-    bool waiting;
-};
-
-static void queue_slot(void *arg, uint32_t slot) {
-    struct waking *waking = arg;
-    struct cell *cell = lists_cell(waking->lists, slot);
-
-    if (atomic_load(&cell->parked_count) > 0 && !atomic_exchange(&cell->queued, true)) {
-        wake_push(waking->lists, slot);
-        waking->waiting = true;
-    }
-}
-
-void lists_wake(struct lists *lists, const struct node_set *affected) {
-    struct waking waking = {.lists = lists};
-
-    node_set_each(affected, queue_slot, &waking);
-    if (waking.waiting) {
-        pthread_mutex_lock(&lists->wake_lock);
-        pthread_cond_signal(&lists->wake_cond);
-        pthread_mutex_unlock(&lists->wake_lock);
-    }
-}
-
-/* Is this still the node's slot? One that was deleted and made anew may have another. */
-static bool slot_is_of(struct state *state, uint32_t slot, const char *node) {
-    struct picture *picture = state_picture(state);
-    bool is = peering_index_slot(picture->index, node) == (int64_t)slot;
-
-    picture_unref(picture);
-    return is;
-}
-
-/* Bring the parked polls' list up to date; NULL: the node is gone or has another slot now (where a poll that
- * stays parked here would miss its changes), or the list cannot be computed. The poll that is woken finds out
- * which. */
-static struct node_list *slot_list(struct state *state, uint32_t slot) {
-    struct lists *lists = &state->lists;
-    char node[sizeof((struct node_list *)0)->node] = "";
-    struct node_list *list = NULL;
-    struct err err = ERR_INIT;
-
-    pthread_mutex_lock(lists_lock(lists, slot));
-    if (lists_cell(lists, slot)->list != NULL) {
-        memcpy(node, lists_cell(lists, slot)->list->node, sizeof node);
-    }
-    pthread_mutex_unlock(lists_lock(lists, slot));
-    if (node[0] == '\0' || !slot_is_of(state, slot, node) || state_node_list(state, node, &list, &err) < 0) {
-        return NULL;
-    }
-    return list;
-}
-
-/* Take out the slot's polls that have something to tell, in front of `woken`. */
-static struct parked *take_changed(struct state *state, uint32_t slot, struct parked *woken) {
-    struct lists *lists = &state->lists;
-    struct cell *cell = lists_cell(lists, slot);
-    struct node_list *list = slot_list(state, slot);
-    struct parked *next;
-
-    pthread_mutex_lock(lists_lock(lists, slot));
-    for (struct parked *parked = cell->parked; parked != NULL; parked = next) {
-        next = parked->next;
-        if (list == NULL || strcmp(parked->etag, list->etag) != 0) {
-            parked_unlink(cell, parked);
-            parked->next = woken;
-            woken = parked;
-        }
-    }
-    pthread_mutex_unlock(lists_lock(lists, slot));
-    node_list_unref(list);
-    return woken;
-}
-
-/* Up to WAKE_BATCH slots from the queue, under its lock. Returns how many. */
-static size_t take_slots(struct lists *lists, uint32_t *slots) {
-    size_t count = lists->wake_end - lists->wake_first;
-
-    count = count < WAKE_BATCH ? count : WAKE_BATCH;
-    for (size_t i = 0; i < count; i++) {
-        slots[i] = lists->wake_slots[lists->wake_first + i];
-    }
-    lists->wake_first += count;
-    return count;
-}
-
-/*
- * Lists first, then all polls together: the threads that answer look through everything that waits on them
- * each time that some of it is woken, and would do so for every single poll.
- */
-static void wake_slots(struct state *state, const uint32_t *slots, size_t count) {
-    struct parked *woken = NULL, *next;
-
-    for (size_t i = 0; i < count; i++) {
-        /* Marks from here on queue it again. */
-        atomic_store(&lists_cell(&state->lists, slots[i])->queued, false);
-        woken = take_changed(state, slots[i], woken);
-    }
-    for (; woken != NULL; woken = next) {
-        next = woken->next; /* the poll may be gone after the call */
-        woken->wake(woken);
-    }
-}
-
-static void *notifier_main(void *arg) {
-    struct state *state = arg;
-    struct lists *lists = &state->lists;
-
-    pthread_mutex_lock(&lists->wake_lock);
-    while (!lists->stopping) {
-        uint32_t slots[WAKE_BATCH];
-        size_t count;
-
-        if (lists->wake_first == lists->wake_end) {
-            lists->wake_first = lists->wake_end = 0;
-            pthread_cond_wait(&lists->wake_cond, &lists->wake_lock);
-            continue;
-        }
-        count = take_slots(lists, slots);
-        pthread_mutex_unlock(&lists->wake_lock);
-        wake_slots(state, slots, count);
-        pthread_mutex_lock(&lists->wake_lock);
-    }
-    pthread_mutex_unlock(&lists->wake_lock);
-    return NULL;
-}
-
-int lists_start(struct state *state, struct err *err) {
-    if (pthread_create(&state->lists.notifier, NULL, notifier_main, state) != 0) {
-        return err_set(err, ERR_UNAVAILABLE,
-                       "cannot start the notifier thread: the system is out of threads");
-    }
-    state->lists.notifier_runs = true;
-    return 0;
-}
-
-void lists_stop(struct state *state) {
-    struct lists *lists = &state->lists;
-
-    if (!lists->notifier_runs) {
-        return;
-    }
-    pthread_mutex_lock(&lists->wake_lock);
-    lists->stopping = true;
-    pthread_cond_signal(&lists->wake_cond);
-    pthread_mutex_unlock(&lists->wake_lock);
-    pthread_join(lists->notifier, NULL);
-    lists->notifier_runs = false;
 }

@@ -75,15 +75,65 @@ static uint64_t list_digest_of(void *arg, const struct peering_entry *entry) {
 }
 
 void sessions_note_list(struct fleet_status *status, const struct picture *picture,
-                        const struct peering_list *list, const char *etag) {
-    struct status_lists lists = {
-        .slot_of = list_slot_of, .digest_of = list_digest_of, .arg = (void *)(uintptr_t)picture};
-    struct status_node_key key;
+                        const struct status_node_key *key, const struct peering_list *list,
+                        const char *etag) {
+    struct status_lists lists = {.slot_of = list_slot_of,
+                                 .digest_of = list_digest_of,
+                                 .arg = (void *)(uintptr_t)picture,
+                                 .revision = snapshot_revision(picture->snapshot)};
     struct err err = ERR_INIT;
-    if (state_status_key(picture, list->node, &key, &err) != 0 ||
-        status_set_list(status, &key, list, etag, &lists, &err) != 0) {
+    if (status_set_list(status, key, list, etag, &lists, &err) != 0) {
         log_event(LOG_WARN, "status-list", LOG_STR("node", list->node), LOG_STR("error", err.text));
     }
+}
+
+/* ---- convergence ---- */
+
+void state_convergence(struct state *state, void (*behind)(void *arg, const char *node), void *arg,
+                       struct convergence *ret) {
+    struct picture *picture = state_picture(state);
+    struct fleet_status *status = state->sessions.status;
+    uint32_t slots = peering_index_slots(picture->index);
+    struct convergence sums = {.resource_version = snapshot_revision(picture->snapshot),
+                               .nodes = snapshot_count(picture->snapshot, KIND_NODE)};
+    uint64_t heard = 0;
+    picture_unref(picture);
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        struct status_standing standing;
+        /* In this order: a list that is not stale has been told to the status before. */
+        bool stale = lists_is_stale(&state->lists, slot);
+        if (!status_node_standing(status, slot, clock_coarse_ms(), &standing)) {
+            continue;
+        }
+        sums.fetched += !stale && standing.fetched;
+        sums.applied += !stale && standing.applied;
+        heard += standing.list != STATUS_LIST_SILENT;
+        if (standing.list == STATUS_LIST_BEHIND || (stale && standing.list == STATUS_LIST_CURRENT)) {
+            sums.behind++;
+            if (behind != NULL) {
+                behind(arg, standing.name);
+            }
+        }
+    }
+    sums.silent = sums.nodes > heard ? sums.nodes - heard : 0;
+    *ret = sums;
+}
+
+void state_recent_convergence(struct state *state, struct convergence *ret) {
+    struct sessions *sessions = &state->sessions;
+    int64_t now_ms = clock_monotonic_ms();
+    pthread_mutex_lock(&sessions->lock);
+    bool recent = sessions->convergence_ms > 0 && now_ms - sessions->convergence_ms < STATE_CONVERGENCE_MS;
+    *ret = sessions->convergence;
+    pthread_mutex_unlock(&sessions->lock);
+    if (recent) {
+        return;
+    }
+    state_convergence(state, NULL, NULL, ret);
+    pthread_mutex_lock(&sessions->lock);
+    sessions->convergence = *ret;
+    sessions->convergence_ms = now_ms;
+    pthread_mutex_unlock(&sessions->lock);
 }
 
 /* ---- transitions ---- */

@@ -136,7 +136,7 @@ void history_add(struct history *history, const struct state_event *events, size
 /* Call the watchers that were armed for these kinds (bit per enum kind). */
 void history_wake(struct history *history, unsigned kinds);
 
-/* ---- lists.c ---- */
+/* ---- lists.c; parked.c: start, stop, wake ---- */
 
 #define LISTS_CHUNK      1024 /* cells in a chunk */
 #define LISTS_CHUNKS_MAX 4096 /* so at most 4 Mi nodes */
@@ -147,6 +147,7 @@ struct cell {
     uint64_t computed_at;          /* stripe lock: revision of the picture `list` was computed from */
     struct parked *parked;         /* stripe lock */
     _Atomic uint64_t mark;         /* revision of the newest change that may affect the list */
+    _Atomic int64_t marked_ns;     /* … and when that was */
     _Atomic uint32_t parked_count; /* so that the committer need not lock to see that nobody waits */
     _Atomic bool queued;           /* stands in lists.wake_slots */
 };
@@ -173,9 +174,15 @@ struct lists {
     _Atomic uint64_t sessions;
     _Atomic uint64_t withheld;
     struct histogram computes;
+    struct histogram fetches; /* HISTOGRAM_WAITS: state_note_fetched */
 };
 
 int lists_init(struct lists *lists, struct err *err) MUST_CHECK;
+struct cell *lists_cell(struct lists *lists, uint32_t slot);
+pthread_mutex_t *lists_lock(struct lists *lists, uint32_t slot); /* the slot's stripe's */
+/* The cached list, when it is that node's and current. Under the stripe's lock. Borrowed. */
+struct node_list *cell_current(const struct cell *cell, const char *node);
+int lists_no_node(const char *node, struct err *err);
 int lists_start(struct state *state, struct err *err) MUST_CHECK;
 void lists_stop(struct state *state);
 void lists_done(struct lists *lists);
@@ -190,6 +197,8 @@ void lists_mark(struct lists *lists, const struct node_set *affected, uint64_t r
 void lists_wake(struct lists *lists, const struct node_set *affected);
 /* Compute again the lists that somebody has asked for and that changes have marked since. Any thread. */
 void lists_refresh_stale(struct state *state);
+/* Is the slot's list kept, and no longer current? */
+bool lists_is_stale(struct lists *lists, uint32_t slot);
 /* The slot's node was deleted by that revision: give its list up. */
 void lists_forget(struct lists *lists, uint32_t slot, uint64_t revision);
 
@@ -203,6 +212,8 @@ struct sessions {
     struct transition *ring; /* `cap` places; number n is at (n - 1) % cap */
     size_t cap;
     uint64_t newest; /* sequence; 0: none yet */
+    struct convergence convergence;
+    int64_t convergence_ms; /* when that was counted; 0: never */
     pthread_t thread;
     bool runs;
 };
@@ -214,7 +225,7 @@ void sessions_done(struct sessions *sessions);
 /* A list was computed from `picture`. Never fails: what there was no memory for is told again with the next
  * list. */
 void sessions_note_list(struct fleet_status *status, const struct picture *picture,
-                        const struct peering_list *list, const char *etag);
+                        const struct status_node_key *key, const struct peering_list *list, const char *etag);
 
 /* ---- committer.c ---- */
 

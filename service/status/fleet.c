@@ -44,6 +44,7 @@ static void node_clear(struct fleet_status *status, struct fleet_node *node) {
     node->two_agents_ms = -1;
     node->other_boot[0] = '\0';
     node->sequence = 0;
+    node->list_revision = 0;
     node->life++;
     node->dirty = true;
 }
@@ -275,6 +276,18 @@ static void node_push_list(struct fleet_status *status, struct fleet_node *node,
     node->dirty = true;
 }
 
+/* Is this list the newest one, or older than that? The lock is the caller's. */
+static bool node_has_list(struct fleet_node *node, const char *etag, uint64_t revision) {
+    if (node->lists[0] == NULL) {
+        return false;
+    }
+    if (strcmp(node->lists[0]->etag, etag) == 0) {
+        node->list_revision = revision > node->list_revision ? revision : node->list_revision;
+        return true;
+    }
+    return revision < node->list_revision;
+}
+
 int status_set_list(struct fleet_status *status, const struct status_node_key *key,
                     const struct peering_list *list, const char *etag, const struct status_lists *lists,
                     struct err *err) {
@@ -282,9 +295,9 @@ int status_set_list(struct fleet_status *status, const struct status_node_key *k
     if (node == NULL) {
         return -1;
     }
-    bool same = node->lists[0] != NULL && strcmp(node->lists[0]->etag, etag) == 0;
+    bool known = node_has_list(node, etag, lists->revision);
     pthread_mutex_unlock(fleet_stripe(status, key->slot));
-    if (same) {
+    if (known) {
         return 0;
     }
     struct wants *wants = NULL;
@@ -296,8 +309,14 @@ int status_set_list(struct fleet_status *status, const struct status_node_key *k
         wants_unref(status, wants);
         return -1;
     }
-    node_push_list(status, node, wants);
-    int result = report_link(status, node, err);
+    int result = 0;
+    if (node_has_list(node, etag, lists->revision)) { /* meanwhile */
+        wants_unref(status, wants);
+    } else {
+        node_push_list(status, node, wants);
+        node->list_revision = lists->revision;
+        result = report_link(status, node, err);
+    }
     pthread_mutex_unlock(fleet_stripe(status, key->slot));
     return result;
 }

@@ -19,7 +19,7 @@
 #define FLEET_LISTS      3 /* the newest, and two before it that an agent may still be on */
 #define FLEET_UID_MAX    UUID_TEXT_MAX
 #define FLEET_BOOT_MAX   48
-#define FLEET_NAME_MAX   254
+#define FLEET_NAME_MAX   STATUS_NAME_MAX
 
 /* The sessions that one list wants, by address and port. */
 struct wants {
@@ -84,6 +84,7 @@ struct fleet_node {
     char fetched[DIGEST_TEXT_MAX];
     /* Lists, the newest first; NULL: none. */
     struct wants *lists[FLEET_LISTS];
+    uint64_t list_revision; /* that the newest was computed from */
     /* Reports. */
     struct report *report; /* NULL: none */
     int64_t reported_ms;
@@ -156,6 +157,8 @@ struct fleet_view {
 void fleet_view_take(struct fleet_status *status, uint32_t slot, int64_t now_ms, struct fleet_view *ret);
 void fleet_view_done(struct fleet_status *status, struct fleet_view *view);
 int64_t fleet_heard_age(const struct fleet_view *view, int64_t now_ms); /* -1: never */
+/* From when the node was heard (-1: never), and the ETags of what it has and should have (NULL: none). */
+enum status_list_state fleet_list_state(int64_t heard_age_ms, const char *has, const char *current);
 bool fleet_reports(const struct fleet_view *view, int64_t now_ms);
 
 /* What a row borrows of the far end. */

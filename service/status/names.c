@@ -101,6 +101,12 @@ const char *verdict_name(enum status_verdict verdict) {
     return VERDICT_NAMES[verdict];
 }
 
+const char *status_list_state_name(enum status_list_state state) {
+    static const char *const NAMES[] = {
+        [STATUS_LIST_CURRENT] = "current", [STATUS_LIST_BEHIND] = "behind", [STATUS_LIST_SILENT] = "silent"};
+    return NAMES[state];
+}
+
 bool verdict_by_name(const char *name, enum status_verdict *ret) {
     size_t place = names_find(VERDICT_NAMES, COUNT_OF(VERDICT_NAMES), name);
     if (place == COUNT_OF(VERDICT_NAMES)) {

@@ -273,17 +273,11 @@ size_t status_sweep(struct fleet_status *status, int64_t now_ms, size_t max_node
 
 /* ---- sums ---- */
 
-static void count_node(const struct fleet_node *node, int64_t now_ms, struct status_totals *totals) {
-    int64_t heard_ms = node->polled_ms > node->reported_ms ? node->polled_ms : node->reported_ms;
-    const char *has = node->report != NULL ? node->report->list : node->fetched;
+static void count_node(const struct status_standing *standing, struct status_totals *totals) {
     totals->nodes++;
-    if (!node->waits && (heard_ms < 0 || now_ms - heard_ms >= STATUS_SILENT_MS)) {
-        totals->nodes_silent++;
-    } else if (node->lists[0] != NULL && strcmp(has, node->lists[0]->etag) == 0) {
-        totals->nodes_current++;
-    } else {
-        totals->nodes_behind++;
-    }
+    totals->nodes_silent += standing->list == STATUS_LIST_SILENT;
+    totals->nodes_current += standing->list == STATUS_LIST_CURRENT;
+    totals->nodes_behind += standing->list == STATUS_LIST_BEHIND;
 }
 
 void status_read_totals(struct fleet_status *status, int64_t now_ms, struct status_totals *ret) {
@@ -297,13 +291,9 @@ void status_read_totals(struct fleet_status *status, int64_t now_ms, struct stat
     pthread_mutex_unlock(&status->sweep);
     uint32_t slots = atomic_load(&status->chunk_count) * FLEET_CHUNK;
     for (uint32_t slot = 0; slot < slots; slot++) {
-        struct fleet_node *node = fleet_node(status, slot);
-        if (node != NULL) {
-            pthread_mutex_lock(fleet_stripe(status, slot));
-            if (node->known) {
-                count_node(node, now_ms, &totals);
-            }
-            pthread_mutex_unlock(fleet_stripe(status, slot));
+        struct status_standing standing;
+        if (status_node_standing(status, slot, now_ms, &standing)) {
+            count_node(&standing, &totals);
         }
     }
     *ret = totals;

@@ -110,6 +110,37 @@ void fleet_visit(struct fleet_status *status, const struct fleet_view *view, int
     }
 }
 
+/* ---- the node itself ---- */
+
+enum status_list_state fleet_list_state(int64_t heard_age_ms, const char *has, const char *current) {
+    if (heard_age_ms < 0 || heard_age_ms >= STATUS_SILENT_MS) {
+        return STATUS_LIST_SILENT;
+    }
+    return current != NULL && strcmp(has, current) == 0 ? STATUS_LIST_CURRENT : STATUS_LIST_BEHIND;
+}
+
+bool status_node_standing(struct fleet_status *status, uint32_t slot, int64_t now_ms,
+                          struct status_standing *ret) {
+    struct fleet_node *node = fleet_node(status, slot);
+    if (node == NULL) {
+        return false;
+    }
+    pthread_mutex_lock(fleet_stripe(status, slot));
+    bool known = node->known;
+    if (known) {
+        int64_t heard_ms = node->polled_ms > node->reported_ms ? node->polled_ms : node->reported_ms;
+        int64_t age_ms = node->waits ? 0 : heard_ms < 0 ? -1 : now_ms - heard_ms;
+        const char *current = node->lists[0] != NULL ? node->lists[0]->etag : NULL;
+        const char *has = node->report != NULL ? node->report->list : node->fetched;
+        ret->list = fleet_list_state(age_ms, has, current);
+        ret->applied = node->report != NULL && current != NULL && strcmp(node->report->list, current) == 0;
+        ret->fetched = ret->applied || (current != NULL && strcmp(node->fetched, current) == 0);
+        memcpy(ret->name, node->name, sizeof(ret->name));
+    }
+    pthread_mutex_unlock(fleet_stripe(status, slot));
+    return known;
+}
+
 static void visit_node(const struct fleet_view *view, int64_t now_ms,
                        void (*show)(void *arg, const struct status_node_view *view), void *arg) {
     int64_t heard_ms = fleet_heard_age(view, now_ms);
@@ -118,7 +149,8 @@ static void visit_node(const struct fleet_view *view, int64_t now_ms,
         .name = view->name,
         .heard_age_ms = heard_ms,
         .waits = view->waits,
-        .silent = heard_ms < 0 || heard_ms >= STATUS_SILENT_MS,
+        .list = fleet_list_state(heard_ms, report != NULL ? report->list : view->fetched,
+                                 view->lists[0] != NULL ? view->lists[0]->etag : NULL),
         .reports = fleet_reports(view, now_ms),
         .fetched = view->fetched,
         .current = view->lists[0] != NULL ? view->lists[0]->etag : "",

@@ -2,7 +2,7 @@
 
 Agents are simulated: they fetch their lists and report what a daemon that took them would do.
 """
-import json
+import threading
 import time
 import unittest
 
@@ -287,13 +287,47 @@ class ConvergenceTest(unittest.TestCase):
                              {"nodes": 3, "fetched": 2, "applied": 1, "silent": 1, "behindCount": 0, "behind": []})
             made = service.request("POST", f"{GROUP}/bgppeers", {"metadata": {"name": "p"}, "spec": {"peerIP": "192.0.2.9", "asNumber": 64999}})
             revision = made.json()["metadata"]["resourceVersion"]
-            service.request("GET", f"{GROUP}/nodes/n1/peerings/status")  # has the newest lists known
-            service.request("GET", f"{GROUP}/nodes/n2/peerings/status")
             convergence = service.request("GET", f"{OURS}/convergence?resourceVersion={revision}").json()
             self.assertEqual((convergence["fetched"], sorted(convergence["behind"])), (0, ["n1", "n2"]))
             self.assertEqual(service.request("GET", f"{OURS}/convergence?resourceVersion={int(revision) + 1}").status, 400)
             one.fetch().report()
             self.assertEqual(service.request("GET", f"{OURS}/convergence").json()["behind"], ["n2"])
+
+    def test_waiting_until_nobody_is_behind(self):
+        with Service(auth=True) as service:
+            agents = []
+            for number in (1, 2, 3):
+                service.request("POST", f"{GROUP}/nodes", {"metadata": {"name": f"n{number}"}, "spec": {"bgp": {"ipv4Address": f"10.0.0.{number}"}}})
+                spec = {"role": "node", "node": f"n{number}"}
+                agents.append(Agent(service, f"n{number}", service.request("POST", f"{OURS}/tokens", {"spec": spec}).json()["status"]["token"]))
+            one, two, _ = agents  # the third is silent, and not waited for
+            one.fetch().report()
+            two.fetch().report()
+
+            def fetches():
+                metrics = service.request("GET", "/metrics").body.decode()
+                return next(int(line.split()[-1]) for line in metrics.splitlines() if line.startswith("bgppeerd_convergence_seconds_count"))
+
+            self.assertEqual(fetches(), 0, "a first list is of no change")
+            made = service.request("POST", f"{GROUP}/bgppeers", {"metadata": {"name": "p"}, "spec": {"peerIP": "192.0.2.9", "asNumber": 64999}})
+            path = f"{OURS}/convergence?resourceVersion={made.json()['metadata']['resourceVersion']}"
+            started = time.monotonic()
+            self.assertEqual(service.request("GET", f"{path}&wait=1s").json()["behind"], ["n1", "n2"])
+            self.assertGreaterEqual(time.monotonic() - started, 1)
+            answers = []
+            waiter = threading.Thread(target=lambda: answers.append(service.request("GET", f"{path}&wait=120s").json()))
+            waiter.start()
+            one.fetch().report()
+            one.fetch()
+            self.assertEqual(fetches(), 1, "each change counts once for each node")
+            self.assertEqual(answers, [])
+            two.fetch().report()
+            waiter.join(60)
+            self.assertEqual({key: answers[0][key] for key in ("nodes", "fetched", "applied", "silent", "behindCount")},
+                             {"nodes": 3, "fetched": 2, "applied": 2, "silent": 1, "behindCount": 0})
+            self.assertEqual(fetches(), 2)
+            for bad in ("wait=soon", "wait=301s", "wait=-1s"):
+                self.assertEqual(service.request("GET", f"{OURS}/convergence?{bad}").status, 400, bad)
 
 
 if __name__ == "__main__":

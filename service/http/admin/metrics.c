@@ -208,6 +208,10 @@ static void add_computes(struct buf *out, const char *name, const struct scrape 
     metrics_text_histogram(out, name, NONE, &HISTOGRAM_DURATIONS, &scrape->state.list_computes, true);
 }
 
+static void add_convergence(struct buf *out, const char *name, const struct scrape *scrape) {
+    metrics_text_histogram(out, name, NONE, &HISTOGRAM_WAITS, &scrape->state.convergence, true);
+}
+
 static void add_sizes(struct buf *out, const char *name, const struct scrape *scrape) {
     metrics_text_number(out, name, METRICS_LABELS({"file", "database"}), scrape->state.store.database_bytes);
     metrics_text_number(out, name, METRICS_LABELS({"file", "log"}), scrape->state.store.log_bytes);
@@ -272,6 +276,9 @@ static const struct family FAMILIES[] = {
      .add = add_transitions},
     {"bgppeerd_nodes_reporting", "gauge",
      "Nodes heard of since the start, by whether they have their newest list.", .add = add_nodes},
+    {"bgppeerd_convergence_seconds", "histogram",
+     "Time from a change until a node fetched its list with it; the first list after a start is not in it.",
+     .add = add_convergence},
     {"bgppeerd_status_reports_total", "counter", "Reports of what sessions do, by what became of them.",
      .add = add_reports},
     {"bgppeerd_status_memory_bytes", "gauge", "What lists and reports of the status take.",

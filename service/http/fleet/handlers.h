@@ -21,7 +21,7 @@ int handle_bgppeer_sessions(struct request *request, struct err *err) MUST_CHECK
 int handle_status_put(struct request *request, struct err *err) MUST_CHECK;
 int handle_status_get(struct request *request, struct err *err) MUST_CHECK;
 
-/* sessions.c: the same of the fleet */
+/* sessions.c, convergence.c, transitions.c: of the whole fleet */
 int handle_sessions(struct request *request, struct err *err) MUST_CHECK;
 int handle_convergence(struct request *request, struct err *err) MUST_CHECK;
 int handle_transitions(struct request *request, struct err *err) MUST_CHECK;

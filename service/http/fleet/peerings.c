@@ -12,13 +12,13 @@
 #include "access/access.h"
 #include "access/trail.h"
 #include "base/clock.h"
-#include "base/number.h"
 #include "base/random.h"
 #include "fleet/handlers.h"
 #include "machine/park.h"
 #include "render.h"
 #include "request/etag.h"
 #include "request/media.h"
+#include "request/params.h"
 #include "request/reply.h"
 #include "request/serving.h"
 
@@ -95,27 +95,6 @@ static int reply_written(struct request *request, bool reveal, struct err *err) 
 
 /* ---- waiting ---- */
 
-/* "30s", "1m30s", or plain seconds; 0 when there is none. */
-static int wait_param(const struct request *request, int64_t *ret_ms, struct err *err) {
-    const char *text = request_query(request, QUERY_WAIT);
-    *ret_ms = 0;
-    if (text == NULL) {
-        return 0;
-    }
-    uint64_t seconds;
-    int64_t ns = 0;
-    bool plain = u64_parse(text, strlen(text), HTTP_WAIT_MAX_S + 1, &seconds);
-    bool understood = plain || duration_parse(text, strlen(text), &ns);
-    int64_t ms = plain ? (int64_t)seconds * 1000 : ns / 1000000;
-    if (!understood || ns < 0 || ms > HTTP_WAIT_MAX_S * 1000) {
-        return err_set(err, ERR_BAD_REQUEST,
-                       "wait=%.50s is not a time from 0s to %ds; write for example wait=30s", text,
-                       HTTP_WAIT_MAX_S);
-    }
-    *ret_ms = ms;
-    return 0;
-}
-
 static void on_changed(struct parked *parked) {
     park_wake(parked->arg);
 }
@@ -156,19 +135,17 @@ static bool must_wait(const struct request *request, const struct poll *poll) {
            (poll->deadline_ms == 0 || clock_monotonic_ms() < poll->deadline_ms);
 }
 
-/* A node's own poll says that it is alive, and which list it has. */
-static void note_poll(struct request *request, const struct node_list *list, bool has_it, bool waits) {
-    struct status_node_key key;
-    struct err ignored = ERR_INIT;
+/* A node's own poll says that it is alive, and which list it has or is getting. */
+static void note_poll(struct request *request, struct node_list *list, bool has_it, bool waits) {
+    struct state *state = request->serving->state;
     if (principal_node(&request->principal) == NULL) {
         return;
     }
-    struct picture *picture = state_picture(request->serving->state);
-    if (state_status_key(picture, list->node, &key, &ignored) == 0) {
-        status_note_poll(state_status(request->serving->state), &key, has_it ? list->etag : NULL, waits,
-                         clock_coarse_ms());
+    const struct status_node_key key = {.slot = list->slot, .name = list->node, .uid = list->uid};
+    status_note_poll(state_status(state), &key, has_it ? list->etag : NULL, waits, clock_coarse_ms());
+    if (!has_it) {
+        state_note_fetched(state, list);
     }
-    picture_unref(picture);
 }
 
 static int evaluate(struct request *request, struct poll *poll, struct err *err) {
@@ -257,7 +234,7 @@ int handle_peerings(struct request *request, struct err *err) {
         return answer_explanation(request, remote, err);
     }
     if (choose_format(request, err) != 0 || access_passwords(request, &request->passwords, err) != 0 ||
-        wait_param(request, &wait_ms, err) != 0) {
+        param_wait(request, &wait_ms, err) != 0) {
         return -1;
     }
     struct poll *poll = NULL;

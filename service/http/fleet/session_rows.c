@@ -124,21 +124,13 @@ static void add_judgement(struct buf *out, const struct status_row *row) {
     buf_json_member_str(out, "message", row->judgement.message[0] != '\0' ? row->judgement.message : NULL);
 }
 
-const char *session_list_state(const struct status_node_view *view) {
-    if (view->silent) {
-        return "silent";
-    }
-    const char *has = view->applied[0] != '\0' ? view->applied : view->fetched;
-    return view->current[0] != '\0' && strcmp(has, view->current) == 0 ? "current" : "behind";
-}
-
 static const char *text_or_null(const char *text) {
     return text[0] != '\0' ? text : NULL;
 }
 
 void session_add_node(const struct status_node_view *view, struct buf *out) {
     buf_add_char(out, '{');
-    buf_json_member_str(out, "list", session_list_state(view));
+    buf_json_member_str(out, "list", status_list_state_name(view->list));
     buf_json_member_str(out, "current", text_or_null(view->current));
     buf_json_member_str(out, "fetched", text_or_null(view->fetched));
     buf_json_member_str(out, "applied", text_or_null(view->applied));

@@ -41,8 +41,6 @@ void session_rows_close(struct session_rows *rows);
 
 /* {"list": "current", "fetched": …}: what is known of the node itself, as one JSON object. */
 void session_add_node(const struct status_node_view *view, struct buf *out);
-/* "current", "behind" or "silent". Static. */
-const char *session_list_state(const struct status_node_view *view);
 
 /* One element of SessionStatusList's items: {peerIP, port, desired, here, there, verdict, message}. */
 bool session_add_row(void *rows, const struct status_row *row);
