@@ -40,7 +40,8 @@ struct world {
     size_t step;
     struct poll polls[FLEET_NODES];
     uint32_t slots[FLEET_NODES];
-    char etags[FLEET_NODES][DIGEST_TEXT_MAX];  /* "": no such node */
+    char etags[FLEET_NODES][DIGEST_TEXT_MAX]; /* "": no such node */
+    char uids[FLEET_NODES][UUID_TEXT_MAX];
     uint64_t versions[FLEET_NODES];            /* of the lists; 0: not known since the restart */
     struct snapshot *mirror;                   /* made from events */
     uint64_t seen[KIND_COUNT];                 /* events up to here are in it */
@@ -239,7 +240,8 @@ static void check_list(struct world *world, const struct picture *picture, size_
         say(world, "the cached list is not the picture's", name);
     }
     assert_true(list->resource_version <= snapshot_revision(picture->snapshot));
-    if (world->versions[i] != 0) {
+    /* A node that was deleted and made again in one group is another one. */
+    if (world->versions[i] != 0 && strcmp(world->uids[i], list->uid) == 0) {
         bool same = strcmp(world->etags[i], list->etag) == 0;
         if (same ? list->resource_version != world->versions[i]
                  : list->resource_version <= world->versions[i]) {
@@ -271,6 +273,7 @@ static void check_lists(struct world *world) {
             struct node_list *list = get_list(world->fixture, name);
             memcpy(etag, list->etag, sizeof(etag));
             version = list->resource_version;
+            memcpy(world->uids[i], list->uid, sizeof(list->uid));
             node_list_unref(list);
         }
         check_poll(world, i, name, strcmp(etag, world->etags[i]) != 0, slot != (int64_t)world->slots[i]);
