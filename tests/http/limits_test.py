@@ -103,6 +103,9 @@ class SettingsTest(unittest.TestCase):
                 except (OSError, http.client.HTTPException):
                     connection.close()
             self.assertEqual(len(held), 3)
+            held[0].request("GET", "/metrics")
+            self.assertIn("\nbgppeerd_http_connections_refused_total 3\n", held[0].getresponse().read().decode())
+            self.assertEqual(service.log().count("event=connections-refused"), 1)
             for connection in held:
                 connection.close()
 

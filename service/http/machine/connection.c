@@ -169,9 +169,28 @@ void connections_sweep(struct connections *all) {
     }
 }
 
+void connections_refuse(struct connections *all) {
+    int64_t now_ms = clock_monotonic_ms();
+    pthread_mutex_lock(&all->lock);
+    uint64_t refused = ++all->refused;
+    bool tell = all->refused_ms == 0 || now_ms - all->refused_ms >= CONNECTIONS_REFUSED_LOG_MS;
+    if (tell) {
+        all->refused_ms = now_ms;
+    }
+    pthread_mutex_unlock(&all->lock);
+    if (tell) {
+        log_event(
+            LOG_WARN, "connections-refused", LOG_INT("refused", (int64_t)refused),
+            LOG_STR("text",
+                    "an address has as many connections as --max-connections-per-address allows, or all "
+                    "addresses together as many as --max-connections; for a proxy, raise the first"));
+    }
+}
+
 void connections_read(struct connections *all, struct connections_figures *ret) {
     pthread_mutex_lock(&all->lock);
-    *ret = (struct connections_figures){.open = all->count, .opened = all->opened, .cut = all->cut};
+    *ret = (struct connections_figures){
+        .open = all->count, .opened = all->opened, .cut = all->cut, .refused = all->refused};
     pthread_mutex_unlock(&all->lock);
 }
 

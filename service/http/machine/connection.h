@@ -69,6 +69,7 @@ struct connection {
  * older than CONNECTIONS_STRANGER_MS and never had a good credential are cut, the oldest first. */
 #define CONNECTIONS_CROWDED_PERCENT 90
 #define CONNECTIONS_STRANGER_MS     5000
+#define CONNECTIONS_REFUSED_LOG_MS  10000
 
 /* The open connections. The lock guards the list and its counts and keeps its sockets open. */
 struct connections {
@@ -80,6 +81,8 @@ struct connections {
     size_t most;        /* since memory was last given back */
     uint64_t opened;    /* since the start */
     uint64_t cut;       /* … because their deadline was over */
+    uint64_t refused;   /* … at once, because there were too many */
+    int64_t refused_ms; /* monotonic: when that was logged last; 0 = never */
     int64_t trimmed_ms; /* monotonic; the sweep's own */
     int64_t header_ms;  /* for a request's headers, from the connection's opening or its last answer */
     int64_t answer_ms;  /* for taking an answer */
@@ -90,12 +93,16 @@ void connections_init(struct connections *all, size_t most, int64_t header_ms, i
 /* Cut the connections whose deadline is over; note the streams that stall; give memory back after a crowd has
  * gone. One thread, now and then. */
 void connections_sweep(struct connections *all);
+/* A connection was closed as soon as it was accepted, because its address, or the service, has as many as it
+ * may. Counted, and logged once in CONNECTIONS_REFUSED_LOG_MS. Any thread. */
+void connections_refuse(struct connections *all);
 
 /* For monitoring. */
 struct connections_figures {
     uint64_t open;
     uint64_t opened;
     uint64_t cut;
+    uint64_t refused;
 };
 void connections_read(struct connections *all, struct connections_figures *ret);
 /* Times that a reader is told: for taking an answer, and a piece of a stream. */

@@ -35,8 +35,16 @@ static size_t leave_escaped(void *cls, struct MHD_Connection *connection, char *
     return strlen(text);
 }
 
+/* How the library says that it has closed a connection at once, for either limit. It has no other way to
+ * tell. */
+#define LIMIT_MESSAGE "Server reached connection limit"
+
 static void on_library_message(void *cls, const char *format, va_list args) {
-    (void)cls;
+    struct http *http = cls;
+    if (strncmp(format, LIMIT_MESSAGE, strlen(LIMIT_MESSAGE)) == 0) {
+        connections_refuse(&http->connections);
+        return;
+    }
     if (!log_enabled(LOG_DEBUG)) {
         return;
     }
@@ -87,7 +95,7 @@ static int start_daemon(struct http *http, const struct http_options *options, s
     more[n] = (struct MHD_OptionItem){.option = MHD_OPTION_END};
     listener->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, dispatch_request, http, MHD_OPTION_LISTEN_SOCKET, listener->fd,
-        MHD_OPTION_EXTERNAL_LOGGER, on_library_message, NULL, MHD_OPTION_CONNECTION_LIMIT, connections,
+        MHD_OPTION_EXTERNAL_LOGGER, on_library_message, http, MHD_OPTION_CONNECTION_LIMIT, connections,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, http->serving.header_bytes_max + HTTP_ANSWER_ROOM,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_SECONDS, MHD_OPTION_UNESCAPE_CALLBACK,
         leave_escaped, NULL, MHD_OPTION_URI_LOG_CALLBACK, dispatch_uri, http, MHD_OPTION_NOTIFY_COMPLETED,
