@@ -313,6 +313,14 @@ class Agent:
     def wait_applied(self, revision):
         self.wait_for_log(f"event=applied list=list{revision} ")
 
+    def remembers(self, name):
+        """Is that the list that the state directory says the daemon runs?"""
+        try:
+            with open(os.path.join(self.state, "state"), encoding="utf-8") as file:
+                return f"\nlist={name}\n" in file.read()
+        except FileNotFoundError:
+            return False
+
     def installed(self):
         with open(self.config, encoding="utf-8") as file:
             return file.read()
