@@ -47,9 +47,9 @@ bool codec_out_of_memory(void);
 /*
  * One document into a new object in `arena`.
  *
- * -1 with ERR_BAD_REQUEST: not JSON/YAML, duplicate key, too deep, more than one YAML document, wrong
- * kind, unknown field in strict mode (all of them in one message, each with a suggestion), wrong type.
- * ERR_INVALID: `causes` holds every violated rule (object_validate has been called).
+ * -1 with ERR_BAD_REQUEST: not JSON/YAML, too deep, more than one YAML document, wrong kind; or duplicate
+ * key, unknown field in strict mode (each with a suggestion), wrong type: then `causes` holds all of them,
+ * and every value that violates a rule as well. ERR_INVALID: only such values; `causes` holds all of them.
  * `advice` receives warnings (unknown fields in CODEC_WARN mode, object_advise).
  */
 int codec_decode(const struct codec_options *options, const char *bytes, size_t len, struct arena *arena,
@@ -100,13 +100,17 @@ int codec_decode_delete_options(enum codec_syntax syntax, const char *bytes, siz
                                 struct delete_options *ret, struct err *err) MUST_CHECK;
 
 /*
- * Split a body that holds several documents (multi-document YAML, a JSON array, or a List) into JSON
- * texts; each then goes through codec_decode. At most `max` documents.
+ * Split a body that holds several documents (multi-document YAML, a sequence or JSON array, or a List) into
+ * JSON texts; each then goes through codec_decode. At most `max` documents. One that is no object, or of a
+ * kind that nobody knows, has a `fault` instead, so that it can be told together with what is wrong in
+ * others.
  */
 struct codec_document {
-    const char *json;
+    const char *json; /* NULL: see fault */
     size_t len;
-    enum kind kind;
+    enum kind kind;    /* without meaning beside a fault */
+    const char *about; /* `document 2 (BGPPeer "tor")`, as every message names it; counted from 1 */
+    const char *fault; /* the end of a sentence that begins with `about`; NULL: none */
 };
 int codec_split(enum codec_syntax syntax, const char *bytes, size_t len, size_t max, struct arena *arena,
                 struct codec_document **ret, size_t *ret_count, struct err *err) MUST_CHECK;

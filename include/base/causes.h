@@ -22,6 +22,9 @@
 #define CAUSE_TYPE          "FieldValueTypeInvalid"
 #define CAUSE_TOO_LONG      "FieldValueTooLong"
 #define CAUSE_TOO_MANY      "FieldValueTooMany"
+/* Ours, about the form of a document: Kubernetes tells these in the message alone. */
+#define CAUSE_UNKNOWN_FIELD   "FieldUnknown"
+#define CAUSE_DUPLICATE_FIELD "FieldDuplicate"
 
 struct cause {
     const char *reason;  /* one of CAUSE_*, static */

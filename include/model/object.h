@@ -75,7 +75,8 @@ const char *object_key(const struct object *object, struct arena *arena);
 /* The value of an annotation; NULL: there is none of this key. Borrowed. */
 const char *meta_annotation(const struct meta *meta, const char *key);
 
-/* Everything about a decoded object that is an error: metadata syntax, formats, cross-field rules. */
+/* Everything about a decoded object that is an error: metadata syntax, formats, cross-field rules. What
+ * follows from causes that are there already is not added. */
 void object_validate(const struct object *object, struct causes *causes);
 /* What is worth saying about this object alone (api.md "Validation", advice). */
 void object_advise(const struct object *object, struct advice *advice);

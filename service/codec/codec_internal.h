@@ -67,7 +67,7 @@ struct decoding {
     const struct kind_info *info;
     enum codec_unknown unknown;
     bool stored;            /* our own text: what we do not know is skipped */
-    struct causes *causes;  /* NULL when stored */
+    struct causes *causes;  /* receives everything that is found; NULL when stored, and for forms */
     struct advice *advice;  /* NULL when stored */
     struct findings strict; /* unknown and duplicate fields */
     struct findings types;  /* wrong types */
@@ -76,20 +76,52 @@ struct decoding {
 
 void decoding_init(struct decoding *d, struct arena *arena, const struct kind_info *info);
 void decoding_done(struct decoding *d);
-void decoding_unknown_field(struct decoding *d, const struct schema *schema, const struct path *path);
+/* `meant`: a field of the same schema, NULL = none. */
+void decoding_unknown_field(struct decoding *d, const struct schema *schema, const struct path *path,
+                            const struct field *meant);
 void decoding_duplicate_field(struct decoding *d, const struct path *path);
 /* A value of the wrong JSON type; `expected` reads "expected a string". */
 void decoding_wrong_type(struct decoding *d, const struct path *path, const char *expected,
                          const json_t *got);
-/* A text that is not what its place needs; the sentence never quotes a Secret's value. */
+/* A text that is not what its place needs; the sentence never quotes a Secret's value. Each call is also a
+ * cause, where there are causes. */
 void decoding_malformed(struct decoding *d, const struct path *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* A value of the right type that breaks a rule: a cause (422). */
 void decoding_invalid(struct decoding *d, const struct path *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* 0, or -1 with everything that was found in one message. */
+/* 0, or -1 with everything that was found in one message, the broken values in `causes` included. Values
+ * alone are 0: they make no document unreadable. */
 int decoding_finish(const struct decoding *d, struct err *err) MUST_CHECK;
 
-/* The field of `schema` that `name` probably meant; NULL = no idea. */
-const char *suggest_field(const struct schema *schema, const char *name);
+/* ---- suggest.c, aliases.c: "did you mean" ---- */
+
+/* Another program's name for a field. */
+struct alias {
+    const char *schema; /* its name */
+    const char *name;
+    const char
+        *meant; /* from the same object, or a whole path (spec.…, metadata.…); NULL: there is no such field */
+    const char *note; /* what else to know; NULL = nothing */
+};
+const struct alias *alias_table(size_t *ret_count);
+/* The row for that name in an object of `schema`; NULL = none. */
+const struct alias *suggest_alias(const struct schema *schema, const char *name);
+/* The field of `schema` that `name` is a slip of; NULL = no idea. */
+const struct field *suggest_field(const struct schema *schema, const char *name);
+/* What to say behind `unknown field "path"`: `, did you mean "spec.peerIP"?`, or nothing. `meant` is what
+ * suggest_field said of it. */
+#define SUGGESTION_MAX 512
+void suggest_for(const struct kind_info *info, const struct schema *schema, const struct path *path,
+                 const struct field *meant, char out[SUGGESTION_MAX]);
+
+/* ---- header.c: kind and apiVersion ---- */
+
+/* Why nothing here has this kind and apiVersion (NULL: absent): "; write apiVersion: …", or "". */
+#define HEADER_HINT_MAX 320
+void header_explain(const char *kind, const char *api_version, char out[HEADER_HINT_MAX]);
+/* -1, with where to send a document of another kind or version than the path's, or what to correct. */
+int header_refuse(const struct kind_info *wanted, const char *kind, const char *api_version, struct err *err);
+/* -1: the body is no object at all. */
+int header_refuse_body(const struct kind_info *wanted, const json_t *body, struct err *err);
 
 /* ---- json.c, yaml.c, protobuf.c: bytes to a tree ---- */
 
@@ -150,6 +182,9 @@ const char *tree_type_name(const json_t *value);
  * to `d`. */
 void fields_decode(struct decoding *d, const struct schema *schema, json_t *object, const struct path *path,
                    void *out);
+/* What stands for a text of the wrong type, so that rules about what is there see that something is: the
+ * document is refused anyway. */
+extern const char FIELDS_REFUSED_TEXT[];
 void metadata_decode(struct decoding *d, json_t *metadata, struct meta *ret);
 /* Blank the values inside the last-applied annotation, take our own annotation out; stored: read it. */
 int secret_take_annotations(struct decoding *d, struct meta *meta, struct secret *secret,

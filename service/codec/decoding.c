@@ -1,6 +1,7 @@
 /*
- * What decoding finds fault with, collected: unknown and duplicate fields, wrong types (together one 400)
- * and broken values (causes, 422). A struct decoding belongs to one call; its texts are in its buffers.
+ * What decoding finds fault with, collected: unknown and duplicate fields, wrong types (any of them: 400) and
+ * broken values (alone: 422). All are causes; of the former a text is kept as well, for callers without
+ * causes. A struct decoding belongs to one call; its texts are in its buffers.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,59 +38,42 @@ static void add_finding(struct findings *findings, const char *separator, const 
     findings->shown++;
 }
 
-static void strict_finding(struct decoding *d, const char *text) {
+/* `what` is the text without its field, for the causes. */
+static void strict_finding(struct decoding *d, const char *reason, const char *field, const char *what,
+                           const char *text) {
     if (d->unknown == CODEC_STRICT) {
         add_finding(&d->strict, ", ", text);
+        if (d->causes != NULL) {
+            causes_add(d->causes, reason, field, "%s", what);
+        }
     } else if (d->unknown == CODEC_WARN && d->advice) {
         advice_add(d->advice, "%s", text);
     }
 }
 
-/* Where a field that is unknown at the top of a document belongs, if some object below has its name. */
-static const char *suggest_below(const struct schema *schema, const char *name, char *out, size_t out_len) {
-    for (size_t i = 0; i < schema->field_count; i++) {
-        const struct field *field = &schema->fields[i];
-        const char *below = field->type == FIELD_OBJECT ? suggest_field(field->schema, name) : NULL;
-
-        if (below) {
-            snprintf(out, out_len, "%s.%s", field->name, below);
-            return out;
-        }
-    }
-    return NULL;
-}
-
-void decoding_unknown_field(struct decoding *d, const struct schema *schema, const struct path *path) {
-    char where[PATH_TEXT_MAX], owner[PATH_TEXT_MAX], text[3 * PATH_TEXT_MAX], below[160];
-    const char *meant;
+void decoding_unknown_field(struct decoding *d, const struct schema *schema, const struct path *path,
+                            const struct field *meant) {
+    char where[PATH_TEXT_MAX], advice[SUGGESTION_MAX] = "", what[SUGGESTION_MAX + 32];
+    char text[PATH_TEXT_MAX + SUGGESTION_MAX + 32];
 
     if (d->stored || d->unknown == CODEC_IGNORE) {
         return;
     }
-    if (d->unknown == CODEC_STRICT && d->strict.full) {
-        d->strict.count++; /* a suggestion that nobody will read is not worth looking for */
-        return;
-    }
     path_format(path, where);
-    path_format(path->parent, owner);
-    meant = d->unknown == CODEC_STRICT ? suggest_field(schema, path->name) : NULL;
-    if (!meant && !path->parent && d->unknown == CODEC_STRICT) {
-        meant = suggest_below(schema, path->name, below, sizeof below);
+    /* A suggestion that nobody will read is not worth looking for. */
+    if (d->unknown == CODEC_STRICT && !d->strict.full) {
+        suggest_for(d->info, schema, path, meant, advice);
     }
-    if (meant && d->unknown == CODEC_STRICT) {
-        snprintf(text, sizeof text, "unknown field \"%s\", did you mean \"%s%s%s\"?", where, owner,
-                 owner[0] ? "." : "", meant);
-    } else {
-        snprintf(text, sizeof text, "unknown field \"%s\"", where);
-    }
-    strict_finding(d, text);
+    snprintf(text, sizeof(text), "unknown field \"%s\"%s", where, advice);
+    snprintf(what, sizeof(what), "unknown field%s", advice);
+    strict_finding(d, CAUSE_UNKNOWN_FIELD, where, what, text);
 }
 
 void decoding_duplicate_field(struct decoding *d, const struct path *path) {
     char where[PATH_TEXT_MAX], text[PATH_TEXT_MAX + 32];
 
     snprintf(text, sizeof text, "duplicate field \"%s\"", path_format(path, where));
-    strict_finding(d, text);
+    strict_finding(d, CAUSE_DUPLICATE_FIELD, where, "duplicate field; leave one of them", text);
 }
 
 void decoding_wrong_type(struct decoding *d, const struct path *path, const char *expected,
@@ -101,14 +85,13 @@ void decoding_malformed(struct decoding *d, const struct path *path, const char 
     char where[PATH_TEXT_MAX], what[256], text[PATH_TEXT_MAX + 260];
     va_list args;
 
-    if (d->types.full) {
-        d->types.count++;
-        return;
-    }
     va_start(args, fmt);
     vsnprintf(what, sizeof what, fmt, args);
     va_end(args);
     path_format(path, where);
+    if (d->causes != NULL) {
+        causes_add(d->causes, CAUSE_TYPE, where, "%s", what);
+    }
     snprintf(text, sizeof text, "%s%s%s", where, where[0] ? ": " : "", what);
     add_finding(&d->types, "; ", text);
 }
@@ -137,9 +120,36 @@ static void write_findings(const struct findings *findings, const char *intro, c
     snprintf(out, out_len, "%s%s%s", intro, findings->shown ? findings->text.data : "", more);
 }
 
+static bool is_about_form(const struct cause *cause) {
+    return strcmp(cause->reason, CAUSE_TYPE) == 0 || strcmp(cause->reason, CAUSE_UNKNOWN_FIELD) == 0 ||
+           strcmp(cause->reason, CAUSE_DUPLICATE_FIELD) == 0;
+}
+
+/* Behind what is wrong with the form: the broken values, as many as there is room for. */
+static void write_values(const struct causes *causes, struct buf *out) {
+    size_t left = causes->dropped;
+
+    for (size_t i = 0; i < causes->count; i++) {
+        const struct cause *cause = &causes->items[i];
+
+        if (is_about_form(cause)) {
+            continue;
+        }
+        if (left > 0 || out->len + strlen(cause->field) + strlen(cause->message) + 40 > ERR_TEXT_MAX) {
+            left++;
+        } else {
+            buf_printf(out, "; %s: %s", cause->field, cause->message);
+        }
+    }
+    if (left > 0) {
+        buf_printf(out, " and %zu more", left);
+    }
+}
+
 int decoding_finish(const struct decoding *d, struct err *err) {
     char strict[FINDINGS_TEXT_MAX + 128] = "", types[FINDINGS_TEXT_MAX + 64] = "";
     const char *name = d->info->name;
+    struct buf text = BUF_INIT;
 
     if (d->no_memory || d->arena->failed || buf_failed(&d->strict.text) || buf_failed(&d->types.text)) {
         return err_no_memory(err);
@@ -156,6 +166,12 @@ int decoding_finish(const struct decoding *d, struct err *err) {
     if (d->strict.count > 0) {
         write_findings(&d->strict, "strict decoding error: ", strict, sizeof strict);
     }
-    return err_set(err, ERR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s: %s%s", name,
-                   d->info->version, name, strict, types);
+    buf_printf(&text, "%s in version \"%s\" cannot be handled as a %s: %s%s", name, d->info->version, name,
+               strict, types);
+    if (d->causes != NULL) {
+        write_values(d->causes, &text);
+    }
+    int result = buf_failed(&text) ? err_no_memory(err) : err_set(err, ERR_BAD_REQUEST, "%s", text.data);
+    buf_done(&text);
+    return result;
 }

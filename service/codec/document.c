@@ -26,30 +26,26 @@ static int check_header(struct decoding *d, const json_t *root, struct err *err)
     const struct kind_info *info = d->info;
     const char *api_version = header_text(d, root, "apiVersion");
     const char *kind = header_text(d, root, "kind");
-    char shown_version[SHOWN_TEXT_MAX], shown_kind[SHOWN_TEXT_MAX];
 
     if ((!kind || strcmp(kind, info->name) == 0) &&
         (!api_version || strcmp(api_version, info->api_version) == 0)) {
         return 0;
     }
-    return err_set(err, ERR_BAD_REQUEST,
-                   "the body is %s of apiVersion %s, but this path takes %s of apiVersion %s; correct "
-                   "the body or send it to its own path",
-                   text_shown(kind ? kind : "an object", shown_kind),
-                   text_shown(api_version ? api_version : "(none)", shown_version), info->name,
-                   info->api_version);
+    return header_refuse(info, kind, api_version, err);
 }
 
 /* Name and namespace of the body must be those of the path, where both are there. */
-static int check_address(struct decoding *d, const struct codec_options *options, struct meta *meta,
-                         struct err *err) {
+static void check_address(struct decoding *d, const struct codec_options *options, struct meta *meta) {
+    const struct path metadata = {.name = "metadata"};
+    struct path member = {.parent = &metadata};
     char shown_ours[SHOWN_TEXT_MAX], shown_theirs[SHOWN_TEXT_MAX];
 
     if (options->name) {
         if (meta->name && strcmp(meta->name, options->name) != 0) {
-            return err_set_field(err, ERR_BAD_REQUEST, "metadata.name",
-                                 "the name of the object (%s) does not match the name on the URL (%s)",
-                                 text_shown(meta->name, shown_theirs), text_shown(options->name, shown_ours));
+            member.name = "name";
+            decoding_malformed(d, &member,
+                               "the name of the object (%s) does not match the name on the URL (%s)",
+                               text_shown(meta->name, shown_theirs), text_shown(options->name, shown_ours));
         }
         if (!meta->name) {
             meta->name = arena_strdup(d->arena, options->name);
@@ -60,22 +56,20 @@ static int check_address(struct decoding *d, const struct codec_options *options
             advice_add(d->advice, "metadata.namespace is not kept: a %s has no namespace", d->info->name);
             meta->name_space = NULL;
         }
-        return 0;
+        return;
     }
     if (options->name_space) {
         if (meta->name_space && !options->any_namespace &&
             strcmp(meta->name_space, options->name_space) != 0) {
-            return err_set_field(err, ERR_BAD_REQUEST, "metadata.namespace",
-                                 "the namespace of the object (%s) does not match the namespace on the URL "
-                                 "(%s)",
-                                 text_shown(meta->name_space, shown_theirs),
-                                 text_shown(options->name_space, shown_ours));
+            member.name = "namespace";
+            decoding_malformed(
+                d, &member, "the namespace of the object (%s) does not match the namespace on the URL (%s)",
+                text_shown(meta->name_space, shown_theirs), text_shown(options->name_space, shown_ours));
         }
         if (!meta->name_space) {
             meta->name_space = arena_strdup(d->arena, options->name_space);
         }
     }
-    return 0;
 }
 
 /* The struct of everything below the root; collected complaints stay in `d`. */
@@ -132,8 +126,7 @@ static int decode_tree(struct decoding *d, const struct codec_options *options, 
     struct object *object;
 
     if (!json_is_object(root)) {
-        return err_set(err, ERR_BAD_REQUEST, "the body is %s; expected one %s object", tree_type_name(root),
-                       d->info->name);
+        return header_refuse_body(d->info, root, err);
     }
     if (check_header(d, root, err) < 0) {
         return -1;
@@ -143,15 +136,16 @@ static int decode_tree(struct decoding *d, const struct codec_options *options, 
         return err_no_memory(err);
     }
     tell_name(options, &object->meta);
-    if (decoding_finish(d, err) < 0 || check_address(d, options, &object->meta, err) < 0) {
-        return -1;
-    }
+    check_address(d, options, &object->meta);
     if (object->kind == KIND_SECRET && secret_take_annotations(d, &object->meta, object->body, err) < 0) {
         return -1;
     }
     object_validate(object, d->causes);
     if (d->arena->failed || d->causes->arena->failed) {
         return err_no_memory(err);
+    }
+    if (decoding_finish(d, err) < 0) {
+        return -1;
     }
     if (d->causes->count > 0) {
         return refuse_invalid(d->info, object, d->causes, err);

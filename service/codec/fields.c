@@ -3,6 +3,7 @@
  * in JSON. Everything lands in the decoding's arena; complaints are collected, so that one answer names
  * all of them. No locks.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,10 +30,17 @@ static const struct field *find_field(const struct schema *schema, const char *n
     return NULL;
 }
 
+const char FIELDS_REFUSED_TEXT[] = "?";
+
+/* A text, or what stands for one. NULL: memory is out. The value is never shown: it may be a password. */
 static const char *decode_string(struct decoding *d, const json_t *value, const struct path *path) {
     if (!json_is_string(value)) {
-        decoding_wrong_type(d, path, "expected a string", value);
-        return NULL;
+        bool scalar = json_is_number(value) || json_is_boolean(value);
+
+        decoding_malformed(d, path, "expected a string, got %s%s%s", tree_type_name(value),
+                           scalar ? "; put it in quotes" : "",
+                           json_is_boolean(value) ? " (in YAML y, n, yes, no, on and off are booleans)" : "");
+        return FIELDS_REFUSED_TEXT;
     }
     return arena_strndup(d->arena, json_string_value(value), json_string_length(value));
 }
@@ -82,6 +90,12 @@ static bool decode_asn(struct decoding *d, const json_t *value, const struct pat
 
 static void decode_duration(struct decoding *d, const json_t *value, const struct path *path,
                             struct duration *out) {
+    if (json_is_number(value)) {
+        decoding_malformed(d, path, "expected a duration with its unit, such as 90s or 2m, got %s",
+                           tree_type_name(value));
+        out->text = FIELDS_REFUSED_TEXT;
+        return;
+    }
     const char *text = decode_string(d, value, path);
 
     if (!text) {
@@ -95,7 +109,10 @@ static void decode_duration(struct decoding *d, const json_t *value, const struc
 
 static bool expect_array(struct decoding *d, const json_t *value, const struct path *path) {
     if (!json_is_array(value)) {
-        decoding_wrong_type(d, path, "expected an array", value);
+        decoding_malformed(d, path, "expected an array, got %s%s", tree_type_name(value),
+                           json_is_object(value) || json_is_null(value)
+                               ? ""
+                               : "; write [VALUE], or a line \"- VALUE\" for each");
         return false;
     }
     return true;
@@ -113,11 +130,10 @@ static void decode_string_list(struct decoding *d, const json_t *value, const st
     if (!out->items) {
         return;
     }
+    /* Each element keeps its place, so that what is said about those behind names the right one. */
     json_array_foreach(value, element.index, item) {
         const char *text = decode_string(d, item, &element);
-        if (text) {
-            out->items[out->count++] = text;
-        }
+        out->items[out->count++] = text != NULL ? text : "";
     }
 }
 
@@ -136,18 +152,25 @@ static void decode_asn_list(struct decoding *d, const json_t *value, const struc
     }
     out->items = numbers;
     json_array_foreach(value, element.index, item) {
-        if (decode_asn(d, item, &element, &numbers[out->count])) {
-            out->count++;
-        }
+        (void)decode_asn(d, item, &element, &numbers[out->count++]);
     }
 }
 
-static bool expect_object(struct decoding *d, const json_t *value, const struct path *path) {
-    if (!json_is_object(value)) {
-        decoding_wrong_type(d, path, "expected an object", value);
-        return false;
+/* `schema`: of its members, some of which are named; NULL: they are of the writer's choice. */
+static bool expect_object(struct decoding *d, const json_t *value, const struct schema *schema,
+                          const struct path *path) {
+    char members[160] = "";
+    size_t len = 0;
+
+    if (json_is_object(value)) {
+        return true;
     }
-    return true;
+    for (size_t i = 0; schema != NULL && i < schema->field_count && len < 60; i++) {
+        len += (size_t)snprintf(members + len, sizeof(members) - len, "%s%s", i == 0 ? " with " : ", ",
+                                schema->fields[i].name);
+    }
+    decoding_malformed(d, path, "expected an object%s, got %s", members, tree_type_name(value));
+    return false;
 }
 
 static void decode_object_list(struct decoding *d, const struct field *field, const json_t *value,
@@ -165,10 +188,10 @@ static void decode_object_list(struct decoding *d, const struct field *field, co
     }
     out->items = items;
     json_array_foreach(value, element.index, item) {
-        if (expect_object(d, item, &element)) {
+        if (expect_object(d, item, field->schema, &element)) {
             fields_decode(d, field->schema, item, &element, items + out->count * field->schema->size);
-            out->count++;
         }
+        out->count++;
     }
 }
 
@@ -194,7 +217,7 @@ static void decode_string_map(struct decoding *d, json_t *value, const struct pa
     struct label *items;
     json_t *text;
 
-    if (!expect_object(d, value, path)) {
+    if (!expect_object(d, value, NULL, path)) {
         return;
     }
     items = arena_array(d->arena, json_object_size(value), sizeof *items);
@@ -250,7 +273,7 @@ static void decode_byte_map(struct decoding *d, json_t *value, const struct path
     struct path member = {.parent = path};
     json_t *item;
 
-    if (d->stored || !expect_object(d, value, path)) {
+    if (d->stored || !expect_object(d, value, NULL, path)) {
         return; /* a stored Secret has markers there */
     }
     out->items = arena_array(d->arena, json_object_size(value), sizeof *out->items);
@@ -271,7 +294,9 @@ static void decode_byte_map(struct decoding *d, json_t *value, const struct path
 static void decode_bool(struct decoding *d, const json_t *value, const struct path *path,
                         struct opt_bool *out) {
     if (!json_is_boolean(value)) {
-        decoding_wrong_type(d, path, "expected true or false", value);
+        decoding_malformed(d, path, "expected true or false, got %s%s", tree_type_name(value),
+                           json_is_string(value) ? "; write it without quotes" : "");
+        out->set = true;
         return;
     }
     *out = (struct opt_bool){.set = true, .value = json_is_true(value)};
@@ -280,7 +305,9 @@ static void decode_bool(struct decoding *d, const json_t *value, const struct pa
 static void decode_int(struct decoding *d, const json_t *value, const struct path *path,
                        struct opt_int *out) {
     if (!json_is_integer(value)) {
-        decoding_wrong_type(d, path, "expected an integer", value);
+        decoding_malformed(d, path, "expected an integer, got %s%s", tree_type_name(value),
+                           json_is_string(value) ? "; write it without quotes" : "");
+        out->set = true;
         return;
     }
     *out = (struct opt_int){.set = true, .value = json_integer_value(value)};
@@ -288,15 +315,14 @@ static void decode_int(struct decoding *d, const json_t *value, const struct pat
 
 static void decode_object(struct decoding *d, const struct field *field, json_t *value,
                           const struct path *path, void **out) {
-    void *object;
+    bool fits = expect_object(d, value, field->schema, path);
+    void *object = arena_alloc(d->arena, field->schema->size);
 
-    if (!expect_object(d, value, path)) {
-        return;
-    }
-    object = arena_alloc(d->arena, field->schema->size);
     if (object) {
         *out = object;
-        fields_decode(d, field->schema, value, path, object);
+        if (fits) {
+            fields_decode(d, field->schema, value, path, object);
+        }
     }
 }
 
@@ -348,6 +374,19 @@ static void decode_member(struct decoding *d, const struct field *field, json_t 
     }
 }
 
+/* A member that the table does not have. When it is a slip of the pen, it is looked at as what was meant, so
+ * that nothing is called missing that is there, and its value's errors are told as well. */
+static void decode_unknown(struct decoding *d, const struct schema *schema, const json_t *object,
+                           json_t *value, const struct path *member, void *out) {
+    bool strict = !d->stored && d->unknown == CODEC_STRICT;
+    const struct field *meant = strict && !d->strict.full ? suggest_field(schema, member->name) : NULL;
+
+    decoding_unknown_field(d, schema, member, meant);
+    if (meant != NULL && !json_is_null(value) && json_object_get(object, meant->name) == NULL) {
+        decode_member(d, meant, value, member, (char *)out + meant->offset);
+    }
+}
+
 void fields_decode(struct decoding *d, const struct schema *schema, json_t *object, const struct path *path,
                    void *out) {
     struct path member = {.parent = path};
@@ -358,7 +397,7 @@ void fields_decode(struct decoding *d, const struct schema *schema, json_t *obje
 
         if (!field) {
             if (path || !is_document_member(member.name)) {
-                decoding_unknown_field(d, schema, &member);
+                decode_unknown(d, schema, object, value, &member, out);
             }
         } else if (!json_is_null(value)) { /* null is absent */
             decode_member(d, field, value, &member, (char *)out + field->offset);

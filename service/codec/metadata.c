@@ -91,8 +91,9 @@ static void advise_dropped(struct decoding *d, const json_t *metadata, const cha
     }
 }
 
+/* NULL: absent, empty, or refused, which has been said. */
 static const char *not_empty(const char *text) {
-    return text && *text ? text : NULL;
+    return text && *text && text != FIELDS_REFUSED_TEXT ? text : NULL;
 }
 
 void metadata_decode(struct decoding *d, json_t *metadata, struct meta *ret) {
@@ -118,7 +119,8 @@ void metadata_decode(struct decoding *d, json_t *metadata, struct meta *ret) {
         member.name = "resourceVersion";
         decoding_invalid(d, &member, "expected the decimal number that the object was read with");
     }
-    if (wire.creation && !clock_parse(wire.creation, strlen(wire.creation), &created)) {
+    if (wire.creation && wire.creation != FIELDS_REFUSED_TEXT &&
+        !clock_parse(wire.creation, strlen(wire.creation), &created)) {
         member.name = "creationTimestamp";
         decoding_malformed(d, &member, "expected a time such as 2026-11-23T19:00:00Z (RFC 3339), or null");
     }

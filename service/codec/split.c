@@ -1,6 +1,6 @@
 /*
- * A body with several documents (YAML stream, JSON array, List) to single JSON texts. The texts live in
- * the caller's arena. No locks.
+ * A body with several documents (YAML stream, sequence, JSON array, List) to single JSON texts. The texts
+ * live in the caller's arena. No locks.
  */
 #include <string.h>
 
@@ -35,51 +35,81 @@ static const struct kind_info *list_kind(const json_t *document, bool *ret_any) 
     return NULL;
 }
 
+/* `document 2 (BGPPeer "tor")`; what is not there is left out. */
+static const char *name_document(struct splitting *s, const json_t *document, const char *kind) {
+    char shown_kind[SHOWN_TEXT_MAX], shown_name[SHOWN_TEXT_MAX];
+    const char *name = header(json_object_get(document, "metadata"), "name");
+
+    text_shown(kind != NULL ? kind : "", shown_kind);
+    text_shown(name != NULL ? name : "", shown_name);
+    return arena_printf(s->arena, "document %zu%s%s%s%s%s%s", s->count + 1,
+                        kind != NULL || name != NULL ? " (" : "", shown_kind,
+                        kind != NULL && name != NULL ? " " : "", name != NULL ? "\"" : "", shown_name,
+                        name != NULL   ? "\")"
+                        : kind != NULL ? ")"
+                                       : "");
+}
+
+/* What keeps it from being a document of a known kind. */
+static const char *find_fault(struct splitting *s, const json_t *document, const char *kind,
+                              const char *api_version) {
+    char shown_kind[SHOWN_TEXT_MAX], shown_version[SHOWN_TEXT_MAX], hint[HEADER_HINT_MAX];
+
+    if (!json_is_object(document)) {
+        return arena_printf(s->arena, "is %s; expected an object with apiVersion and kind",
+                            tree_type_name(document));
+    }
+    header_explain(kind, api_version, hint);
+    return arena_printf(s->arena, "has kind \"%s\" and apiVersion \"%s\", which this service does not know%s",
+                        text_shown(kind != NULL ? kind : "", shown_kind),
+                        text_shown(api_version != NULL ? api_version : "", shown_version), hint);
+}
+
+static void write_document(struct splitting *s, const json_t *document, enum kind kind,
+                           struct codec_document *one) {
+    struct buf text = BUF_INIT;
+
+    s->arena->wipe = s->arena->wipe || kind == KIND_SECRET;
+    text.wipe = kind == KIND_SECRET;
+    one->kind = kind;
+    if (tree_write(document, &text) == 0) {
+        one->json = arena_strndup(s->arena, text.data, text.len);
+        one->len = text.len;
+    }
+    buf_done(&text);
+}
+
 static int take_document(struct splitting *s, const json_t *document, const struct kind_info *of_list) {
     const char *kind = header(document, "kind"), *api_version = header(document, "apiVersion");
     const struct kind_info *info = kind ? kind_by_name(kind) : of_list;
-    struct buf text = BUF_INIT;
     struct codec_document *one = &s->documents[s->count];
-    char shown_kind[SHOWN_TEXT_MAX], shown_version[SHOWN_TEXT_MAX];
 
     if (s->count == s->max) {
         return err_set(s->err, ERR_TOO_LARGE, "the body has more than %zu documents; send fewer at a time",
                        s->max);
     }
-    if (!json_is_object(document)) {
-        return err_set(s->err, ERR_BAD_REQUEST,
-                       "document %zu is %s; expected an object with apiVersion and kind", s->count + 1,
-                       tree_type_name(document));
+    one->about = name_document(s, document, info != NULL ? info->name : kind);
+    if (!json_is_object(document) || info == NULL ||
+        (api_version && strcmp(api_version, info->api_version) != 0)) {
+        one->fault = find_fault(s, document, kind, api_version);
+    } else {
+        write_document(s, document, info->kind, one);
     }
-    if (!info || (api_version && strcmp(api_version, info->api_version) != 0)) {
-        return err_set(s->err, ERR_BAD_REQUEST,
-                       "document %zu has kind \"%s\" and apiVersion \"%s\", which this service does not know",
-                       s->count + 1, text_shown(kind ? kind : "", shown_kind),
-                       text_shown(api_version ? api_version : "", shown_version));
-    }
-    s->arena->wipe = s->arena->wipe || info->kind == KIND_SECRET;
-    text.wipe = info->kind == KIND_SECRET;
-    if (tree_write(document, &text) == 0) {
-        one->json = arena_strndup(s->arena, text.data, text.len);
-        one->len = text.len;
-        one->kind = info->kind;
-    }
-    buf_done(&text);
-    if (!one->json) {
+    if (one->about == NULL || (one->fault == NULL && one->json == NULL)) {
         return err_no_memory(s->err);
     }
     s->count++;
     return 0;
 }
 
-/* A document, or each item of a list (a list within a list is refused as an unknown kind). */
+/* A document, or each item of a sequence or list (one within another is refused as an unknown kind). */
 static int take(struct splitting *s, const json_t *document) {
     bool any;
     const struct kind_info *info = list_kind(document, &any);
-    const json_t *items = json_object_get(document, "items"), *item;
+    const json_t *items = json_is_array(document) ? document : json_object_get(document, "items"), *item;
     size_t i;
 
-    if (!info && !any) {
+    if (!info && !any && !json_is_array(document)) {
         return take_document(s, document, NULL);
     }
     if (items && !json_is_null(items) && !json_is_array(items)) {
@@ -94,7 +124,7 @@ static int take(struct splitting *s, const json_t *document) {
     return 0;
 }
 
-/* The documents of the body as one array: a JSON body that is an array, else every document of it. */
+/* Every document of the body as one array; one that is a sequence or array itself is taken for its items. */
 static int read_body(enum codec_syntax syntax, const char *bytes, size_t len, size_t max, json_t **ret,
                      struct err *err) {
     json_auto_t *tree = NULL;
@@ -105,10 +135,6 @@ static int read_body(enum codec_syntax syntax, const char *bytes, size_t len, si
     }
     if (syntax_read(syntax, bytes, len, NULL, &tree, err) < 0) {
         return -1;
-    }
-    if (json_is_array(tree)) {
-        *ret = json_incref(tree);
-        return 0;
     }
     array = json_array();
     if (!array || json_array_append(array, tree) < 0) {
@@ -123,6 +149,9 @@ static int read_body(enum codec_syntax syntax, const char *bytes, size_t len, si
 static size_t document_count(const json_t *document) {
     bool any;
 
+    if (json_is_array(document)) {
+        return json_array_size(document);
+    }
     return list_kind(document, &any) || any ? json_array_size(json_object_get(document, "items")) : 1;
 }
 

@@ -245,7 +245,9 @@ static bool is_default(const struct meta *meta) {
 /* Settings of the fleet make no sense on another object; Calico's client refuses exactly these. */
 static void validate_default_only(const struct object *object, struct causes *causes) {
     const struct bgp_configuration_spec *spec = ((const struct bgp_configuration *)object->body)->spec;
-    if (spec == NULL || is_default(&object->meta)) {
+    bool nameless =
+        object->meta.name == NULL && object->meta.generate_name == NULL; /* which is told already */
+    if (spec == NULL || nameless || is_default(&object->meta)) {
         return;
     }
     const struct {

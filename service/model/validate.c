@@ -292,11 +292,55 @@ void schema_validate(const struct schema *schema, const void *object, const char
     validate_struct(schema, object, &where, causes);
 }
 
+/* ---- documents that are refused already ---- */
+
+static bool is_at_or_below(const char *field, const char *whole) {
+    size_t len = strlen(whole);
+    return strncmp(field, whole, len) == 0 && (field[len] == '\0' || field[len] == '.' || field[len] == '[');
+}
+
+/*
+ * Does the cause follow from one of those that were there before?
+ *  1. A value was of the wrong type, and is now called wrong or missing as well, or is named in the sentence.
+ *  2. Something in an object could not be read, and now the object is called incomplete.
+ *  3. A field is missing because it stands at another place, which the suggestion there names.
+ */
+static bool is_consequence(const struct cause *cause, const struct causes *causes, size_t known) {
+    char quoted[ERR_FIELD_MAX + 2];
+    (void)snprintf(quoted, sizeof(quoted), "\"%s\"", cause->field);
+    for (size_t i = 0; i < known; i++) {
+        const struct cause *before = &causes->items[i];
+        bool unknown = strcmp(before->reason, CAUSE_UNKNOWN_FIELD) == 0;
+        bool mistyped = strcmp(before->reason, CAUSE_TYPE) == 0;
+        if (is_at_or_below(cause->field, before->field) ||
+            (mistyped && strstr(cause->message, before->field) != NULL) ||
+            ((unknown || mistyped) && is_at_or_below(before->field, cause->field)) ||
+            (unknown && strstr(before->message, quoted) != NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void drop_consequences(struct causes *causes, size_t known) {
+    size_t kept = known;
+    for (size_t i = known; i < causes->count; i++) {
+        if (!is_consequence(&causes->items[i], causes, known)) {
+            causes->items[kept++] = causes->items[i];
+        }
+    }
+    causes->count = kept;
+}
+
 void object_validate(const struct object *object, struct causes *causes) {
     const struct kind_info *info = kind_info(object->kind);
+    size_t known = causes->count;
     meta_validate(object, causes);
     schema_validate(info->body, object->body, "", causes);
     if (info->rule != NULL) {
         info->rule(object, causes);
+    }
+    if (known > 0) {
+        drop_consequences(causes, known);
     }
 }

@@ -1,5 +1,6 @@
 """Previews show what a change would do and change nothing; applies are all or nothing; explanations answer why."""
 import concurrent.futures
+import json
 import http.client
 import threading
 import unittest
@@ -227,7 +228,7 @@ class GroupTest(PreviewCase):
         for path in (PREVIEWS, APPLIES):
             answer = self.post(path, documents)
             self.assertEqual(answer.status, 422, answer.body)
-            self.assertEqual(answer.json()["details"]["causes"][0]["field"], "[2].spec.peerIP")
+            self.assertEqual(answer.json()["details"]["causes"][0]["field"], 'document 3 (BGPPeer "broken"): spec.peerIP')
         self.assertEqual(self.service.request("GET", RESOURCES + "nodes/rack3-host1").status, 404)
 
     def test_every_bad_document_is_told_at_once(self):
@@ -238,17 +239,53 @@ class GroupTest(PreviewCase):
             answer = self.post(path, bad)
             self.assertEqual(answer.status, 422, answer.body)
             self.assertEqual({cause["field"] for cause in answer.json()["details"]["causes"]},
-                             {"[0].spec.peerIP", "[0].spec.asNumber", "[2].metadata.name", "[3].spec.ttlSecurity"})
-            answer = self.post(path, [*bad, {**peer("three"), "spec": {"colour": "red"}}])
+                             {'document 1 (BGPPeer "one"): spec.peerIP', 'document 1 (BGPPeer "one"): spec.asNumber',
+                              "document 3 (BGPPeer): metadata.name", 'document 4 (BGPPeer "two"): spec.ttlSecurity'})
+            worse = [*bad, {**peer("three"), "spec": {"colour": "red"}}, {"kind": "BGPPEER", "metadata": {"name": "x"}}, 7]
+            answer = self.post(path, worse)
             self.assertEqual(answer.status, 400, answer.body)
-            self.assertIn("document 5 (BGPPeer)", answer.json()["message"])
+            fields = [cause["field"] for cause in answer.json()["details"]["causes"]]
+            self.assertEqual(fields[-3:], ['document 5 (BGPPeer "three"): spec.colour', 'document 6 (BGPPEER "x")', "document 7"])
+            self.assertEqual(len(fields), 7)
+            for field in fields:
+                self.assertIn(field, answer.json()["message"])
+
+    def test_every_error_of_many_documents_is_bounded(self):
+        """However much is wrong, the answer stays small, and says how much it leaves out."""
+        bad = [{**peer(f"bad-{number}"), "spec": {f"field-{i}": 1 for i in range(10)}} for number in range(999)] + [peer("last", peerIP="nonsense")]
+        for path in (PREVIEWS, APPLIES):
+            answer = self.post(path, bad)
+            self.assertEqual(answer.status, 400)
+            causes = answer.json()["details"]["causes"]
+            self.assertEqual((len(causes), causes[-1]["message"]), (101, "and 9891 more errors"))
+            self.assertLess(len(answer.body), 100_000)
+
+    def test_one_object_twice(self):
+        """Which of the two would count depended on their order alone."""
+        twins = [peer("one", peerIP="192.0.2.1"), self.documents[0], peer("one", peerIP="192.0.2.2"), secret("one"), peer("one", peerIP="192.0.2.3")]
+        for path in (PREVIEWS, APPLIES):
+            answer = self.post(path, twins)
+            self.assertEqual(answer.status, 422, answer.body)
+            self.assertEqual([(cause["reason"], cause["field"], cause["message"]) for cause in answer.json()["details"]["causes"]],
+                             [("FieldValueDuplicate", f'document {number} (BGPPeer "one")',
+                               'Duplicate value: document 1 (BGPPeer "one") is about the same object; leave one of them') for number in (3, 5)])
+        self.assertEqual(self.service.request("GET", RESOURCES + "bgppeers/one").status, 404)
+
+    def test_a_sequence_is_a_list_of_documents(self):
+        first, second = (json.dumps(document) for document in self.documents[:2])
+        for body in (f"- {first}\n- {second}\n", f"[{first}, {second}]", f"{first}\n---\n- {second}\n"):
+            answer = self.service.request("POST", PREVIEWS, body, {"Content-Type": "application/yaml"})
+            self.assertEqual(answer.status, 200, answer.body)
+            self.assertEqual(len(answer.json()["objects"]), 2)
 
     def test_a_stale_version_in_a_document_stops_all(self):
         stale = self.get(TOR)
         self.patch(TOR, {"asNumber": 63401})
         answer = self.post(APPLIES, self.documents + [stale])
         self.assertEqual(answer.status, 409, answer.body)
-        self.assertIn("document 3 (BGPPeer)", answer.json()["message"])
+        about = f'document 3 (BGPPeer "{stale["metadata"]["name"]}")'
+        self.assertIn(about, answer.json()["message"])
+        self.assertEqual([(cause["reason"], cause["field"]) for cause in answer.json()["details"]["causes"]], [("Conflict", about)])
         self.assertEqual(self.service.request("GET", RESOURCES + "nodes/rack3-host1").status, 404)
 
     def test_if_match_survives_changes_that_do_not_matter(self):
@@ -339,7 +376,7 @@ class AdviceTest(PreviewCase):
         for path in (PREVIEWS, APPLIES + "?dryRun=All", APPLIES, APPLIES):  # the last time it changes nothing
             answer = self.post(path, documents)
             self.assert_said(escaped, warnings(answer))
-            self.assert_said(["document 2 (BGPPeer): spec.node"], warnings(answer))
+            self.assert_said(['document 2 (BGPPeer \\"lonely\\"): spec.node'], warnings(answer))
             self.assertFalse([one for one in warnings(answer) if "document 1" in one])
             if path == PREVIEWS:
                 self.assert_said(self.ABOUT_LONELY, answer.json()["warnings"])
@@ -356,7 +393,7 @@ class AdviceTest(PreviewCase):
             self.assertEqual(warnings(self.post(path, documents)), [])
         for changed in (documents[2], documents[5]):
             changed["metadata"]["labels"] = {}
-        self.assert_said(["document 1 (BGPPeer): spec.nodeSelector: the selector matches no node now", "document 2 (BGPPeer): spec.peerSelector"],
+        self.assert_said(['document 1 (BGPPeer \\"new\\"): spec.nodeSelector: the selector matches no node now', 'document 2 (BGPPeer \\"named\\"): spec.peerSelector'],
                          warnings(self.post(PREVIEWS, documents)))
 
     def test_of_one_write(self):
@@ -409,7 +446,7 @@ class NamespacesTest(unittest.TestCase):
             for key in ("calico-system/secrets/mine", "other/secrets/theirs", "calico-system/secrets/plain"):
                 self.assertEqual(service.request("GET", f"/api/v1/namespaces/{key}").status, 200, key)
             bad = service.request("POST", PREVIEWS, [secret("x", "Not_One")])
-            self.assertEqual((bad.status, bad.json()["details"]["causes"][0]["field"]), (422, "[0].metadata.namespace"), bad.body)
+            self.assertEqual((bad.status, bad.json()["details"]["causes"][0]["field"]), (422, 'document 1 (Secret "x"): metadata.namespace'), bad.body)
             single = service.request("POST", "/api/v1/namespaces/other/secrets", secret("x", "calico-system"))
             self.assertEqual(single.status, 400, "a path's namespace is still the object's")
 

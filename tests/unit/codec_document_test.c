@@ -20,12 +20,15 @@ static void header_must_fit_the_path(void **state) {
     assert_int_equal(
         decode_json(f, KIND_NODE, "{\"kind\":\"\",\"apiVersion\":null,\"metadata\":{\"name\":\"n\"}}"), 0);
     assert_int_equal(decode_json(f, KIND_NODE, "{\"kind\":\"BGPPeer\",\"metadata\":{\"name\":\"n\"}}"), -1);
-    assert_refused(f, ERR_BAD_REQUEST,
-                   "the body is BGPPeer of apiVersion (none), but this path takes Node of "
-                   "apiVersion projectcalico.org/v3");
+    assert_refused(
+        f, ERR_BAD_REQUEST,
+        "the body has kind \"BGPPeer\" and apiVersion \"\", but this path takes Node of apiVersion "
+        "projectcalico.org/v3; send it to /apis/projectcalico.org/v3/bgppeers");
     assert_int_equal(decode_json(f, KIND_NODE, "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{}}"),
                      -1);
-    assert_refused(f, ERR_BAD_REQUEST, "the body is Node of apiVersion v1, but this path takes");
+    assert_refused(f, ERR_BAD_REQUEST,
+                   "the body has kind \"Node\" and apiVersion \"v1\", but this path takes Node of apiVersion "
+                   "projectcalico.org/v3; write kind: Node and apiVersion: projectcalico.org/v3");
     assert_int_equal(decode_json(f, KIND_NODE, "{\"kind\":7,\"metadata\":{\"name\":\"n\"}}"), -1);
     assert_refused(f, ERR_BAD_REQUEST, "kind: expected a string, got an integer");
 }
@@ -35,7 +38,7 @@ static void name_must_fit_the_path(void **state) {
 
     assert_int_equal(decode_at(f, KIND_NODE, "n1", NULL, "{\"metadata\":{\"name\":\"n2\"}}"), -1);
     assert_refused(f, ERR_BAD_REQUEST, "the name of the object (n2) does not match the name on the URL (n1)");
-    assert_string_equal(f->err.field, "metadata.name");
+    assert_true(has_cause(f, "metadata.name"));
     assert_int_equal(decode_at(f, KIND_NODE, "n1", NULL, "{}"), 0);
     assert_string_equal(f->object->meta.name, "n1");
     assert_int_equal(decode_at(f, KIND_SECRET, "s", "a", "{\"metadata\":{\"namespace\":\"b\"}}"), -1);
@@ -169,12 +172,6 @@ static void refuses_to_split(void **state) {
         {"[]", "the body holds no document"},
         {"{\"kind\":\"List\",\"items\":[]}", "the body holds no document"},
         {"{\"kind\":\"List\",\"items\":7}", "items must be an array"},
-        {"[7]", "document 1 is an integer"},
-        {"[{\"kind\":\"Node\"},{\"kind\":\"Pod\",\"apiVersion\":\"v1\"}]",
-         "document 2 has kind \"Pod\" and apiVersion \"v1\", which this service does not know"},
-        {"{\"kind\":\"Node\",\"apiVersion\":\"v1\"}", "which this service does not know"},
-        {"{\"metadata\":{}}", "document 1 has kind \"\""},
-        {"{\"kind\":\"List\",\"items\":[{\"kind\":\"List\",\"items\":[]}]}", "document 1 has kind \"List\""},
         {"[{\"kind\":\"Node\",\"kind\":\"Node\"}]", "occurs twice"},
         {"[", "too early"},
     };
@@ -184,6 +181,134 @@ static void refuses_to_split(void **state) {
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(split(f, CODEC_JSON, cases[i].text, 100, &documents, &count), -1);
+        assert_refused(f, ERR_BAD_REQUEST, cases[i].says);
+    }
+}
+
+/* What one document is not is said beside what is wrong with others. */
+static void finds_faults_of_documents(void **state) {
+    static const struct {
+        const char *text, *about, *fault;
+    } cases[] = {
+        {"[{\"kind\":\"Node\"},7]", "document 2",
+         "is an integer; expected an object with apiVersion and kind"},
+        {"[{\"kind\":\"Node\"},[]]", "document 2",
+         "is an array; expected an object with apiVersion and kind"},
+        {"[{\"kind\":\"Node\"},{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\"}}]",
+         "document 2 (Pod \"a\")",
+         "has kind \"Pod\" and apiVersion \"v1\", which this service does not know; leave it out"},
+        {"[{\"kind\":\"Node\"},{\"kind\":\"BGPPeer\",\"apiVersion\":\"crd.projectcalico.org/v1\"}]",
+         "document 2 (BGPPeer)",
+         "has kind \"BGPPeer\" and apiVersion \"crd.projectcalico.org/v1\", which this service does not "
+         "know; write "
+         "apiVersion: projectcalico.org/v3 (crd.projectcalico.org/v1 is how Calico keeps it in Kubernetes)"},
+        {"[{\"kind\":\"Node\"},{\"kind\":\"BGPPear\"}]", "document 2 (BGPPear)",
+         "has kind \"BGPPear\" and apiVersion \"\", which this service does not know; did you mean "
+         "\"BGPPeer\"?"},
+        {"[{\"kind\":\"Node\"},{\"metadata\":{\"name\":\"x\"}}]", "document 2 (\"x\")",
+         "has kind \"\" and apiVersion \"\", which this service does not know; each document needs its kind: "
+         "BGPPeer, BGPConfiguration, BGPFilter, Node or Secret"},
+        {"{\"kind\":\"List\",\"items\":[{\"kind\":\"Node\"},{\"kind\":\"List\",\"items\":[]}]}",
+         "document 2 (List)", "has kind \"List\" and apiVersion \"\", which this service does not know"},
+    };
+    struct fixture *f = *state;
+    struct codec_document *documents = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        assert_int_equal(split(f, CODEC_JSON, cases[i].text, 100, &documents, &count), 0);
+        assert_int_equal(count, 2);
+        assert_null(documents[0].fault);
+        assert_string_equal(documents[0].about, "document 1 (Node)");
+        assert_string_equal(documents[1].about, cases[i].about);
+        assert_string_equal(documents[1].fault, cases[i].fault);
+        assert_null(documents[1].json);
+    }
+}
+
+/* Wrong types, unknown fields and broken values come together, and nothing that only follows from them. */
+static void tells_every_error_at_once(void **state) {
+    static const struct {
+        enum kind kind;
+        const char *text, *fields; /* of the causes, in their order */
+    } cases[] = {
+        {KIND_BGPPEER,
+         "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"peerIP\":\"192.0.2.1\",\"maxRestartTime\":120,"
+         "\"ttlSecurity\":300,"
+         "\"nextHopMode\":\"self\",\"reachableBy\":\"nope\"}}",
+         "spec.maxRestartTime spec.nextHopMode spec.ttlSecurity spec.reachableBy"},
+        {KIND_BGPPEER,
+         "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"peerIP\":5,\"reachableBy\":\"192.0.2.1\"}}",
+         "spec.peerIP"},
+        {KIND_BGPPEER,
+         "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"peerIp\":\"192.0.2.1\",\"reachableBy\":\"x\"}}",
+         "spec.peerIp spec.reachableBy"},
+        {KIND_BGPPEER, "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"node\":1,\"nodeSelector\":\"all()\"}}",
+         "spec.node spec.nodeSelector"},
+        {KIND_BGPPEER, "{\"metadata\":{\"name\":\"p\"},\"spec\":[]}", "spec"},
+        {KIND_BGPPEER, "{\"name\":\"p\",\"spec\":{\"filters\":[1,\"?\",\"f\"]}}",
+         "name spec.filters[0] spec.filters[1]"},
+        {KIND_BGPPEER, "{\"metadata\":{\"name\":false},\"spec\":{\"asNumber\":-1}}",
+         "metadata.name spec.asNumber"},
+        {KIND_BGPFILTER,
+         "{\"metadata\":{\"name\":\"f\"},\"spec\":{\"importV4\":[7,{\"actoin\":\"Accept\"},{\"cidr\":\"x\","
+         "\"matchOperator\":\"In\"}]}}",
+         "spec.importV4[0] spec.importV4[1].actoin spec.importV4[2].cidr spec.importV4[2].action"},
+        {KIND_NODE, "{\"metadata\":{\"name\":\"n\"},\"spec\":{\"bgp\":{\"as\":5}}}", "spec.bgp.as"},
+        {KIND_BGPCONFIGURATION,
+         "{\"metadata\":{\"name\":\"default\"},\"spec\":{\"communities\":{},\"prefixAdvertisements\":[{"
+         "\"cidr\":"
+         "\"192.0.2.0/24\",\"communities\":[\"named\"]}]}}",
+         "spec.communities"},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char fields[512] = "";
+        size_t len = 0;
+
+        assert_int_equal(decode_json(f, cases[i].kind, cases[i].text), -1);
+        assert_int_equal(f->err.code, ERR_BAD_REQUEST);
+        for (size_t k = 0; k < f->causes.count; k++) {
+            len += (size_t)snprintf(fields + len, sizeof(fields) - len, "%s%s", k > 0 ? " " : "",
+                                    f->causes.items[k].field);
+            assert_non_null(strstr(f->err.text, f->causes.items[k].field));
+        }
+        assert_string_equal(fields, cases[i].fields);
+    }
+}
+
+/* What other programs call a thing, and what stands at the wrong place. */
+static void suggests_the_right_field(void **state) {
+    static const struct {
+        enum kind kind;
+        const char *text, *says;
+    } cases[] = {
+        {KIND_BGPPEER, "{\"name\":\"p\"}", "unknown field \"name\", did you mean \"metadata.name\"?"},
+        {KIND_BGPPEER, "{\"labels\":{}}", "unknown field \"labels\", did you mean \"metadata.labels\"?"},
+        {KIND_BGPPEER, "{\"peerip\":\"192.0.2.1\"}",
+         "unknown field \"peerip\", did you mean \"spec.peerIP\"?"},
+        {KIND_BGPPEER, "{\"spec\":{\"peer-address\":\"192.0.2.1\"}}", "did you mean \"spec.peerIP\"?"},
+        {KIND_BGPPEER, "{\"peerAddress\":\"192.0.2.1\"}", "did you mean \"spec.peerIP\"?"},
+        {KIND_BGPPEER, "{\"spec\":{\"myASN\":1}}", "did you mean \"spec.localASNumber\"?"},
+        {KIND_BGPPEER, "{\"spec\":{\"peerASN\":1}}", "did you mean \"spec.asNumber\"?"},
+        {KIND_BGPPEER, "{\"spec\":{\"holdTime\":\"90s\"}}",
+         "did you mean \"spec.keepaliveTime\"? A hold time is three keepalive times."},
+        {KIND_BGPPEER, "{\"spec\":{\"bfdProfile\":\"x\"}}",
+         "unknown field \"spec.bfdProfile\": BFD is not part"},
+        {KIND_BGPPEER, "{\"spec\":{\"name\":\"x\"}}", "did you mean \"metadata.name\"?"},
+        {KIND_NODE, "{\"spec\":{\"ipv4Address\":\"192.0.2.1\"}}", "did you mean \"spec.bgp.ipv4Address\"?"},
+        {KIND_NODE, "{\"spec\":{\"asn\":1}}", "did you mean \"spec.bgp.asNumber\"?"},
+        {KIND_BGPFILTER, "{\"spec\":{\"importV4\":[{\"prefix\":\"192.0.2.0/24\"}]}}",
+         "did you mean \"spec.importV4[0].cidr\"?"},
+        {KIND_BGPCONFIGURATION, "{\"metadata\":{\"spec\":{}}}",
+         "unknown field \"metadata.spec\", did you mean \"spec\"?"},
+        {KIND_BGPCONFIGURATION, "{\"serviceExternalIPs\":[]}", "did you mean \"spec.serviceExternalIPs\"?"},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        assert_int_equal(decode_json(f, cases[i].kind, cases[i].text), -1);
         assert_refused(f, ERR_BAD_REQUEST, cases[i].says);
     }
 }
@@ -376,6 +501,9 @@ int main(void) {
         cmocka_unit_test(no_bytes_at_all_are_no_document),
         cmocka_unit_test(splits_documents),
         cmocka_unit_test(refuses_to_split),
+        cmocka_unit_test(finds_faults_of_documents),
+        cmocka_unit_test(tells_every_error_at_once),
+        cmocka_unit_test(suggests_the_right_field),
         cmocka_unit_test(reads_delete_options),
         cmocka_unit_test(reads_columns),
         cmocka_unit_test(columns_have_alternatives),

@@ -44,7 +44,8 @@ static void refuses_what_is_not_json(void **state) {
         {"{\"a\":01}", 0, -1, "not JSON"},
         {"nul", 0, -1, "not JSON"},
         {"null", 0, -1, "the body is null"},
-        {"[]", 0, -1, "the body is an array; expected one BGPPeer object"},
+        {"[]", 0, -1,
+         "the body is an array, but this path takes one BGPPeer object; send several documents to"},
         {"\"x\"", 0, -1, "the body is a string"},
         {"\xef\xbb\xbf{}", 0, 0, "byte order mark"},
         {"{\"a\":\"\0\"}", 9, 6, "NUL byte"},
@@ -209,12 +210,17 @@ static void names_all_wrong_types(void **state) {
         -1);
     assert_refused(
         f, ERR_BAD_REQUEST,
-        "strict decoding error: unknown field \"spec.zz\"; spec.node: expected a string, got an integer; "
-        "spec.asNumber: expected an AS number (an integer, or a string such as \"65000\" or \"1.10\"), got "
-        "a boolean; spec.ttlSecurity: expected an integer, got a number with fraction or exponent; "
-        "spec.filters: expected an array, got a string; spec.password: expected an object, got an array; "
-        "spec.keepOriginalNextHop: expected true or false, got a string; spec.keepaliveTime: expected a "
-        "string, got an integer");
+        "strict decoding error: unknown field \"spec.zz\"; spec.node: expected a string, got an integer; put "
+        "it "
+        "in quotes; spec.asNumber: expected an AS number (an integer, or a string such as \"65000\" or "
+        "\"1.10\"), got a boolean; spec.ttlSecurity: expected an integer, got a number with fraction or "
+        "exponent; spec.filters: expected an array, got a string; write [VALUE], or a line \"- VALUE\" for "
+        "each; spec.password: expected an object with secretKeyRef, got an array");
+    assert_refused(f, ERR_BAD_REQUEST,
+                   "; spec.keepOriginalNextHop: expected true or false, got a string; write it");
+    assert_int_equal(f->causes.count, 8);
+    assert_string_equal(f->causes.items[6].message,
+                        "expected a duration with its unit, such as 90s or 2m, got an integer");
     assert_int_equal(decode_spec(f, CODEC_STRICT, "{\"ttlSecurity\":\"1\"}"), -1);
     assert_refused(f, ERR_BAD_REQUEST, "spec.ttlSecurity: expected an integer, got a string");
     assert_int_equal(decode_spec(f, CODEC_STRICT, "{\"filters\":[\"a\",null,1]}"), -1);
@@ -222,7 +228,7 @@ static void names_all_wrong_types(void **state) {
         f, ERR_BAD_REQUEST,
         "spec.filters[1]: expected a string, got null; spec.filters[2]: expected a string, got an integer");
     assert_int_equal(decode_spec(f, CODEC_STRICT, "[]"), -1);
-    assert_refused(f, ERR_BAD_REQUEST, "spec: expected an object, got an array");
+    assert_refused(f, ERR_BAD_REQUEST, "spec: expected an object with node, nodeSelector, peerIP");
     assert_int_equal(decode_json(f, KIND_BGPPEER, "{\"metadata\":7}"), -1);
     assert_refused(f, ERR_BAD_REQUEST, "metadata: expected an object, got an integer");
     assert_int_equal(decode_json(f, KIND_BGPPEER, "{\"metadata\":{\"name\":\"p\",\"labels\":{\"a\":1}}}"),

@@ -279,7 +279,8 @@ static void refuses_other_protobuf(void **state) {
     assert_int_equal(decode_bytes(f, KIND_SECRET, CODEC_PROTOBUF, CODEC_STRICT,
                                   "k8s\0\x0a\x0f\x0a\x02v1\x12\x09Namespace", 21),
                      -1);
-    assert_refused(f, ERR_BAD_REQUEST, "the body is Namespace of apiVersion v1, but this path takes Secret");
+    assert_refused(f, ERR_BAD_REQUEST,
+                   "the body has kind \"Namespace\" and apiVersion \"v1\", but this path takes Secret");
     assert_int_equal(
         decode_bytes(f, KIND_SECRET, CODEC_PROTOBUF, CODEC_STRICT, "k8s\0\x12\x03\x12\x05\x0a", 9), -1);
     assert_refused(f, ERR_BAD_REQUEST, "longer than its message");

@@ -7,6 +7,7 @@
  * do the same. The final check is the committer's, so nothing slips in between.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "access/access.h"
@@ -49,8 +50,6 @@ struct group {
     struct buf warnings;
 };
 
-#define ABOUT_MAX 64
-
 static void release_ones(struct group *group) {
     for (size_t i = 0; group->ones != NULL && i < group->count; i++) {
         record_unref(group->ones[i].write.record);
@@ -68,42 +67,66 @@ static void cleanup(struct request *request) {
 
 /* ---- documents ---- */
 
-/* Which of the documents is meant: `document 3 (BGPPeer)`. */
-static void describe(const struct group *group, size_t index, const char *end, char out[ABOUT_MAX]) {
-    snprintf(out, ABOUT_MAX, "document %zu (%s)%s", index + 1, kind_info(group->documents[index].kind)->name,
-             end);
+static struct causes *new_causes(struct request *request) {
+    struct causes *causes = arena_alloc(&request->arena, sizeof(*causes));
+    if (causes != NULL) {
+        causes_init(causes, &request->arena);
+    }
+    return causes;
 }
 
-/* Say which of the documents an error is about, in its text and its causes. */
-static int name_document(struct request *request, const struct group *group, size_t index,
-                         struct causes *causes, struct err *err) {
-    char about[ABOUT_MAX];
-    for (size_t i = 0; causes != NULL && i < causes->count; i++) {
-        const char *field = arena_printf(&request->arena, "[%zu].%s", index, causes->items[i].field);
-        if (field != NULL) {
-            causes->items[i].field = field;
-        }
+/* What is wrong with one document, among what is wrong with others: its causes, or else its error. Each says
+ * which document it is about: `document 3 (BGPPeer "tor"): spec.peerIP`. */
+static void add_causes(struct causes *all, const struct codec_document *document, const struct causes *causes,
+                       const struct err *err) {
+    if (causes == NULL || causes->count == 0) {
+        causes_add(all, err->code == ERR_INVALID ? CAUSE_INVALID : err_reason(err->code), document->about,
+                   "%s", err->text);
+        return;
     }
-    request->causes = causes;
-    describe(group, index, "", about);
-    return err_wrap(err, "%s", about);
+    for (size_t i = 0; i < causes->count; i++) {
+        const struct cause *cause = &causes->items[i];
+        char field[ERR_FIELD_MAX * 2];
+        snprintf(field, sizeof(field), "%s%s%s", document->about, cause->field[0] != '\0' ? ": " : "",
+                 cause->field);
+        causes_add(all, cause->reason, field, "%s", cause->message);
+    }
+    all->dropped += causes->dropped;
+}
+
+/* The document and all its causes in the answer and in the error's text. */
+static int name_document(struct request *request, const struct group *group, size_t index,
+                         const struct causes *causes, struct err *err) {
+    const struct codec_document *document = &group->documents[index];
+    struct causes *all = new_causes(request);
+    if (all == NULL) {
+        return err_no_memory(err);
+    }
+    add_causes(all, document, causes, err);
+    request->causes = all;
+    return err_wrap(err, "%s", document->about);
 }
 
 /* What there is to say about the documents among all others of the picture, which they are part of. */
 static int advise(struct request *request, const struct group *group, const struct picture *picture,
                   struct err *err) {
     for (size_t i = 0; i < group->count; i++) {
-        char about[ABOUT_MAX];
-        describe(group, i, ": ", about);
-        if (write_advise(request, picture, about, &group->ones[i].write, err) != 0) {
+        if (write_advise(request, picture, group->documents[i].about, &group->ones[i].write, err) != 0) {
             return -1;
         }
     }
     return 0;
 }
 
-static int decode_one(struct request *request, struct group *group, size_t index, struct err *err) {
+static int decode_one(struct request *request, struct group *group, size_t index, struct causes *causes,
+                      struct err *err) {
     const struct codec_document *document = &group->documents[index];
+    struct one *one = &group->ones[index];
+    struct advice advice;
+    causes_init(causes, &request->arena);
+    if (document->fault != NULL) {
+        return err_set(err, ERR_BAD_REQUEST, "%s", document->fault);
+    }
     const struct kind_info *info = kind_info(document->kind);
     struct codec_options options = {
         .syntax = CODEC_JSON,
@@ -111,16 +134,7 @@ static int decode_one(struct request *request, struct group *group, size_t index
         .kind = document->kind,
         .any_namespace = true,
         .name_space = info->namespaced ? state_secret_namespace(request->serving->state) : NULL};
-    struct causes *causes = arena_alloc(&request->arena, sizeof(*causes));
-    struct one *one = &group->ones[index];
-    struct advice advice;
-    char about[ABOUT_MAX];
-    if (causes == NULL) {
-        return err_no_memory(err);
-    }
-    causes_init(causes, &request->arena);
     advice_init(&advice, &request->arena);
-    describe(group, index, ": ", about);
     write_init(&one->write, request, WRITE_REPLACE, document->kind);
     one->write.object_arena = &one->object_arena;
     one->write.upsert = true;
@@ -129,15 +143,14 @@ static int decode_one(struct request *request, struct group *group, size_t index
     one->object_arena.wipe = document->kind == KIND_SECRET;
     if (codec_decode(&options, document->json, document->len, &one->object_arena, &one->write.object, causes,
                      &advice, err) != 0) {
-        return name_document(request, group, index, causes, err);
+        return -1;
     }
-    if (write_merge_advice(request, about, &advice, err) != 0) {
+    if (write_merge_advice(request, document->about, &advice, err) != 0) {
         return -1;
     }
     if (one->write.object->meta.name == NULL) {
         causes_add(causes, CAUSE_REQUIRED, "metadata.name", "Required value: documents are applied by name");
-        err_set(err, ERR_INVALID, "metadata.name is required");
-        return name_document(request, group, index, causes, err);
+        return err_set(err, ERR_INVALID, "metadata.name is required");
     }
     one->write.key = object_key(one->write.object, &request->arena);
     if (one->write.key == NULL) {
@@ -149,42 +162,80 @@ static int decode_one(struct request *request, struct group *group, size_t index
     return 0;
 }
 
-static void add_causes(struct causes *all, const struct causes *causes) {
-    for (size_t i = 0; i < causes->count; i++) {
-        const struct cause *cause = &causes->items[i];
-        causes_add(all, cause->reason, cause->field, "%s", cause->message);
+/* ---- two documents about one object ---- */
+
+struct about_object {
+    enum kind kind;
+    const char *key;
+    size_t index; /* of the document */
+};
+
+static int compare_objects(const void *a, const void *b) {
+    const struct about_object *first = a, *second = b;
+    if (first->kind != second->kind) {
+        return first->kind < second->kind ? -1 : 1;
     }
-    all->dropped += causes->dropped;
+    int order = strcmp(first->key, second->key);
+    return order != 0 ? order : first->index < second->index ? -1 : 1;
 }
 
-/* (Again) from the documents: a write consumes its object. What is invalid in any of them is said at once; a
- * document that cannot be read is refused alone. */
-static int decode_all(struct request *request, struct group *group, struct err *err) {
-    struct causes *all = arena_alloc(&request->arena, sizeof(*all));
-    struct err first = ERR_INIT;
-    release_ones(group);
-    if (all == NULL) {
+/* Which of them counts would depend on their order, which nobody who writes files means. */
+static int find_twice(struct request *request, const struct group *group, struct causes *all,
+                      struct err *err) {
+    struct about_object *objects = arena_array(&request->arena, group->count, sizeof(*objects));
+    size_t count = 0;
+    if (objects == NULL) {
         return err_no_memory(err);
     }
-    causes_init(all, &request->arena);
     for (size_t i = 0; i < group->count; i++) {
-        struct err one = ERR_INIT;
-        if (decode_one(request, group, i, &one) == 0) {
+        if (group->ones[i].write.key != NULL) {
+            objects[count++] = (struct about_object){
+                .kind = group->documents[i].kind, .key = group->ones[i].write.key, .index = i};
+        }
+    }
+    qsort(objects, count, sizeof(*objects), compare_objects);
+    for (size_t i = 1, first = 0; i < count; i++) {
+        if (objects[i].kind != objects[first].kind || strcmp(objects[i].key, objects[first].key) != 0) {
+            first = i;
             continue;
         }
-        if (one.code != ERR_INVALID) {
-            *err = one;
-            return -1;
-        }
-        add_causes(all, request->causes);
-        first = first.code == ERR_NONE ? one : first;
+        causes_add(all, CAUSE_DUPLICATE, group->documents[objects[i].index].about,
+                   "Duplicate value: %s is about the same object; leave one of them",
+                   group->documents[objects[first].index].about);
     }
-    if (first.code == ERR_NONE) {
+    return 0;
+}
+
+/* (Again) from the documents: a write consumes its object. Everything that is wrong in any of them is said at
+ * once: 400 when one cannot be read at all, else 422. */
+static int decode_all(struct request *request, struct group *group, struct err *err) {
+    struct causes *all = new_causes(request), *causes = new_causes(request);
+    enum err_code code = ERR_INVALID;
+    release_ones(group);
+    memset(group->ones, 0, group->count * sizeof(*group->ones));
+    if (all == NULL || causes == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < group->count; i++) {
+        struct err one = ERR_INIT;
+        if (decode_one(request, group, i, causes, &one) == 0) {
+            continue;
+        }
+        if (one.code != ERR_INVALID && one.code != ERR_BAD_REQUEST) {
+            *err = one;
+            return name_document(request, group, i, NULL, err);
+        }
+        code = one.code == ERR_BAD_REQUEST ? ERR_BAD_REQUEST : code;
+        add_causes(all, &group->documents[i], causes, &one);
+    }
+    if (find_twice(request, group, all, err) != 0) {
+        return -1;
+    }
+    if (all->count == 0) {
         return 0;
     }
     request->causes = all;
-    *err = first;
-    return -1;
+    return err_set(err, code, "%s: %s", all->items[0].field, all->items[0].message);
 }
 
 static int group_new(struct request *request, struct group **ret, struct err *err) {
@@ -219,7 +270,7 @@ static int group_new(struct request *request, struct group **ret, struct err *er
     *ret = group;
     bool secrets = false;
     for (size_t i = 0; i < group->count; i++) {
-        secrets = secrets || group->documents[i].kind == KIND_SECRET;
+        secrets = secrets || (group->documents[i].fault == NULL && group->documents[i].kind == KIND_SECRET);
     }
     return secrets && access_try_secret(request, NULL, err) != 0 ? -1 : decode_all(request, group, err);
 }

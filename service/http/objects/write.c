@@ -92,7 +92,7 @@ int write_merge_advice(struct request *request, const char *about, const struct 
         return err_no_memory(err);
     }
     for (size_t i = 0; i < advice->count; i++) {
-        advice_add(all, "%s%s", about != NULL ? about : "", advice->items[i]);
+        advice_add(all, "%s%s%s", about != NULL ? about : "", about != NULL ? ": " : "", advice->items[i]);
     }
     all->dropped += advice->dropped;
     return 0;

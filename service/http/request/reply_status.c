@@ -125,6 +125,18 @@ static void invalid_message(const struct request *request, const struct causes *
     buf_add_str(out, several ? "]" : "");
 }
 
+/* Are the causes the whole message? Of one document that cannot be read, and of a conflict, the failure's own
+ * text says more. */
+static bool says_all(const struct request *request, const struct err *failure) {
+    return failure->code == ERR_INVALID || (failure->code == ERR_BAD_REQUEST && route_kind(request) == NULL);
+}
+
+/* Is the failure one whose causes tell about documents? */
+static bool has_causes(enum err_code code) {
+    return code == ERR_INVALID || code == ERR_BAD_REQUEST || code == ERR_CONFLICT ||
+           code == ERR_ALREADY_EXISTS;
+}
+
 /* What the client is told. */
 static void add_message(const struct request *request, const struct err *failure, const struct causes *causes,
                         struct buf *message) {
@@ -133,7 +145,7 @@ static void add_message(const struct request *request, const struct err *failure
                   LOG_STR("method", method_text(request->method)), LOG_STR("path", request->uri),
                   LOG_STR("error", failure->text));
         buf_printf(message, "internal error; the service's log has the details under id %s", request->id);
-    } else if (causes != NULL) {
+    } else if (causes != NULL && says_all(request, failure)) {
         invalid_message(request, causes, message);
     } else {
         buf_add_str(message, failure->text);
@@ -173,9 +185,8 @@ static int send_status(struct request *request, unsigned status, struct buf *bod
 int reply_failure_as(struct request *request, unsigned status, const char *reason, const struct err *failure,
                      struct err *err) {
     const struct causes *causes =
-        failure->code == ERR_INVALID && request->causes != NULL && request->causes->count > 0
-            ? request->causes
-            : NULL;
+        has_causes(failure->code) && request->causes != NULL && request->causes->count > 0 ? request->causes
+                                                                                           : NULL;
     struct buf message = BUF_INIT;
     struct buf body = BUF_INIT;
     add_message(request, failure, causes, &message);

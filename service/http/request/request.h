@@ -72,7 +72,7 @@ struct request {
     size_t query_count;
     struct query_item *query; /* NULL until request_parse_query */
     struct advice *advice;    /* NULL = none yet */
-    struct causes *causes;    /* of an ERR_INVALID */
+    struct causes *causes;    /* of what is said of documents (400, 409, 422); NULL or empty = none */
     struct err *early;
 
     /* Called when a suspended connection comes back. As a route's handler. */
