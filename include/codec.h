@@ -82,10 +82,10 @@ struct patch {
 #define PATCH_OPERATIONS_MAX 10000 /* as in Kubernetes */
 
 /*
- * Apply a patch (RFC 7396, RFC 6902, strategic for Secret) to a document's JSON text; the result is
- * JSON text for codec_decode. ERR_BAD_REQUEST malformed; ERR_INVALID: a JSON patch's `test` failed, its
- * path does not exist, or it costs more work than its length allows; ERR_TOO_LARGE: more operations than
- * allowed; ERR_UNSUPPORTED_MEDIA_TYPE: strategic for a kind that has none.
+ * Apply a patch (RFC 7396, RFC 6902, strategic without directives, which is a merge patch here) to a
+ * document's JSON text; the result is JSON text for codec_decode. ERR_BAD_REQUEST malformed; ERR_INVALID: a
+ * JSON patch's `test` failed, its path does not exist, or it costs more work than its length allows;
+ * ERR_TOO_LARGE: more operations than allowed; ERR_UNSUPPORTED_MEDIA_TYPE: a strategic directive.
  */
 int codec_patch(const struct patch *patch, const char *document, size_t document_len, struct buf *ret,
                 struct err *err) MUST_CHECK;

@@ -123,6 +123,11 @@ static const struct alias ALIASES[] = {
     {PEER, "routerID", "spec.bgp.routerID", OF_NODE},
     {PEER, "listenPort", NULL, "it belongs to the BGPConfiguration: spec.listenPort"},
 
+    {"BGPPassword", "secretName", "secretKeyRef.name", NULL},
+    {"BGPPassword", "value", "secretKeyRef", SECRET_ONLY},
+    {"SecretKeyRef", "secret", "name", NULL},
+    {"SecretKeyRef", "secretName", "name", NULL},
+
     {NODE, "as", "bgp.asNumber", NULL},
     {NODE, "asn", "bgp.asNumber", NULL},
     {NODE, "localAS", "bgp.asNumber", NULL},

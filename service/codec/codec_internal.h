@@ -158,6 +158,11 @@ void json_find_duplicates(const char *bytes, size_t len, struct decoding *d);
 /* Refuses a body that would cost libyaml more than work proportional to its length. */
 int yaml_check_work(const char *bytes, size_t len, struct err *err) MUST_CHECK;
 
+/* ---- yaml_hint.c ---- */
+
+/* What is probably meant where libyaml stops: "; …", or "". `line` counts from 0. Static text. */
+const char *yaml_hint(const char *bytes, size_t len, size_t line, const char *context, const char *problem);
+
 /* ---- yaml_scalar.c ---- */
 
 /* The value of a YAML scalar as go-yaml v2 resolves it (what kubectl does). NULL with a sentence in

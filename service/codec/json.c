@@ -6,6 +6,44 @@
 
 #include "codec_internal.h"
 
+/* What is probably meant where jansson stops; "" when there is nothing to say. */
+static const char *json_hint(const char *bytes, size_t len, size_t offset) {
+    size_t first = 0;
+
+    while (first < len && strchr(" \t\r\n", bytes[first]) != NULL) {
+        first++;
+    }
+    if (first < len && strchr("{[", bytes[first]) == NULL) {
+        return "; if the body is YAML, send it as Content-Type: application/yaml";
+    }
+    if (offset >= len) {
+        return "";
+    }
+    while (offset > 0 && bytes[offset] >= 'a' && bytes[offset] <= 'z') {
+        offset--; /* to the beginning of a word, if it has a capital letter there */
+    }
+    size_t before = offset;
+    while (before > 0 && strchr(" \t\r\n", bytes[before - 1]) != NULL) {
+        before--;
+    }
+    switch (bytes[offset]) {
+    case '\'':
+        return "; JSON takes double quotes only";
+    case '/':
+    case '#':
+        return "; JSON has no comments";
+    case '}':
+    case ']':
+        return before > 0 && bytes[before - 1] == ',' ? "; remove the comma before it" : "";
+    case 'N':
+    case 'T':
+    case 'F':
+        return "; true, false and null are written in lower case";
+    default:
+        return "";
+    }
+}
+
 /* jansson's message ends in "near '<piece of the body>'", which may be a password: cut it off. */
 static int refuse_syntax(const json_error_t *error, const char *bytes, size_t len, struct err *err) {
     const char *near = strstr(error->text, " near ");
@@ -15,7 +53,8 @@ static int refuse_syntax(const json_error_t *error, const char *bytes, size_t le
     if (json_error_code(error) == json_error_premature_end_of_input) {
         return text_refuse(err, bytes, len, len, "the JSON text ends too early: %.*s", shown, error->text);
     }
-    return text_refuse(err, bytes, len, offset < len ? offset : len, "not JSON: %.*s", shown, error->text);
+    return text_refuse(err, bytes, len, offset < len ? offset : len, "not JSON: %.*s%s", shown, error->text,
+                       json_hint(bytes, len, offset));
 }
 
 static int refuse_duplicate(const json_error_t *error, const char *bytes, size_t len, struct err *err) {

@@ -40,9 +40,12 @@ static int merge(json_t *target, json_t *patch) {
 
 static int apply_merge(json_t *document, json_t *patch, struct err *err) {
     if (!json_is_object(patch)) {
-        return err_set(err, ERR_BAD_REQUEST,
-                       "a merge patch must be an object with the members to change, got %s",
-                       tree_type_name(patch));
+        return err_set(
+            err, ERR_BAD_REQUEST, "a merge patch must be an object with the members to change, got %s%s",
+            tree_type_name(patch),
+            json_is_array(patch)
+                ? "; a list of operations is application/json-patch+json (kubectl patch --type=json)"
+                : "");
     }
     return merge(document, patch) < 0 ? err_no_memory(err) : 0;
 }
@@ -53,8 +56,9 @@ static bool is_order_hint(const char *key) {
 }
 
 /*
- * A strategic merge patch differs from a merge patch by directives in keys that begin with '$'. A
- * Secret has no list that is merged by key, so hints about order mean nothing, and the rest is refused.
+ * A strategic merge patch differs from a merge patch by lists that are merged by a key, and by directives in
+ * members that begin with '$'. No kind here has such lists, so hints about order mean nothing, and the rest
+ * is refused: what it would do here is not what it does in Kubernetes.
  */
 static int drop_directives(json_t *patch, struct err *err) {
     const char *key;
@@ -79,10 +83,12 @@ static int drop_directives(json_t *patch, struct err *err) {
         } else if (is_order_hint(key)) {
             json_object_del(patch, key);
         } else {
-            return err_set(err, ERR_INVALID,
-                           "the strategic merge directive \"%s\" is not supported; send "
-                           "application/merge-patch+json or application/json-patch+json",
-                           text_shown(key, shown));
+            return err_set(
+                err, ERR_UNSUPPORTED_MEDIA_TYPE,
+                "the strategic merge directive \"%s\" is not supported: no kind here has lists that "
+                "are merged by a key; send application/merge-patch+json (kubectl patch "
+                "--type=merge) or application/json-patch+json",
+                text_shown(key, shown));
         }
     }
     return 0;
@@ -108,12 +114,6 @@ int codec_patch(const struct patch *patch, const char *document, size_t document
     json_auto_t *changes = NULL;
     const enum kind kind = patch->kind;
 
-    if (patch->type == PATCH_STRATEGIC && kind != KIND_SECRET) {
-        return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE,
-                       "%s has no strategic merge patch; send application/merge-patch+json (kubectl patch "
-                       "--type=merge) or application/json-patch+json",
-                       kind_info(kind)->name);
-    }
     (void)codec_out_of_memory();
     target = json_loadb(document, document_len, 0, NULL);
     if (codec_out_of_memory()) {

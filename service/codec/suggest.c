@@ -86,12 +86,20 @@ static bool find_below(const struct schema *schema, const char *name, unsigned d
     return false;
 }
 
-/* Of a document: its metadata, then everything else. */
-static bool find_elsewhere(const struct kind_info *info, const char *name, char out[PATH_TEXT_MAX]) {
+/* Below the object itself, when it is in another one; then in the document's metadata, then in everything
+ * else. */
+static bool find_elsewhere(const struct kind_info *info, const struct schema *schema, const char *owner,
+                           const char *name, char out[PATH_TEXT_MAX]) {
     static const char METADATA[] = "metadata";
 
     if (info->body == NULL) {
         return false; /* a form */
+    }
+    if (strchr(owner, '.') != NULL) {
+        snprintf(out, PATH_TEXT_MAX, "%s", owner);
+        if (find_below(schema, name, 0, out, strlen(out))) {
+            return true;
+        }
     }
     memcpy(out, METADATA, sizeof(METADATA));
     if (find_below(codec_meta_schema(), name, TREE_DEPTH_MAX, out, strlen(METADATA))) {
@@ -147,7 +155,7 @@ void suggest_for(const struct kind_info *info, const struct schema *schema, cons
     if (alias != NULL) {
         write_alias(alias, owner, out);
     } else if ((meant == NULL || !is_same_but_for_style(meant->name, path->name)) &&
-               find_elsewhere(info, path->name, elsewhere)) {
+               find_elsewhere(info, schema, owner, path->name, elsewhere)) {
         snprintf(out, SUGGESTION_MAX, ", did you mean \"%s\"?", elsewhere);
     } else if (meant != NULL) {
         snprintf(out, SUGGESTION_MAX, ", did you mean \"%s%s%s\"?", owner, owner[0] != '\0' ? "." : "",

@@ -46,8 +46,10 @@ static int next_event(struct reader *r, yaml_event_t *event) {
         return text_refuse(r->err, r->bytes, r->len, r->parser.problem_offset, "not YAML: %s",
                            r->parser.problem);
     }
-    return refuse(r, r->parser.problem_mark, "not YAML: %s%s%s", r->parser.context ? r->parser.context : "",
-                  r->parser.context ? ", " : "", r->parser.problem ? r->parser.problem : "unknown problem");
+    const char *context = r->parser.context != NULL ? r->parser.context : "";
+    const char *problem = r->parser.problem != NULL ? r->parser.problem : "unknown problem";
+    return refuse(r, r->parser.problem_mark, "not YAML: %s%s%s%s", context, context[0] != '\0' ? ", " : "",
+                  problem, yaml_hint(r->bytes, r->len, r->parser.problem_mark.line, context, problem));
 }
 
 static int keep_anchor(struct reader *r, const yaml_char_t *anchor, json_t *node) {
@@ -108,7 +110,9 @@ static int check_tag(struct reader *r, const yaml_event_t *event, const yaml_cha
     if (!tag || strcmp((const char *)tag, "!") == 0 || strcmp((const char *)tag, own) == 0) {
         return 0;
     }
-    return refuse(r, event->start_mark, "the tag of this value is not supported; remove it");
+    return refuse(r, event->start_mark,
+                  "the tag of this value is not supported; remove it, or put a text that "
+                  "begins with \"!\" in quotes");
 }
 
 static int read_sequence(struct reader *r, const yaml_event_t *start, unsigned depth, const struct path *path,
@@ -159,7 +163,9 @@ static json_t *read_key(struct reader *r, const yaml_event_t *event) {
     char digits[32];
 
     if (event->type != YAML_SCALAR_EVENT) {
-        refuse(r, event->start_mark, "a key must be a plain or quoted text");
+        refuse(r, event->start_mark,
+               "a key must be a plain or quoted text; if {{ … }} is meant, it is a template "
+               "that has not been filled in: put it in quotes or fill it in");
         return NULL;
     }
     if (read_scalar(r, event, &key) < 0) {

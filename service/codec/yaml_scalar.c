@@ -174,8 +174,10 @@ json_t *yaml_scalar(const char *text, size_t len, bool plain, const char *tag, c
     if (strcmp(name, "null") != 0 && strcmp(name, "bool") != 0 && strcmp(name, "int") != 0 &&
         strcmp(name, "float") != 0) {
         snprintf(why, why_len,
-                 "the tag of this value is not supported (!!str, !!int, !!float, !!bool, "
-                 "!!null are); remove it");
+                 tag[0] == '!'
+                     ? "a text that begins with \"!\" must be put in quotes, or YAML takes it for a tag"
+                     : "the tag of this value is not supported (!!str, !!int, !!float, !!bool, !!null "
+                       "are); remove it");
         return NULL;
     }
     value = plain_value(text, len, why, why_len);

@@ -241,6 +241,12 @@ static void advise_peer_ip(const struct bgp_peer_spec *spec, struct advice *advi
         return;
     }
     advise_speaker_address(advice, "spec.peerIP", &peer.addr);
+    if (address_hides_port(spec->peer_ip)) {
+        const char *port = strrchr(spec->peer_ip, ':');
+        advice_add(advice,
+                   "spec.peerIP: is an IPv6 address that ends in %s; if that is the port, write [%.*s]%s",
+                   port + 1, (int)(port - spec->peer_ip), spec->peer_ip, port);
+    }
     if (!is_as_set(&spec->as_number)) {
         advice_add(advice, "spec.asNumber: is not set, so the peer is taken to be in the default AS");
     } else if (is_as_set(&spec->local_as_number) && spec->as_number.value != spec->local_as_number.value &&

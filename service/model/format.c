@@ -53,7 +53,7 @@ static bool check_portable_name(const char *text, char *why, size_t why_len) {
 static bool check_address(const char *text, enum ip_family family, char *why, size_t why_len) {
     struct ip_addr addr;
     if (!ip_parse(text, strlen(text), &addr)) {
-        return false;
+        return address_explain(text, 0, why, why_len);
     }
     if (family != IP_NONE && addr.family != family) {
         return refuse(why, why_len, "is an %s address, an %s address is needed here",
@@ -75,16 +75,15 @@ static bool check_ipv6(const char *text, char *why, size_t why_len) {
 }
 
 static bool check_endpoint(const char *text, char *why, size_t why_len) {
-    (void)why;
-    (void)why_len;
     struct ip_endpoint endpoint;
-    return ip_parse_endpoint(text, strlen(text), &endpoint);
+    return ip_parse_endpoint(text, strlen(text), &endpoint) ||
+           address_explain(text, ADDRESS_PORT, why, why_len);
 }
 
 static bool check_host_cidr_of(const char *text, enum ip_family family, char *why, size_t why_len) {
     struct ip_cidr cidr;
     if (!ip_parse_cidr_or_addr(text, strlen(text), &cidr)) {
-        return false;
+        return address_explain(text, ADDRESS_PREFIX, why, why_len);
     }
     if (cidr.addr.family != family) {
         return refuse(why, why_len, "is an %s address, an %s address is needed here",
@@ -108,7 +107,10 @@ static bool check_host_cidr_v6(const char *text, char *why, size_t why_len) {
 
 static bool check_router_id(const char *text, char *why, size_t why_len) {
     struct ip_addr id;
-    if (!ip_parse(text, strlen(text), &id) || id.family != IP_V4) {
+    if (!ip_parse(text, strlen(text), &id)) {
+        return address_explain(text, 0, why, why_len);
+    }
+    if (id.family != IP_V4) {
         return false;
     }
     if (id.bytes[0] == 0 || id.bytes[0] == 127 || id.bytes[0] >= 224) {
@@ -129,7 +131,7 @@ static bool check_network_of(const char *text, enum ip_family family, char *why,
             return refuse(why, why_len, "needs a prefix length; a single address is written with /%d",
                           addr.family == IP_V4 ? 32 : 128);
         }
-        return false;
+        return address_explain(text, ADDRESS_PREFIX, why, why_len);
     }
     if (family != IP_NONE && cidr.addr.family != family) {
         return refuse(why, why_len, "is an %s network, an %s network is needed here",
@@ -180,7 +182,10 @@ static bool check_selector(const char *text, char *why, size_t why_len) {
 static bool check_duration(const char *text, char *why, size_t why_len) {
     int64_t ns;
     if (!duration_parse(text, strlen(text), &ns)) {
-        return false;
+        size_t len = strlen(text);
+        return len > 0 && len < 20 && strspn(text, "0123456789") == len
+                   ? refuse(why, why_len, "has no unit; write %ss for seconds", text)
+                   : false;
     }
     return ns >= 0 || refuse(why, why_len, "must not be negative");
 }

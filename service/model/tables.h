@@ -62,6 +62,14 @@ extern const struct format format_wireguard_key;     /* base64 of 32 bytes */
 extern const struct format format_duration;          /* Go duration */
 extern const struct format format_secret_key;        /* key of a Secret's data */
 
+/* Why `text` is no address, of a field that may take a port or a prefix length as well; `why` stays as it is
+ * when there is nothing to say. Always false, as the result of a format's check. (address_fault.c) */
+#define ADDRESS_PORT   1u
+#define ADDRESS_PREFIX 2u
+bool address_explain(const char *text, unsigned takes, char *why, size_t why_len);
+/* An IPv6 address whose last group looks like a port that lacks its brackets: fd00::1:179. */
+bool address_hides_port(const char *text);
+
 /* Has `text` the form of a community ("n:n" or "n:n:n"), whatever its numbers? */
 bool community_has_form(const char *text);
 

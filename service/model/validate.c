@@ -299,6 +299,12 @@ static bool is_at_or_below(const char *field, const char *whole) {
     return strncmp(field, whole, len) == 0 && (field[len] == '\0' || field[len] == '.' || field[len] == '[');
 }
 
+/* Does the message name that field, which it begins with a quotation mark, or one below it? */
+static bool suggests(const char *message, const char *quoted, size_t len) {
+    const char *found = strstr(message, quoted);
+    return found != NULL && (found[len] == '"' || found[len] == '.' || found[len] == '[');
+}
+
 /*
  * Does the cause follow from one of those that were there before?
  *  1. A value was of the wrong type, and is now called wrong or missing as well, or is named in the sentence.
@@ -307,7 +313,7 @@ static bool is_at_or_below(const char *field, const char *whole) {
  */
 static bool is_consequence(const struct cause *cause, const struct causes *causes, size_t known) {
     char quoted[ERR_FIELD_MAX + 2];
-    (void)snprintf(quoted, sizeof(quoted), "\"%s\"", cause->field);
+    int len = snprintf(quoted, sizeof(quoted), "\"%s", cause->field);
     for (size_t i = 0; i < known; i++) {
         const struct cause *before = &causes->items[i];
         bool unknown = strcmp(before->reason, CAUSE_UNKNOWN_FIELD) == 0;
@@ -315,7 +321,7 @@ static bool is_consequence(const struct cause *cause, const struct causes *cause
         if (is_at_or_below(cause->field, before->field) ||
             (mistyped && strstr(cause->message, before->field) != NULL) ||
             ((unknown || mistyped) && is_at_or_below(before->field, cause->field)) ||
-            (unknown && strstr(before->message, quoted) != NULL)) {
+            (unknown && suggests(before->message, quoted, (size_t)len))) {
             return true;
         }
     }

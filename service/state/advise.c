@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/ip.h"
 #include "model/resources.h"
@@ -143,7 +144,9 @@ static void advise_peer(const struct context *context, const char *name, const s
     }
     if (spec->node != NULL && spec->node[0] != '\0' &&
         snapshot_get(context->snapshot, KIND_NODE, spec->node) == NULL) {
-        advice_add(context->advice, "spec.node: there is no Node \"%s\" yet", spec->node);
+        bool everybody = strcasecmp(spec->node, "global") == 0 || strcasecmp(spec->node, "all") == 0;
+        advice_add(context->advice, "spec.node: there is no Node \"%s\" yet%s", spec->node,
+                   everybody ? "; for all nodes leave node out" : "");
     }
     (void)advise_selector(context, "spec.nodeSelector", spec->node_selector);
     bool selects = advise_selector(context, "spec.peerSelector", spec->peer_selector);

@@ -94,12 +94,16 @@ class SecretsTest(ServiceTest):
         self.assertEqual(answer.json()["data"], {"key": MARKER})
         answer = self.request("PATCH", f"{SECRETS}/pw", json.dumps([{"op": "add", "path": "/data/k3", "value": encoded("3")}]), JSON_PATCH)
         self.assertEqual(sorted(answer.json()["data"]), ["k3", "key"])
-        self.refused(422, "Invalid", self.request("PATCH", f"{SECRETS}/pw", '{"$patch":"replace"}', STRATEGIC))
+        self.refused(415, "UnsupportedMediaType", self.request("PATCH", f"{SECRETS}/pw", '{"$patch":"replace"}', STRATEGIC))
         self.refused(415, "UnsupportedMediaType", self.request("PATCH", f"{SECRETS}/pw", "{}", {"Content-Type": "application/apply-patch+yaml"}))
 
-    def test_strategic_patches_are_for_secrets(self):
-        self.create_peer("p")
-        self.refused(415, "UnsupportedMediaType", self.request("PATCH", f"{GROUP}/bgppeers/p", "{}", STRATEGIC))
+    def test_a_strategic_patch_without_directives_is_a_merge_patch(self):
+        """What kubectl patch sends unless it is told otherwise; no kind here has lists that are merged by a key."""
+        self.create_peer("p", filters=["a", "b"])
+        answer = self.request("PATCH", f"{GROUP}/bgppeers/p", '{"metadata":{"labels":{"a":"b"}},"spec":{"filters":["c"],"asNumber":null}}', STRATEGIC)
+        self.assertEqual((answer.status, answer.json()["metadata"]["labels"], answer.json()["spec"]), (200, {"a": "b"}, {"peerIP": "192.0.2.1", "filters": ["c"]}))
+        for directive in ('{"$patch":"replace"}', '{"spec":{"$deleteFromPrimitiveList/filters":["c"]}}'):
+            self.refused(415, "UnsupportedMediaType", self.request("PATCH", f"{GROUP}/bgppeers/p", directive, STRATEGIC))
         self.request("DELETE", f"{GROUP}/bgppeers/p")
 
     def test_the_annotation_of_apply(self):

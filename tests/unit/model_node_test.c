@@ -26,7 +26,8 @@ static void test_node_own_fields(void **state) {
     }
     node_bad(NODE_BGP(.router_id = "fd00::1"), CAUSE_INVALID, "spec.bgp.routerID",
              "must be a BGP identifier");
-    node_bad(NODE_BGP(.router_id = "17"), CAUSE_INVALID, "spec.bgp.routerID", "must be a BGP identifier");
+    node_bad(NODE_BGP(.router_id = "17"), CAUSE_INVALID, "spec.bgp.routerID",
+             "has 1 number; an IPv4 address has four");
     node_ok(NODE_BGP(.prefix_advertisements = ITEMS(
                          prefix_advertisement, {.cidr = "10.1.0.0/24"},
                          {.cidr = "fd00::/64", .communities = STRINGS("65000:1", "65000:1:2", "gold")})));
@@ -75,7 +76,7 @@ static void test_node(void **state) {
     node_bad(NODE_BGP(.ipv6_address = "ff02::1/64"), CAUSE_INVALID, "spec.bgp.ipv6Address", "multicast");
     node_bad(NODE_BGP(.ipv6_address = "10.0.0.1/24"), CAUSE_INVALID, "spec.bgp.ipv6Address", "IPv4");
     node_bad(NODE_BGP(.ipv4_address = "10.0.0.1", .route_reflector_cluster_id = "abcdef"), CAUSE_INVALID,
-             "spec.bgp.routeReflectorClusterID", "IPv4 address");
+             "spec.bgp.routeReflectorClusterID", "is not an address");
     node_ok(NODE(.addresses = ITEMS(node_address, {.address = "10.0.0.1/24", .type = "CalicoNodeIP"},
                                     {.address = "10.0.0.1", .type = "InternalIP"}, {.address = "fd00::1"})));
     /* Calico takes these as they are, and so do we: a Node of a Calico fleet must not be refused. */

@@ -225,12 +225,6 @@ int handle_patch(struct request *request, struct err *err) {
         0) {
         return -1;
     }
-    if (write->patch_type == PATCH_STRATEGIC && write->kind != KIND_SECRET) {
-        return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE,
-                       "strategic merge patches are not served for %s, which has no merge keys; send "
-                       "application/merge-patch+json",
-                       kind_info(write->kind)->name);
-    }
     if (request->body.len == 0) {
         return err_set(err, ERR_BAD_REQUEST, "the patch is empty");
     }
