@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/causes.h"
 #include "base/err.h"
+#include "model/change_set.h"
 #include "model/object.h"
 
 #define CODEC_DEPTH_MAX 32 /* nested objects and arrays of a body */
@@ -114,6 +115,33 @@ struct codec_document {
 };
 int codec_split(enum codec_syntax syntax, const char *bytes, size_t len, size_t max, struct arena *arena,
                 struct codec_document **ret, size_t *ret_count, struct err *err) MUST_CHECK;
+
+/*
+ * A body of previews and applies: a bgppeerd.io/v1 ChangeSet, or documents as codec_split takes them, each of
+ * which is a CHANGE_APPLY. At most `max` changes; texts live in `arena`. What each object or patch says is
+ * not looked at. ERR_BAD_REQUEST: malformed, or unknown fields; ERR_TOO_LARGE; ERR_INVALID, with `causes`: an
+ * unknown operation or kind, something missing, each with its place (`spec.changes[3].op`).
+ */
+int codec_decode_change_set(enum codec_syntax syntax, const char *bytes, size_t len, size_t max,
+                            struct arena *arena, struct change_set *ret, struct causes *causes,
+                            struct err *err) MUST_CHECK;
+
+/*
+ * The JSON text of `document` over the stored one, as `kubectl apply` does it: objects are merged member by
+ * member, everything else is replaced, null takes away. What the document does not name stays; unless kubectl
+ * has noted in the object what it applied last: what was in that and is no longer in the document is taken
+ * away, and the note is brought up to date. ERR_BAD_REQUEST: the document is malformed.
+ */
+int codec_merge(enum kind kind, const char *stored, size_t stored_len, const char *document,
+                size_t document_len, struct buf *ret, struct err *err) MUST_CHECK;
+/*
+ * The merge patch that makes the one stored document of the other, but for what the service assigns (uid,
+ * versions, times) and observes (status). *ret_empty: they do not differ otherwise.
+ */
+int codec_find_patch(enum kind kind, const char *from, size_t from_len, const char *to, size_t to_len,
+                     struct buf *ret, bool *ret_empty, struct err *err) MUST_CHECK;
+/* A stored document without what the service assigns and observes: what makes it again elsewhere. */
+int codec_detach(enum kind kind, const char *stored, size_t len, struct buf *ret, struct err *err) MUST_CHECK;
 
 /* The JSON object of one struct that a schema describes (NULL: `{}`), members in the table's order. */
 void codec_encode_struct(const struct schema *schema, const void *object, struct buf *out);

@@ -102,7 +102,13 @@ struct task {
     struct err err;
 };
 
-enum write_op { WRITE_CREATE, WRITE_REPLACE, WRITE_PATCH, WRITE_DELETE };
+enum write_op {
+    WRITE_CREATE,
+    WRITE_REPLACE,
+    WRITE_APPLY, /* what is stored with a document merged over it (codec_merge); creates what is missing */
+    WRITE_PATCH,
+    WRITE_DELETE
+};
 
 struct draft; /* the fleet as it is after a change, of a whole batch so far; state's own */
 typedef int state_guard(const struct draft *draft, const struct object *before, const struct object *after,
@@ -129,9 +135,10 @@ struct write {
     enum write_op op;
     enum kind kind;
     const char *key;            /* target; CREATE: NULL, it is taken from the object */
-    struct object *object;      /* CREATE, REPLACE: decoded and validated */
+    struct object *object;      /* CREATE, REPLACE: decoded and validated. APPLY: the document alone, for when
+                                 * nothing is stored; NULL: it is not whole, or breaks a rule, by itself */
     struct arena *object_arena; /* holds `object` and nothing else; taken over, empty afterwards */
-    uint64_t if_version;        /* resourceVersion precondition, 0 = none; 409. For REPLACE and PATCH the
+    uint64_t if_version;        /* resourceVersion precondition, 0 = none; 409. For all but DELETE the
                                  * document's own resourceVersion and uid are preconditions as well */
     const char *if_uid;         /* uid precondition, NULL = none; 409 */
     const char *if_match;       /* If-Match: the object's ETag without quotes (its resourceVersion), or
@@ -144,6 +151,7 @@ struct write {
     size_t weight;              /* bytes of the request: what it costs beside others. First of a group only */
     const char *source;         /* from which address, for the audit trail; NULL = not known */
     const char *request;        /* the request's id, for the audit trail; NULL = none */
+    const char *reason;         /* why, in the caller's words, for the change log; NULL = none given */
     /* A last check that needs both objects as they are then, and the fleet with the change in it: -1 with
      * `err` refuses the write. `before` is NULL for a creation, `after` for a deletion; a write that changes
      * nothing is not checked. NULL = none. Runs on the committer's thread. */
@@ -156,7 +164,7 @@ struct write {
      */
     int (*verify)(struct write *write, const struct picture *before, const struct picture *after,
                   const struct node_set *affected, struct err *err);
-    /* PATCH: applied to the object as it is then, so it cannot race. */
+    /* PATCH, and the document of an APPLY: applied to the object as it is then, so it cannot race. */
     enum patch_type patch_type;
     enum codec_syntax syntax;
     enum codec_unknown unknown;
@@ -194,6 +202,14 @@ int state_submit(struct state *state, struct write *write, struct err *err) MUST
  */
 int state_preview(struct state *state, struct write *write, struct picture **ret_before,
                   struct picture **ret_after, struct node_set **ret_affected, struct err *err) MUST_CHECK;
+
+/*
+ * The change set that makes `to` of `from` when it is applied there: what must be created, patched and
+ * deleted. Secrets are left out, for their values cannot be had again. Everything lives in `arena`. Costs one
+ * pass over both; what they share costs no more than a look.
+ */
+int state_changes_between(const struct snapshot *from, const struct snapshot *to, struct arena *arena,
+                          struct change_set *ret, struct err *err) MUST_CHECK;
 
 /*
  * Advice about an object that needs the rest of the fleet: nodes, filters, secrets that do not exist,

@@ -123,6 +123,15 @@ int header_refuse(const struct kind_info *wanted, const char *kind, const char *
 /* -1: the body is no object at all. */
 int header_refuse_body(const struct kind_info *wanted, const json_t *body, struct err *err);
 
+/* ---- split.c ---- */
+
+/* Every document of the body as one array; one that is a sequence or array itself is taken for its items. */
+int split_read(enum codec_syntax syntax, const char *bytes, size_t len, size_t max, json_t **ret,
+               struct err *err) MUST_CHECK;
+/* codec_split of such an array. */
+int split_documents(const json_t *bodies, size_t max, struct arena *arena, struct codec_document **ret,
+                    size_t *ret_count, struct err *err) MUST_CHECK;
+
 /* ---- json.c, yaml.c, protobuf.c: bytes to a tree ---- */
 
 /*
@@ -176,6 +185,8 @@ size_t tree_weight(const json_t *tree);
 unsigned tree_depth(const json_t *tree);
 /* As RFC 6902 section 4.6 compares: 1 equals 1.0, members in any order. */
 bool tree_equal(const json_t *a, const json_t *b);
+/* RFC 7396, section 2: `patch` (an object) into `target`. -1 when memory is out. */
+int tree_merge(json_t *target, json_t *patch) MUST_CHECK;
 /* Compact JSON text of the tree appended to `out`; -1 when memory is out. */
 int tree_write(const json_t *tree, struct buf *out) MUST_CHECK;
 /* "a string", "an object": for messages. */

@@ -7,37 +7,6 @@
 
 #include "patch_internal.h"
 
-/* RFC 7396, section 2. Depth is that of the patch. */
-static int merge(json_t *target, json_t *patch) {
-    const char *key;
-    json_t *change;
-
-    json_object_foreach(patch, key, change) {
-        json_t *old = json_object_get(target, key);
-
-        if (json_is_null(change)) {
-            json_object_del(target, key); /* what is not there is removed already */
-            continue;
-        }
-        if (!json_is_object(change)) {
-            if (json_object_set_nocheck(target, key, change) < 0) {
-                return -1;
-            }
-            continue;
-        }
-        if (!json_is_object(old)) {
-            old = json_object();
-            if (json_object_set_new_nocheck(target, key, old) < 0) {
-                return -1;
-            }
-        }
-        if (merge(old, change) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
 static int apply_merge(json_t *document, json_t *patch, struct err *err) {
     if (!json_is_object(patch)) {
         return err_set(
@@ -47,7 +16,7 @@ static int apply_merge(json_t *document, json_t *patch, struct err *err) {
                 ? "; a list of operations is application/json-patch+json (kubectl patch --type=json)"
                 : "");
     }
-    return merge(document, patch) < 0 ? err_no_memory(err) : 0;
+    return tree_merge(document, patch) < 0 ? err_no_memory(err) : 0;
 }
 
 static bool is_order_hint(const char *key) {

@@ -124,9 +124,8 @@ static int take(struct splitting *s, const json_t *document) {
     return 0;
 }
 
-/* Every document of the body as one array; one that is a sequence or array itself is taken for its items. */
-static int read_body(enum codec_syntax syntax, const char *bytes, size_t len, size_t max, json_t **ret,
-                     struct err *err) {
+int split_read(enum codec_syntax syntax, const char *bytes, size_t len, size_t max, json_t **ret,
+               struct err *err) {
     json_auto_t *tree = NULL;
     json_t *array;
 
@@ -155,16 +154,12 @@ static size_t document_count(const json_t *document) {
     return list_kind(document, &any) || any ? json_array_size(json_object_get(document, "items")) : 1;
 }
 
-int codec_split(enum codec_syntax syntax, const char *bytes, size_t len, size_t max, struct arena *arena,
-                struct codec_document **ret, size_t *ret_count, struct err *err) {
+int split_documents(const json_t *bodies, size_t max, struct arena *arena, struct codec_document **ret,
+                    size_t *ret_count, struct err *err) {
     struct splitting s = {.arena = arena, .max = max, .err = err};
-    json_auto_t *bodies = NULL;
     const json_t *body;
     size_t i, count = 0;
 
-    if (read_body(syntax, bytes, len, max, &bodies, err) < 0) {
-        return -1;
-    }
     json_array_foreach(bodies, i, body) {
         count += document_count(body);
     }
@@ -184,4 +179,13 @@ int codec_split(enum codec_syntax syntax, const char *bytes, size_t len, size_t 
     *ret = s.documents;
     *ret_count = s.count;
     return 0;
+}
+
+int codec_split(enum codec_syntax syntax, const char *bytes, size_t len, size_t max, struct arena *arena,
+                struct codec_document **ret, size_t *ret_count, struct err *err) {
+    json_auto_t *bodies = NULL;
+
+    return split_read(syntax, bytes, len, max, &bodies, err) < 0
+               ? -1
+               : split_documents(bodies, max, arena, ret, ret_count, err);
 }

@@ -139,6 +139,7 @@ const char *write_verb(const struct write *write) {
     case WRITE_DELETE:
         return "delete";
     case WRITE_REPLACE:
+    case WRITE_APPLY:
         break;
     }
     return write->created ? "create" : "update";

@@ -310,39 +310,56 @@ static int apply_replace(struct draft *draft, struct write *write, const struct 
     return draft_add(draft, STORE_UPDATE, current->object->kind, current, ret->record, write->actor, err);
 }
 
-/* The patched document goes through the same decoding and rules as a PUT of it would. */
-static int apply_patch(struct draft *draft, struct write *write, const struct record *current,
-                       struct outcome *ret, struct err *err) {
+/* Decode a document that is in no arena yet, and go on with it. */
+static int apply_document(struct draft *draft, struct write *write, const struct record *current,
+                          const char *document, size_t len, struct outcome *ret, struct err *err) {
+    const struct object *now = current != NULL ? current->object : NULL;
     struct codec_options options = {
         .syntax = CODEC_JSON,
         .unknown = write->unknown,
         .kind = write->kind,
-        .name = current->object->meta.name,
-        .name_space = current->object->meta.name_space,
+        .name = now != NULL ? now->meta.name : NULL,
+        .name_space = now != NULL ? now->meta.name_space : draft->secret_namespace,
+        .any_namespace = now == NULL,
     };
     struct arena arena;
-    struct buf patched = BUF_INIT;
     struct object *object;
-    int rc = -1;
+    int result = -1;
 
-    patched.wipe = write->kind == KIND_SECRET;
+    if (!kind_info(write->kind)->namespaced) {
+        options.name_space = NULL;
+    }
     arena_init(&arena, 0);
     arena.wipe = write->kind == KIND_SECRET;
+    if (codec_decode(&options, document, len, &arena, &object, &write->causes, &write->advice, err) == 0) {
+        result = current != NULL ? apply_replace(draft, write, current, object, &arena, ret, err)
+                                 : apply_create(draft, write, object, &arena, ret, err);
+    }
+    arena_done(&arena);
+    return result;
+}
+
+/* The changed document goes through the same decoding and rules as a PUT of it would. */
+static int apply_patch(struct draft *draft, struct write *write, const struct record *current,
+                       struct outcome *ret, struct err *err) {
     const struct patch patch = {.type = write->patch_type,
                                 .kind = write->kind,
                                 .syntax = write->syntax,
                                 .text = write->patch,
                                 .len = write->patch_len,
                                 .operations_max = write->patch_operations_max};
+    struct buf patched = BUF_INIT;
+    int result;
 
-    if (codec_patch(&patch, current->json, current->json_len, &patched, err) == 0 &&
-        codec_decode(&options, patched.data, patched.len, &arena, &object, &write->causes, &write->advice,
-                     err) == 0) {
-        rc = apply_replace(draft, write, current, object, &arena, ret, err);
+    patched.wipe = write->kind == KIND_SECRET;
+    result = write->op == WRITE_APPLY ? codec_merge(write->kind, current->json, current->json_len,
+                                                    write->patch, write->patch_len, &patched, err)
+                                      : codec_patch(&patch, current->json, current->json_len, &patched, err);
+    if (result == 0) {
+        result = apply_document(draft, write, current, patched.data, patched.len, ret, err);
     }
-    arena_done(&arena);
     buf_done(&patched);
-    return rc;
+    return result;
 }
 
 /* The last state, carrying the deletion's resourceVersion, as a watch reports it. */
@@ -386,6 +403,16 @@ static int check_nothing_expected(const struct write *write, struct err *err) {
         info->plural, info->group[0] == '\0' ? "" : ".", info->group, meta->name);
 }
 
+/* A document of which nothing is stored. One that is not whole by itself says so when it is decoded again. */
+static int apply_missing(struct draft *draft, struct write *write, struct outcome *ret, struct err *err) {
+    if (write->object == NULL) {
+        return apply_document(draft, write, NULL, write->patch, write->patch_len, ret, err);
+    }
+    return check_nothing_expected(write, err) != 0
+               ? -1
+               : apply_create(draft, write, write->object, write->object_arena, ret, err);
+}
+
 static int apply_one(struct draft *draft, struct write *write, struct outcome *ret, struct err *err) {
     const char *key = write->key;
     const struct record *current;
@@ -394,6 +421,9 @@ static int apply_one(struct draft *draft, struct write *write, struct outcome *r
         return apply_create(draft, write, write->object, write->object_arena, ret, err);
     }
     current = draft_get(draft, write->kind, key);
+    if (current == NULL && write->op == WRITE_APPLY) {
+        return apply_missing(draft, write, ret, err);
+    }
     if (current == NULL && write->op == WRITE_REPLACE && write->upsert && write->if_match == NULL) {
         if (check_nothing_expected(write, err) < 0) {
             return -1;
@@ -407,6 +437,7 @@ static int apply_one(struct draft *draft, struct write *write, struct outcome *r
     switch (write->op) {
     case WRITE_REPLACE:
         return apply_replace(draft, write, current, write->object, write->object_arena, ret, err);
+    case WRITE_APPLY:
     case WRITE_PATCH:
         return apply_patch(draft, write, current, ret, err);
     case WRITE_DELETE:

@@ -322,7 +322,7 @@ class GroupTest(PreviewCase):
                     self.assertEqual(applied.status, 200, applied.body)
                     self.documents[1]["spec"]["asNumber"] = 65000 + turn
                     revision = self.post(PREVIEWS, self.documents).json()["metadata"]["resourceVersion"]
-                    self.patch(RESOURCES + "bgppeers/rack3-tor", {"keepaliveTime": f"{turn + 1}s"})
+                    self.patch(RESOURCES + "bgppeers/rack3-tor", {"asNumber": 63000 + turn})
                     self.assertEqual(self.post(APPLIES, self.documents, revision).status, 409)
             finally:
                 stop.set()
@@ -392,7 +392,7 @@ class AdviceTest(PreviewCase):
         for path in (PREVIEWS, APPLIES + "?dryRun=All", APPLIES):
             self.assertEqual(warnings(self.post(path, documents)), [])
         for changed in (documents[2], documents[5]):
-            changed["metadata"]["labels"] = {}
+            changed["metadata"]["labels"] = {"new": None}
         self.assert_said(['document 1 (BGPPeer \\"new\\"): spec.nodeSelector: the selector matches no node now', 'document 2 (BGPPeer \\"named\\"): spec.peerSelector'],
                          warnings(self.post(PREVIEWS, documents)))
 

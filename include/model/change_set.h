@@ -1,0 +1,55 @@
+/*
+ * A change set: changes that are made together or not at all. As a client sends it (codec_decode_change_set),
+ * or as this service makes it for itself (state_changes_between). Plain structs; texts are borrowed.
+ */
+#ifndef BGPPEERD_MODEL_CHANGE_SET_H
+#define BGPPEERD_MODEL_CHANGE_SET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/object.h"
+
+enum change_op {
+    CHANGE_APPLY,  /* create the object, or merge the document over what is stored (codec_merge) */
+    CHANGE_CREATE, /* it must not exist */
+    CHANGE_PATCH,
+    CHANGE_DELETE,
+    CHANGE_OP_COUNT
+};
+/* "apply" …; static. */
+const char *change_op_name(enum change_op op);
+/* CHANGE_OP_COUNT: there is none of this name. */
+enum change_op change_op_parse(const char *text);
+
+/* Why somebody changes something: one line of at most so many bytes. */
+#define CHANGE_REASON_MAX 512
+/* false: too long, or with control characters in it. */
+bool change_reason_is_valid(const char *reason);
+
+struct change {
+    enum change_op op;
+    enum kind kind;
+    /* PATCH, DELETE: one object by its name, or (`name` NULL) all whose labels match the selector. */
+    const char *name;
+    const char *name_space; /* of a namespaced kind; NULL: where secretKeyRefs resolve */
+    const char *selector;
+    /* APPLY, CREATE: the object; PATCH: the merge patch, or JSON patch. JSON text; NULL for DELETE. */
+    const char *document;
+    size_t document_len;
+    bool json_patch;
+    uint64_t if_version; /* PATCH, DELETE of one object: its resourceVersion, 0 = any */
+    const char *if_uid;  /* … its uid, NULL = any */
+    const char *about;   /* how messages name it: `document 2 (BGPPeer "tor")`; NULL: by its index */
+    const char *fault;   /* what keeps it from being a change, behind `about`; NULL: nothing */
+};
+
+struct change_set {
+    const char *reason; /* NULL = none given */
+    struct change *items;
+    size_t count;
+    bool documents; /* they were sent as plain documents, */
+};
+
+#endif

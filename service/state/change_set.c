@@ -1,0 +1,107 @@
+/*
+ * The way from one state of the fleet to another, as a change set. Pure: reads two snapshots, which share
+ * their records where nothing differs. No locks.
+ */
+#include <string.h>
+
+#include "state_internal.h"
+
+/* A change set that grows. */
+struct finding {
+    struct arena *arena;
+    struct change *items;
+    size_t count;
+    size_t cap;
+    struct buf text; /* scratch */
+};
+
+static int find_room(struct finding *finding, struct err *err) {
+    if (finding->count < finding->cap) {
+        return 0;
+    }
+    size_t cap = finding->cap == 0 ? 16 : 2 * finding->cap;
+    struct change *items = arena_array(finding->arena, cap, sizeof(*items));
+    if (items == NULL) {
+        return err_no_memory(err);
+    }
+    if (finding->count > 0) {
+        memcpy(items, finding->items, finding->count * sizeof(*items));
+    }
+    finding->items = items;
+    finding->cap = cap;
+    return 0;
+}
+
+/* One more change, with the scratch text (when there is one) as its document. */
+static int find_add(struct finding *finding, enum change_op op, const struct object *object,
+                    struct err *err) {
+    if (find_room(finding, err) != 0) {
+        return -1;
+    }
+    struct change change = {
+        .op = op, .kind = object->kind, .name = arena_strdup(finding->arena, object->meta.name)};
+    if (op != CHANGE_DELETE) {
+        change.document = arena_strndup(finding->arena, finding->text.data, finding->text.len);
+        change.document_len = finding->text.len;
+    }
+    if (change.name == NULL || (op != CHANGE_DELETE && change.document == NULL)) {
+        return err_no_memory(err);
+    }
+    finding->items[finding->count++] = change;
+    return 0;
+}
+
+static int find_created(struct finding *finding, const struct record *record, struct err *err) {
+    buf_clear(&finding->text);
+    return codec_detach(record->object->kind, record->json, record->json_len, &finding->text, err) != 0
+               ? -1
+               : find_add(finding, CHANGE_CREATE, record->object, err);
+}
+
+static int find_changed(struct finding *finding, const struct record *from, const struct record *to,
+                        struct err *err) {
+    bool empty;
+    buf_clear(&finding->text);
+    if (codec_find_patch(from->object->kind, from->json, from->json_len, to->json, to->json_len,
+                         &finding->text, &empty, err) != 0) {
+        return -1;
+    }
+    return empty ? 0 : find_add(finding, CHANGE_PATCH, from->object, err);
+}
+
+static int find_kind(struct finding *finding, const struct snapshot *from, const struct snapshot *to,
+                     enum kind kind, struct err *err) {
+    struct snapshot_cursor old_cursor, new_cursor;
+    const struct record *old = snapshot_seek(&old_cursor, from, kind, NULL);
+    const struct record *new = snapshot_seek(&new_cursor, to, kind, NULL);
+    int result = 0;
+    while (result == 0 && (old != NULL || new != NULL)) {
+        int order = old == NULL ? 1 : new == NULL ? -1 : old == new ? 0 : strcmp(old->key, new->key);
+        if (order < 0) {
+            result = find_add(finding, CHANGE_DELETE, old->object, err);
+        } else if (order > 0) {
+            result = find_created(finding, new, err);
+        } else if (old != new) {
+            result = find_changed(finding, old, new, err);
+        }
+        old = order <= 0 ? snapshot_step(&old_cursor) : old;
+        new = order >= 0 ? snapshot_step(&new_cursor) : new;
+    }
+    return result;
+}
+
+int state_changes_between(const struct snapshot *from, const struct snapshot *to, struct arena *arena,
+                          struct change_set *ret, struct err *err) {
+    struct finding finding = {.arena = arena, .text = BUF_INIT};
+    int result = 0;
+    for (enum kind kind = 0; result == 0 && kind < KIND_COUNT; kind++) {
+        if (kind != KIND_SECRET) {
+            result = find_kind(&finding, from, to, kind, err);
+        }
+    }
+    buf_done(&finding.text);
+    if (result == 0) {
+        *ret = (struct change_set){.items = finding.items, .count = finding.count};
+    }
+    return result;
+}
