@@ -28,7 +28,8 @@ RUNTIME_PACKAGES := libmicrohttpd12 libsqlite3-0 libjansson4 libsodium23 libyaml
 TEST_PACKAGES := libcmocka-dev=pc:cmocka python3=python3 python3-yaml=py:yaml curl=curl valgrind=valgrind
 DEV_PACKAGES := clang=clang llvm=llvm-symbolizer clang-format=clang-format valgrind=valgrind
 BENCH_PACKAGES := nginx=nginx etcd-server=etcd valgrind=valgrind
-CLIENT_PACKAGES := python3-kubernetes=debpy:kubernetes nodejs=node npm=npm
+CLIENT_PACKAGES := python3-kubernetes=debpy:kubernetes nodejs=node npm=npm ansible=ansible-playbook
+PROXY_PACKAGES := nginx=nginx haproxy=file:/usr/sbin/haproxy apache2-bin=file:/usr/sbin/apache2
 MONITORING_PACKAGES := prometheus=promtool#  for promtool, which tests the alert rules
 E2E_PACKAGES := bird2=file:/usr/sbin/bird frr=file:/usr/lib/frr/bgpd frr-pythontools=file:/usr/lib/frr/frr-reload.py \
     gobgpd=gobgpd openbgpd=file:/usr/sbin/bgpd iproute2=file:/sbin/ip iputils-ping=ping util-linux=nsenter mount=mount
@@ -109,10 +110,10 @@ deps-dev: deps-test
 ## deps-bench     … what bench needs
 deps-bench: deps-test
 	@.ci/packages $(BENCH_PACKAGES)
-## deps-clients   … real Kubernetes clients for the tests that drive the service with them
+## deps-clients   … real Kubernetes clients, and proxies, for the tests that drive the service with them
 deps-clients: deps-test
 	@.ci/packages $(CLIENT_PACKAGES)
-	@.ci/packages --without-services $(MONITORING_PACKAGES)
+	@.ci/packages --without-services $(MONITORING_PACKAGES) $(PROXY_PACKAGES)
 	@.ci/kubectl build/clients/bin
 	npm install --silent --no-audit --no-fund --prefix build/clients @kubernetes/client-node@1 </dev/null
 
