@@ -126,6 +126,15 @@ state_guard state_guard_own_node;
  * setting. */
 #define NODE_RANGES_ANNOTATION "bgppeerd.io/address-ranges"
 
+/* What a group has done to the fleet: the pictures without and with it (the same one twice: nothing), and the
+ * nodes whose lists may differ (NULL: none). */
+struct write_effect {
+    struct picture *before;
+    struct picture *after;
+    struct node_set *affected;
+};
+void write_effect_done(struct write_effect *effect); /* accepts a zeroed one, which it is afterwards */
+
 /*
  * One change on its way. The submitter fills the first part. The write, its `arena` and everything the
  * first part points to must live until `done` is called.
@@ -164,6 +173,8 @@ struct write {
      */
     int (*verify)(struct write *write, const struct picture *before, const struct picture *after,
                   const struct node_set *affected, struct err *err);
+    bool wants_effect; /* `effect` is asked for. First of a group only, which gets a transaction of its own;
+                        * not for dry runs */
     /* PATCH, and the document of an APPLY: applied to the object as it is then, so it cannot race. */
     enum patch_type patch_type;
     enum codec_syntax syntax;
@@ -186,6 +197,7 @@ struct write {
     const struct record *record; /* the object afterwards (deleted: its last state); the submitter unrefs */
     bool created;                /* answer 201 */
     bool unchanged;              /* nothing needed to be written */
+    struct write_effect effect;  /* of a group that was stored, or had nothing to store; write_effect_done */
 };
 
 /*

@@ -36,7 +36,7 @@ struct batch {
 /* ---- what is submitted ---- */
 
 int state_submit(struct state *state, struct write *write, struct err *err) {
-    write->job = (struct job){.alone = write->verify != NULL,
+    write->job = (struct job){.alone = write->verify != NULL || write->wants_effect,
                               .user = write->actor == NULL ? "" : write->actor,
                               .user_max = write->waiting_max == 0 ? STATE_USER_QUEUE_MAX : write->waiting_max,
                               .weight = write->weight};
@@ -203,6 +203,23 @@ static int batch_verify(const struct batch *batch, struct err *err) {
                : write->verify(write, batch->base, after, batch->affected, err);
 }
 
+void write_effect_done(struct write_effect *effect) {
+    picture_unref(effect->before);
+    picture_unref(effect->after);
+    node_set_free(effect->affected);
+    *effect = (struct write_effect){.before = NULL};
+}
+
+/* For the submitter of a group that stands alone, before the picture is published. */
+static void batch_keep_effect(struct batch *batch) {
+    struct write_effect *effect = &batch->writes->effect;
+
+    if (batch->writes->wants_effect) {
+        effect->before = picture_ref(batch->base);
+        effect->after = picture_ref(batch->picture != NULL ? batch->picture : batch->base);
+    }
+}
+
 static void batch_commit(struct state *state, struct batch *batch) {
     struct store_batch transaction;
     struct err err = ERR_INIT;
@@ -218,6 +235,7 @@ static void batch_commit(struct state *state, struct batch *batch) {
         batch_fail(batch, &err);
         return;
     }
+    batch_keep_effect(batch);
     if (batch->draft.count == 0) {
         return;
     }
@@ -249,6 +267,10 @@ static void batch_commit(struct state *state, struct batch *batch) {
 static void batch_done(struct state *state, struct batch *batch) {
     struct write *next;
 
+    if (batch->writes != NULL && batch->writes->wants_effect) {
+        batch->writes->effect.affected = batch->affected;
+        batch->affected = NULL;
+    }
     for (struct write *write = batch->writes; write != NULL; write = next) {
         next = write_next(write); /* the write may be gone after the call */
         meter_write(&state->meter, write);

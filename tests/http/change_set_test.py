@@ -1,4 +1,5 @@
 """Change sets: several kinds of changes at once, previewed and applied, all or nothing."""
+import concurrent.futures
 import json
 import unittest
 
@@ -60,6 +61,8 @@ class OperationsTest(ChangeSetCase):
         self.assertEqual(self.state(), before)
         applied = self.good(APPLIES, changes)
         self.assertEqual(preview["results"], applied["results"])
+        self.assertEqual(preview["changes"]["totals"], applied["changes"]["totals"])
+        self.assertEqual([one["node"] for one in preview["changes"]["nodes"]], [one["node"] for one in applied["changes"]["nodes"]])
         return preview, applied
 
     def test_a_rename(self):
@@ -111,6 +114,28 @@ spec:
 """
         self.assertEqual(self.service.request("POST", APPLIES, text.encode(), {"Content-Type": "application/yaml"}).status, 200)
         self.assertEqual(self.get("bgppeers/tor1").json()["spec"]["asNumber"], 64611)
+
+
+class EffectTest(ChangeSetCase):
+    """An apply tells what it has done to sessions."""
+    CHANGE = {"op": "patch", "kind": "BGPPeer", "name": "tor1", "patch": {"spec": {"asNumber": 64777}}}
+
+    def test_totals_and_the_nodes_that_must_fetch(self):
+        totals = {"nodes": 2, "added": 0, "removed": 0, "changed": 2, "disruptive": 2}
+        for path in (APPLIES + "?dryRun=All", APPLIES):
+            changes = self.good(path, [self.CHANGE])["changes"]
+            self.assertEqual(changes["totals"], totals)
+            self.assertEqual([(one["node"], one["totals"]["disruptive"]) for one in changes["nodes"]], [("r1h1", 1), ("r1h2", 1)])
+        nothing = self.good(APPLIES, [self.CHANGE])["changes"]
+        self.assertEqual((nothing["totals"]["nodes"], nothing["nodes"]), (0, []))
+
+    def test_only_its_own(self):
+        """What others write at the same moment is not in it."""
+        def apply(number):
+            return self.good(APPLIES, [{"op": "patch", "kind": "BGPPeer", "name": f"tor{1 + number % 2}", "patch": {"spec": {"asNumber": 64000 + number}}}])
+        with concurrent.futures.ThreadPoolExecutor(8) as threads:
+            for number, applied in enumerate(threads.map(apply, range(64))):
+                self.assertEqual([one["node"] for one in applied["changes"]["nodes"]], [f"r{1 + number % 2}h1", f"r{1 + number % 2}h2"])
 
 
 class MergeTest(ChangeSetCase):

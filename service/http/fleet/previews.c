@@ -191,29 +191,35 @@ static int apply_refused(struct request *request, struct err *err) {
     return -1;
 }
 
+/* What an apply has done to sessions, or would do: the totals, and those of each node. */
+static int apply_count(struct group *group, const struct write_effect *effect, struct err *err) {
+    const struct preview_view view = {.summary = true};
+    return encode_changes(group, effect->before, effect->after, effect->affected, &view, err);
+}
+
 /* As the committer would, and with what the fleet would be then for the advice. */
 static void dry_run_job(struct request *request) {
     struct group *group = request->work;
     struct write *first = first_write(group);
-    struct picture *before, *after;
-    struct node_set *affected;
+    struct write_effect effect;
     struct err err = ERR_INIT;
-    if (state_preview(request->serving->state, first, &before, &after, &affected, &err) != 0) {
+    if (state_preview(request->serving->state, first, &effect.before, &effect.after, &effect.affected,
+                      &err) != 0) {
         first->err = err;
         return;
     }
-    if (steps_advise(request, &group->steps, after, &err) != 0) {
+    if (steps_advise(request, &group->steps, effect.after, &err) != 0 ||
+        apply_count(group, &effect, &err) != 0) {
         first->err = err;
     }
-    node_set_free(affected);
-    picture_unref(before);
-    picture_unref(after);
+    write_effect_done(&effect);
 }
 
 static int apply_submit(struct request *request, struct group *group, struct err *err) {
     if (group->steps.parameters.dry_run) {
         return worker_run(request->serving->worker, request, dry_run_job, apply_answer, err);
     }
+    first_write(group)->wants_effect = true;
     request_suspend(request, apply_answer);
     if (state_submit(request->serving->state, first_write(group), &group->err) != 0) {
         request->resume = apply_refused;
@@ -283,10 +289,27 @@ static int apply_reply(struct request *request, const struct group *group, struc
     buf_add_str(&out, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"Apply\",\"metadata\":{");
     buf_printf(&out, "\"resourceVersion\":\"%llu\"},", (unsigned long long)revision);
     steps_add(&group->steps, &out);
+    if (group->changes.len > 0) {
+        buf_json_key(&out, "changes");
+        buf_add(&out, group->changes.data, group->changes.len);
+    }
     buf_add_char(&out, '}');
     int result = reply_buffer(request, STATUS_OK, TYPE_JSON, &out, err);
     buf_done(&out);
     return result;
+}
+
+/* It is stored: what it has done can only be told, or left out when it cannot be had. */
+static void count_job(struct request *request) {
+    struct group *group = request->work;
+    struct err err = ERR_INIT;
+    if (apply_count(group, &first_write(group)->effect, &err) != 0) {
+        buf_clear(&group->changes);
+    }
+}
+
+static int apply_counted(struct request *request, struct err *err) {
+    return apply_reply(request, request->work, err);
 }
 
 static int apply_answer(struct request *request, struct err *err) {
@@ -309,15 +332,20 @@ static int apply_answer(struct request *request, struct err *err) {
         return group_failure(request, group, err);
     }
     trail_write(request, first);
-    if (!group->steps.parameters.dry_run) {
-        struct picture *picture = state_picture(request->serving->state);
-        int advised = steps_advise(request, &group->steps, picture, err);
-        picture_unref(picture);
-        if (advised != 0) {
-            return -1;
-        }
+    if (group->steps.parameters.dry_run) {
+        return apply_reply(request, group, err);
     }
-    return apply_reply(request, group, err);
+    struct picture *picture = state_picture(request->serving->state);
+    int advised = steps_advise(request, &group->steps, picture, err);
+    picture_unref(picture);
+    if (advised != 0) {
+        return -1;
+    }
+    buf_clear(&group->changes); /* of a comparison */
+    struct err busy = ERR_INIT;
+    return worker_run(request->serving->worker, request, count_job, apply_counted, &busy) == 0
+               ? 0
+               : apply_reply(request, group, err);
 }
 
 static int fleet_if_match(struct request *request, struct group *group, struct err *err) {

@@ -15,6 +15,7 @@ void steps_done(struct steps *steps) {
     for (size_t i = 0; i < steps->count; i++) {
         record_unref(steps->items[i].write.record);
         steps->items[i].write.record = NULL;
+        write_effect_done(&steps->items[i].write.effect);
         arena_done(&steps->items[i].object_arena);
     }
     steps->count = 0;
