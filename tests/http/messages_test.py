@@ -469,6 +469,25 @@ class MessagesTest(ServiceTest):
             answer = self.request("POST", f"{GROUP}/bgppeers?dryRun=All", {"metadata": {"name": "x"}, "spec": {"peerIP": address, "asNumber": 65010}})
             self.assertNotIn("if that is the port", " ".join(answer.headers.get_all("Warning")))
 
+    def test_a_name_that_is_nearly_there(self):
+        """Host names come with capital letters, domains and line ends; a second Node would be the wrong way out."""
+        self.create_node("h1", "192.0.2.1/24")
+        self.create_node("h2.example.net", "192.0.2.2/24")
+        self.create_peer("tor")
+        for name, there in (("H1", "h1"), ("h1.example.net", "h1"), ("H1.example.net", "h1"), ("h1%0A", "h1"), ("%20h1", "h1"), ("h2", "h2.example.net"),
+                            ("H2", "h2.example.net"), ("H2.EXAMPLE.NET", "h2.example.net")):
+            for path in (f"{GROUP}/nodes/{name}", f"{GROUP}/nodes/{name}/peerings"):
+                self.assertIn(f'; there is a Node "{there}"', self.assert_status(self.request("GET", path), 404, "NotFound")["message"])
+        for name in ("h3", "h", "h1x", "h2.example.com", "x.h1", "%20", "h" * 253):
+            self.assertNotIn("there is a Node", self.assert_status(self.request("GET", f"{GROUP}/nodes/{name}"), 404)["message"])
+            self.assertIn("create it with POST", self.assert_status(self.request("GET", f"{GROUP}/nodes/{name}/peerings"), 404)["message"])
+        self.assertIn('; there is a BGPPeer "tor"', self.assert_status(self.request("GET", f"{GROUP}/bgppeers/TOR"), 404)["message"])
+
+    def test_a_path_of_another_version(self):
+        for path in ("/apis/crd.projectcalico.org/v1/bgppeers", "/apis/projectcalico.org/v1/bgppeers"):
+            self.assertIn("BGP resources of Calico are under /apis/projectcalico.org/v3", self.assert_status(self.request("GET", path), 404)["message"])
+        self.assertNotIn("Calico", self.assert_status(self.request("GET", "/apis/apps/v1/deployments"), 404)["message"])
+
     def test_the_value_of_a_secret_is_never_shown(self):
         for value in (12345678, 87654.321, True, ["hunter22"], {"a": "hunter22"}):
             answer = self.request("POST", "/api/v1/namespaces/default/secrets", {"metadata": {"name": "x"}, "stringData": {"password": value}})

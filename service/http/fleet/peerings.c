@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "fleet/handlers.h"
 #include "machine/park.h"
+#include "objects/resource.h"
 #include "render.h"
 #include "request/etag.h"
 #include "request/media.h"
@@ -148,18 +149,30 @@ static void note_poll(struct request *request, struct node_list *list, bool has_
     }
 }
 
+static int no_such_node(const struct request *request, const char *node, struct err *err) {
+    struct picture *picture = state_picture(request->serving->state);
+    const char *similar = resource_similar(picture->snapshot, KIND_NODE, node);
+    if (similar != NULL) {
+        err_set(
+            err, ERR_NOT_FOUND,
+            "nodes.projectcalico.org \"%s\" not found; there is a Node \"%s\": ask for its list under that "
+            "name, or rename the Node",
+            node, similar);
+    } else {
+        err_set(err, ERR_NOT_FOUND,
+                "nodes.projectcalico.org \"%s\" not found: a node has a peering list once its Node resource "
+                "exists; create it with POST /apis/projectcalico.org/v3/nodes",
+                node);
+    }
+    picture_unref(picture);
+    return -1;
+}
+
 static int evaluate(struct request *request, struct poll *poll, struct err *err) {
     const char *node = request->params[0];
     struct node_list *list = NULL;
     if (state_node_list(request->serving->state, node, &list, err) != 0) {
-        if (err->code == ERR_NOT_FOUND) {
-            return err_set(
-                err, ERR_NOT_FOUND,
-                "nodes.projectcalico.org \"%s\" not found: a node has a peering list once its Node resource "
-                "exists; create it with POST /apis/projectcalico.org/v3/nodes",
-                node);
-        }
-        return -1;
+        return err->code == ERR_NOT_FOUND ? no_such_node(request, node, err) : -1;
     }
     const char *known = request_header(request, HEADER_IF_NONE_MATCH);
     bool revealed = request->passwords && list->has_passwords;

@@ -9,6 +9,7 @@
 
 #include "base/number.h"
 #include "request/reply.h"
+#include "request/serving.h"
 
 const char *resource_name(const struct request *request) {
     return request->param_count > 0 ? request->params[request->param_count - 1] : NULL;
@@ -26,8 +27,14 @@ const char *resource_key(const struct request *request, struct arena *arena) {
 
 int resource_not_found(const struct request *request, struct err *err) {
     const struct kind_info *kind = kind_info(request->route->kind);
-    return err_set(err, ERR_NOT_FOUND, "%s%s%s \"%s\" not found", kind->plural,
-                   kind->group[0] != '\0' ? "." : "", kind->group, resource_name(request));
+    struct picture *picture = state_picture(request->serving->state);
+    const char *similar = resource_similar(picture->snapshot, kind->kind, resource_name(request));
+    err_set(err, ERR_NOT_FOUND, "%s%s%s \"%s\" not found%s%s%s%s%s", kind->plural,
+            kind->group[0] != '\0' ? "." : "", kind->group, resource_name(request),
+            similar != NULL ? "; there is a " : "", similar != NULL ? kind->name : "",
+            similar != NULL ? " \"" : "", similar != NULL ? similar : "", similar != NULL ? "\"" : "");
+    picture_unref(picture);
+    return -1;
 }
 
 int resource_version_param(const struct request *request, uint64_t *ret, struct err *err) {

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "model/object.h"
 #include "request/request.h"
+#include "snapshot.h"
 
 /* The path's object as snapshot and state call it: "name" or "namespace/name". NULL: out of memory. */
 const char *resource_key(const struct request *request, struct arena *arena);
@@ -12,7 +13,10 @@ const char *resource_key(const struct request *request, struct arena *arena);
 const char *resource_namespace(const struct request *request);
 /* The path's object's name. */
 const char *resource_name(const struct request *request);
-/* `bgppeers.projectcalico.org "x" not found`. Returns -1. */
+/* The name of an object that is there and that `name` nearly is: with other case or blanks, a Node also with
+ * or without its domain. NULL = none. Borrowed from the snapshot. */
+const char *resource_similar(const struct snapshot *snapshot, enum kind kind, const char *name);
+/* `bgppeers.projectcalico.org "x" not found`, and which one there is instead. Returns -1. */
 int resource_not_found(const struct request *request, struct err *err);
 
 /* `resourceVersion` of the query; 0 when it is absent, "" or "0". ERR_BAD_REQUEST. */

@@ -179,15 +179,29 @@ static int decode_params(struct request *request, const struct router_piece *pie
     return 0;
 }
 
+/* Calico's resources as Kubernetes keeps them, or in another version. */
+static bool names_other_version(const char *path, size_t len) {
+    static const char *const OTHERS[] = {"/apis/crd.projectcalico.org/", "/apis/projectcalico.org/v1/",
+                                         "/api/projectcalico.org/", "/projectcalico.org/"};
+    for (size_t i = 0; i < sizeof(OTHERS) / sizeof(OTHERS[0]); i++) {
+        if (len >= strlen(OTHERS[i]) && memcmp(path, OTHERS[i], strlen(OTHERS[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A path that names nothing may still be malformed, and 400 says more than 404. */
 static int no_such_path(struct request *request, const char *path, size_t len, struct err *err) {
     const char *decoded;
     if (percent_decode(&request->arena, path, len, "path", &decoded, err) != 0) {
         return -1;
     }
-    return err_set(err, ERR_NOT_FOUND,
-                   "the server could not find the requested resource: there is no path %.*s%s",
-                   (int)(len > 200 ? 200 : len), path, len > 200 ? "…" : "");
+    return err_set(
+        err, ERR_NOT_FOUND, "the server could not find the requested resource: there is no path %.*s%s%s",
+        (int)(len > 200 ? 200 : len), path, len > 200 ? "…" : "",
+        names_other_version(path, len) ? "; BGP resources of Calico are under /apis/projectcalico.org/v3"
+                                       : "");
 }
 
 /* People who know Kubernetes begin by making one. */
