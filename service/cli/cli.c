@@ -50,6 +50,13 @@ static const struct command *find_command(const char *name) {
 }
 
 static int unknown_command(const char *name) {
+    if (name[0] == '-') {
+        fprintf(stderr,
+                "bgppeerd: options come behind a command: bgppeerd serve %.50s; \"bgppeerd help\" lists the "
+                "commands\n",
+                name);
+        return CLI_USAGE;
+    }
     struct suggest suggest = suggest_begin(name, strlen(name));
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         suggest_consider(&suggest, COMMANDS[i]->name);

@@ -2,8 +2,10 @@
 must understand from the sentence alone what is wrong, where, and what to write instead."""
 import copy
 import re
+import subprocess
 import unittest
 
+from service import PROGRAM
 from wire import GROUP, ServiceTest
 
 BASES = {
@@ -482,6 +484,18 @@ class MessagesTest(ServiceTest):
             self.assertNotIn("there is a Node", self.assert_status(self.request("GET", f"{GROUP}/nodes/{name}"), 404)["message"])
             self.assertIn("create it with POST", self.assert_status(self.request("GET", f"{GROUP}/nodes/{name}/peerings"), 404)["message"])
         self.assertIn('; there is a BGPPeer "tor"', self.assert_status(self.request("GET", f"{GROUP}/bgppeers/TOR"), 404)["message"])
+
+    def test_a_token_of_a_node_that_is_not_there(self):
+        self.create_node("t1", "192.0.2.11/24")
+        for name, said in (("t1", None), ("t9", '299 - "spec.node: there is no Node \\"t9\\" yet"'),
+                           ("T1", '299 - "spec.node: there is no Node \\"T1\\" yet; there is a Node \\"t1\\""')):
+            answer = self.request("POST", "/apis/bgppeerd.io/v1/tokens", {"spec": {"role": "node", "node": name}})
+            self.assertEqual((answer.status, answer.headers["Warning"]), (201, said))
+
+    def test_an_option_without_its_command(self):
+        done = subprocess.run([PROGRAM, "--no-auth"], capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr),
+                         (2, 'bgppeerd: options come behind a command: bgppeerd serve --no-auth; "bgppeerd help" lists the commands\n'))
 
     def test_a_path_of_another_version(self):
         for path in ("/apis/crd.projectcalico.org/v1/bgppeers", "/apis/projectcalico.org/v1/bgppeers"):

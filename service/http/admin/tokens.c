@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "machine/park.h"
 #include "model/object.h"
+#include "objects/resource.h"
 #include "request/media.h"
 #include "request/reply.h"
 #include "request/serving.h"
@@ -157,6 +158,26 @@ static int new_token(struct token_work *work, const struct token_form_spec *spec
                            err);
 }
 
+/* A token may come before its Node; it is more often a name that is written in another way. */
+static int advise_node(struct request *request, const char *node, struct err *err) {
+    if (node == NULL || node[0] == '\0') {
+        return 0;
+    }
+    struct advice *advice = request_advice(request);
+    if (advice == NULL) {
+        return err_no_memory(err);
+    }
+    struct picture *picture = state_picture(request->serving->state);
+    if (snapshot_get(picture->snapshot, KIND_NODE, node) == NULL) {
+        const char *similar = resource_similar(picture->snapshot, KIND_NODE, node);
+        advice_add(advice, "spec.node: there is no Node \"%s\" yet%s%s%s", node,
+                   similar != NULL ? "; there is a Node \"" : "", similar != NULL ? similar : "",
+                   similar != NULL ? "\"" : "");
+    }
+    picture_unref(picture);
+    return 0;
+}
+
 int handle_token_create(struct request *request, struct err *err) {
     struct token_form form = {.spec = NULL};
     enum codec_syntax syntax;
@@ -173,7 +194,8 @@ int handle_token_create(struct request *request, struct err *err) {
         return -1;
     }
     work = new_work(request, false, err);
-    if (work == NULL || new_token(work, form.spec, err) != 0) {
+    if (work == NULL || new_token(work, form.spec, err) != 0 ||
+        advise_node(request, form.spec->node, err) != 0) {
         return -1;
     }
     return submit(request, work);
