@@ -153,6 +153,16 @@ class MergeTest(ChangeSetCase):
         self.assertEqual(applied["metadata"]["labels"], {"rack": "r1", "zone": "z"})
         self.assertEqual(applied["spec"]["bgp"], {"asNumber": 64900, "ipv4Address": "192.0.2.17/24"})
 
+    def test_advice_is_about_what_it_comes_to(self):
+        """Of a document that names no address, although the stored object has one, there is nothing to say."""
+        part = {"apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": "r1h1"}, "spec": {"bgp": {"asNumber": 64900}}}
+        for path in (PREVIEWS, APPLIES):
+            answer = self.service.request("POST", path, [part])
+            self.assertEqual((answer.status, answer.headers.get_all("Warning")), (200, None))
+        part["metadata"]["name"] = "unheard-of"
+        warnings = self.service.request("POST", PREVIEWS, [part]).headers.get_all("Warning")
+        self.assertTrue(any("has no ipv4Address" in one for one in warnings), warnings)
+
     def test_null_takes_away(self):
         applied = self.apply({"apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": "r1h1", "annotations": {"owner": None}}})
         self.assertNotIn("annotations", applied["metadata"])

@@ -108,6 +108,27 @@ class LargeChangeTest(unittest.TestCase):
         answer = self.service.request("POST", "/apis/bgppeerd.io/v1/previews?view=detail", [self.CHANGE])
         self.assertEqual((answer.status, "view=summary" in answer.json()["message"]), (400, True))
 
+    def warnings(self, documents):
+        return self.post("previews?view=summary", documents)["warnings"]
+
+    def test_the_share_of_the_fleet_is_told(self):
+        every = f"{self.CHANGED} of the fleet's {self.CHANGED} sessions (100 %, each counted at both ends) would be restarted or removed"
+        self.assertEqual(self.warnings([self.CHANGE]), [every])
+        # Of k nodes: each loses all its sessions, and the others those with it; the other sessions count as well.
+        k, others = 15, self.NODES - 1
+        ends = 2 * k * others - k * (k - 1)
+        changed = [{"apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": f"n{i:03}"}, "spec": {"bgp": {"asNumber": 64700}}} for i in range(k)]
+        self.assertEqual(self.warnings(changed), [f"{ends} of the fleet's {self.CHANGED} sessions ({100 * ends // self.CHANGED} %, each counted at both ends) "
+                                                  "would be restarted or removed"])
+        self.assertEqual([one for one in self.warnings(changed[:3]) if "fleet" in one], [], "it is small")
+
+    def test_many_losers_are_counted(self):
+        off = {**self.CHANGE, "spec": {"nodeToNodeMeshEnabled": False}}
+        share, lost = self.warnings([off])
+        self.assertIn("100 %", share)
+        names = ", ".join(f"n{i:03}" for i in range(20))
+        self.assertEqual(lost, f"{self.NODES} nodes would lose their last session: {names} and {self.NODES - 20} more")
+
     def test_an_apply_is_compared_with_all_of_it(self):
         """What was beyond the detail counts as well, whatever view was asked for."""
         def apply_after(change):
@@ -119,6 +140,44 @@ class LargeChangeTest(unittest.TestCase):
         self.assertEqual(apply_after({"metadata": {"labels": {"x": "y"}}}), 200)
         self.assertEqual(self.service.request("DELETE", RESOURCES + "bgpconfigurations/default").status, 200)
         self.assertEqual(self.service.request("PATCH", f"{RESOURCES}nodes/n149", {"spec": {"bgp": {"asNumber": None}}}, MERGE).status, 200)
+
+
+class LossesTest(unittest.TestCase):
+    """Which nodes would be left without any session of some sort."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.service = Service()
+        cls.service.start()
+        cls.addClassCleanup(cls.service.close)
+        nodes = [{"apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": name, "labels": {"role": role}},
+                  "spec": {"bgp": {"ipv4Address": f"192.0.2.{i + 1}/24", "ipv6Address": f"2001:db8::{i + 1}/64", **more}}}
+                 for i, (name, role, more) in enumerate([("rr", "rr", {"routeReflectorClusterID": "192.0.2.1"}), ("a", "client", {}), ("b", "client", {})])]
+        cls.documents = [*nodes, peer("reflect", nodeSelector="role == 'client'", peerSelector="role == 'rr'"),
+                         peer("tor4", nodeSelector="role == 'client'", peerIP="198.51.100.1", asNumber=64999),
+                         peer("tor6", node="a", peerIP="2001:db8:1::1", asNumber=64999),
+                         {"apiVersion": "projectcalico.org/v3", "kind": "BGPConfiguration", "metadata": {"name": "default"}, "spec": {"nodeToNodeMeshEnabled": False}}]
+        assert cls.service.request("POST", APPLIES, cls.documents).status == 200
+
+    def warnings(self, *changes):
+        answer = self.service.request("POST", PREVIEWS, {"kind": "ChangeSet", "apiVersion": "bgppeerd.io/v1", "spec": {"changes": list(changes)}})
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json()["warnings"]
+
+    def delete(self, name):
+        return {"op": "delete", "kind": "BGPPeer", "name": name}
+
+    def test_reflector_and_internal(self):
+        said = self.warnings(self.delete("reflect"))
+        self.assertEqual(said, ["node rr would lose its last session",
+                                "2 nodes would lose their last internal session: a, b",
+                                "2 nodes would lose their last session with a route reflector: a, b",
+                                "node b would lose its last IPv6 session"])
+
+    def test_nothing_is_lost_that_comes_again(self):
+        spec = {key: value for key, value in self.documents[3]["spec"].items()}
+        self.assertEqual(self.warnings(self.delete("reflect"), {"op": "create", "object": peer("other", **spec)}), [])
+        self.assertEqual(self.warnings(self.delete("tor4")), [])
 
 
 class OneWriteTest(PreviewCase):
@@ -162,8 +221,7 @@ class OneWriteTest(PreviewCase):
         self.assertEqual(answer.status, 200, answer.body)
         preview = answer.json()
         self.assertEqual(preview["changes"]["totals"]["removed"], 2)
-        self.assertEqual(preview["warnings"], ["node rack2-host1 would lose its last session",
-                                               "node rack2-host2 would lose its last session"])
+        self.assertEqual(preview["warnings"], ["2 nodes would lose their last session: rack2-host1, rack2-host2"])
         self.assertTrue(by_node(preview)["rack2-host1"]["removed"][0]["disruptive"])
         self.assertEqual(self.service.request("GET", RESOURCES + "bgppeers/rack2-tor").status, 200)
 

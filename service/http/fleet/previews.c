@@ -193,7 +193,7 @@ static int apply_refused(struct request *request, struct err *err) {
 
 /* What an apply has done to sessions, or would do: the totals, and those of each node. */
 static int apply_count(struct group *group, const struct write_effect *effect, struct err *err) {
-    const struct preview_view view = {.summary = true};
+    const struct preview_view view = {.summary = true, .quiet = true};
     return encode_changes(group, effect->before, effect->after, effect->affected, &view, err);
 }
 
@@ -262,7 +262,7 @@ static int compare_at_last(struct write *write, const struct picture *before, co
                            const struct node_set *affected, struct err *err) {
     struct request *request = write->arg;
     struct group *group = request->work;
-    const struct preview_view view = {.summary = true, .pairs_max = COMPARED_AT_LAST_MAX};
+    const struct preview_view view = {.summary = true, .quiet = true, .pairs_max = COMPARED_AT_LAST_MAX};
     return encode_changes(group, before, after, affected, &view, err) != 0 ? -1
                                                                            : compare(request, group, err);
 }

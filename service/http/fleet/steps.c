@@ -260,6 +260,16 @@ static int make_named(struct making *making, struct step *step, struct causes *c
     return write->key != NULL ? 0 : err_no_memory(err);
 }
 
+/* What there is to say about the document by itself. Merged over what is stored it says something else, which
+ * the committer's decoding finds. */
+static int make_advice(struct making *making, const struct step *step, const struct advice *advice,
+                       struct err *err) {
+    const struct write *write = &step->write;
+    bool merged = write->op == WRITE_APPLY && write->key != NULL &&
+                  snapshot_get(making->picture->snapshot, write->kind, write->key) != NULL;
+    return merged ? 0 : write_merge_advice(making->request, step->about, advice, err);
+}
+
 static int make_document(struct making *making, struct err *err) {
     struct request *request = making->request;
     const struct change *change = &making->steps->set->items[making->change];
@@ -293,9 +303,7 @@ static int make_document(struct making *making, struct err *err) {
     write->patch_len = change->document_len;
     if (codec_decode(&options, change->document, change->document_len, &step->object_arena, &write->object,
                      causes, &advice, &wrong) == 0) {
-        return write_merge_advice(request, step->about, &advice, err) != 0
-                   ? -1
-                   : make_named(making, step, causes, err);
+        return make_named(making, step, causes, err) != 0 ? -1 : make_advice(making, step, &advice, err);
     }
     write->object = NULL;
     if (wrong.code == ERR_INVALID && is_for_merging(making, step, name)) {

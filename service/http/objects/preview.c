@@ -13,13 +13,15 @@
 #include "base/alloc.h"
 #include "machine/connection.h"
 #include "machine/worker.h"
+#include "objects/losses.h"
 #include "objects/write.h"
 #include "peering.h"
 #include "request/reply.h"
 #include "request/serving.h"
 
-/* Nodes that are named in warnings one by one; beyond, they are counted. */
-#define WARNED_NODES_MAX 20
+/* It is told what share of the fleet's sessions is disrupted when it is so many, and so many percent. */
+#define SHARE_SESSIONS_MIN 50
+#define SHARE_PERCENT_MIN  10
 
 /* Detail is given of so many differing sessions, and in so many bytes; of more there are totals. */
 #define DETAIL_SESSIONS_MAX 20000
@@ -41,7 +43,8 @@ struct previewing {
     size_t detailed; /* differing sessions with their detail */
     size_t pairs;    /* sessions compared */
     size_t node_count;
-    size_t lost; /* nodes that would have no session any more */
+    size_t sessions; /* before, of all nodes looked at */
+    struct losses losses;
     struct peering_diff sum;
 };
 
@@ -74,17 +77,12 @@ static void add_counts(struct buf *out, const struct peering_diff *diff) {
     buf_json_member_u64(out, "disruptive", diff->disruptive);
 }
 
-static void add_totals(struct previewing *previewing, const char *node, const struct peering_diff *diff) {
+static void add_totals(struct previewing *previewing, const struct peering_diff *diff) {
     previewing->node_count++;
     previewing->sum.added += diff->added;
     previewing->sum.removed += diff->removed;
     previewing->sum.changed += diff->changed;
     previewing->sum.disruptive += diff->disruptive;
-    if (diff->before > 0 && diff->after == 0 && previewing->lost++ < WARNED_NODES_MAX) {
-        char warning[ERR_TEXT_MAX];
-        snprintf(warning, sizeof(warning), "node %s would lose its last session", node);
-        add_warning(previewing->warnings, warning);
-    }
 }
 
 /* Is the node among those that the answer lists? */
@@ -137,8 +135,12 @@ static int add_node(struct previewing *previewing, const char *node, struct err 
     }
     peering_digest(before, after, &previewing->digest, &diff);
     previewing->pairs += diff.before + diff.after;
+    previewing->sessions += diff.before;
     if (!peering_diff_is_empty(&diff)) {
-        add_totals(previewing, node, &diff);
+        add_totals(previewing, &diff);
+        if (!previewing->view->quiet) {
+            losses_note(&previewing->losses, node, before, after);
+        }
         if (is_listed(previewing->view, node)) {
             add_to_list(previewing, node, before, after, &diff);
         }
@@ -188,6 +190,43 @@ static int add_nodes(struct previewing *previewing, const struct node_set *affec
     return 0;
 }
 
+/*
+ * What share of the fleet's sessions is disrupted. The lists of nodes that are not affected are counted as
+ * well, until it is clear that the share is small: so this costs no more than in proportion to the change.
+ */
+static int warn_share(struct previewing *previewing, const struct node_set *affected, struct err *err) {
+    const struct picture *before = previewing->before;
+    size_t disrupted = previewing->sum.disruptive, all = previewing->sessions;
+    struct snapshot_cursor cursor;
+    const struct record *node = snapshot_seek(&cursor, before->snapshot, KIND_NODE, NULL);
+    if (disrupted < SHARE_SESSIONS_MIN) {
+        return 0;
+    }
+    for (size_t looked_at = 0; node != NULL && all * SHARE_PERCENT_MIN <= disrupted * 100;
+         node = snapshot_step(&cursor)) {
+        struct peering_list list;
+        if (is_affected(previewing->after, node->key, affected) ||
+            peering_index_slot(previewing->after->index, node->key) < 0) {
+            continue; /* it has been counted */
+        }
+        arena_reset(&previewing->arena);
+        if (check_on(previewing, looked_at++, err) != 0 ||
+            peering_compute(before->index, node->key, &previewing->arena, &list, err) != 0) {
+            return -1;
+        }
+        all += list.entry_count;
+    }
+    if (all * SHARE_PERCENT_MIN <= disrupted * 100) {
+        char text[128];
+        snprintf(text, sizeof(text),
+                 "%zu of the fleet's %zu sessions (%zu %%, each counted at both ends) would be restarted or "
+                 "removed",
+                 disrupted, all, disrupted * 100 / all);
+        add_warning(previewing->warnings, text);
+    }
+    return 0;
+}
+
 static void write_changes(const struct previewing *previewing, struct buf *changes) {
     buf_add_str(changes, "{\"totals\":{");
     buf_json_member_u64(changes, "nodes", previewing->node_count);
@@ -213,21 +252,21 @@ int preview_encode(const struct picture *before, const struct picture *after, co
                                     .warnings = warnings,
                                     .nodes = BUF_INIT};
     arena_init(&previewing.arena, 8192);
+    losses_init(&previewing.losses, before, after);
     digest_start(&previewing.digest);
     buf_add_char(&previewing.nodes, '[');
     int result = add_nodes(&previewing, affected, err);
+    if (result == 0 && !previewing.view->quiet) {
+        result = warn_share(&previewing, affected, err);
+    }
     if (result == 0) {
-        if (previewing.lost > WARNED_NODES_MAX) {
-            char text[96];
-            snprintf(text, sizeof(text), "and %zu more nodes would lose their last session",
-                     previewing.lost - WARNED_NODES_MAX);
-            add_warning(warnings, text);
-        }
+        losses_warn(&previewing.losses, warnings);
         write_changes(&previewing, changes);
         digest_end_hex(&previewing.digest, ret_digest);
         result = buf_failed(changes) || buf_failed(warnings) ? err_no_memory(err) : 0;
     }
     buf_done(&previewing.nodes);
+    losses_done(&previewing.losses);
     arena_done(&previewing.arena);
     return result;
 }

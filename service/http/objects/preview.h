@@ -14,6 +14,7 @@
 /* Which part of a preview is wanted. Totals are always of the whole. */
 struct preview_view {
     bool summary;      /* of each node the totals, not the sessions */
+    bool quiet;        /* nobody reads the warnings: none are looked for */
     const char *node;  /* only this one is listed; NULL: all */
     const char *after; /* only nodes behind this one are listed; NULL: all */
     size_t pairs_max;  /* give up with ERR_CONFLICT when more sessions must be compared; 0: never */
