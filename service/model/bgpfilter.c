@@ -244,6 +244,7 @@ const struct kind_info bgp_filter_kind = {
     .list = "BGPFilterList",
     .plural = "bgpfilters",
     .singular = "bgpfilter",
+    .short_name = "bf",
     CALICO_V3,
     .body = &body_schema,
     .columns = columns,

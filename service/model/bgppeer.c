@@ -196,6 +196,7 @@ const struct kind_info bgp_peer_kind = {
     .list = "BGPPeerList",
     .plural = "bgppeers",
     .singular = "bgppeer",
+    .short_name = "bp",
     CALICO_V3,
     .body = &body_schema,
     .columns = columns,

@@ -196,6 +196,7 @@ const struct kind_info node_kind = {
     .list = "NodeList",
     .plural = "nodes",
     .singular = "node",
+    .short_name = "no",
     CALICO_V3,
     .body = &body_schema,
     .columns = columns,

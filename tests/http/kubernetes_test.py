@@ -86,6 +86,8 @@ class DiscoveryTest(ServiceTest):
             for member in ("verbs", "shortNames", "categories"):
                 self.assertEqual(resource.get(member), other.get(member))
             self.assertEqual(other["categories"], ["all", "bgp", "calico"])
+        self.assertEqual({name: plain[name]["shortNames"] for name in plain if "shortNames" in plain[name]},
+                         {"bgppeers": ["bp"], "nodes": ["no"], "bgpfilters": ["bf"], "bgpconfigurations": ["bgpconfig"]})
 
     def test_core(self):
         resources = {resource["name"]: resource for resource in self.request("GET", "/api/v1").json()["resources"]}
