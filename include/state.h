@@ -29,21 +29,28 @@
 #include "store.h"
 #include "vault.h"
 
-#define STATE_KEEP_CHANGES_MIN     1000
-#define STATE_KEEP_CHANGES_DEFAULT 10000
-#define STATE_CHANGE_BYTES         4096 /* of a kept change's document, on average; of larger ones fewer are kept */
-#define STATE_KEEP_AUDIT_DEFAULT   10000
-#define STATE_QUEUE_MAX            8192 /* writes waiting for the committer; beyond: 503 */
-#define STATE_USER_QUEUE_MAX       4096 /* … of one user; beyond: 429 */
-#define STATE_NODE_QUEUE_MAX       32   /* … of a node, for `waiting_max` */
-#define STATE_BATCH_MAX            256  /* writes that share one transaction; one group may be larger */
+#define STATE_KEEP_CHANGES_MIN      1000
+#define STATE_KEEP_CHANGES_DEFAULT  10000
+#define STATE_CHANGE_BYTES          4096 /* of a kept change's document, on average; of larger ones fewer are kept */
+#define STATE_KEEP_AUDIT_DEFAULT    10000
+#define STATE_HISTORY_DAYS_DEFAULT  90
+#define STATE_HISTORY_BYTES_DEFAULT ((uint64_t)1 << 30)
+#define STATE_HISTORY_SPACE                                                                                  \
+    ((uint64_t)64 << 20)          /* of the store's disk: with less free, history is trimmed                 \
+                                   */
+#define STATE_QUEUE_MAX      8192 /* writes waiting for the committer; beyond: 503 */
+#define STATE_USER_QUEUE_MAX 4096 /* … of one user; beyond: 429 */
+#define STATE_NODE_QUEUE_MAX 32   /* … of a node, for `waiting_max` */
+#define STATE_BATCH_MAX      256  /* writes that share one transaction; one group may be larger */
 
 struct state;
 
 struct state_options {
     struct vault *vault;          /* open, outlives the state; NULL: Secrets are refused */
     const char *secret_namespace; /* where secretKeyRef resolves; copied */
-    uint64_t keep_changes;        /* change-log rows kept, on disk and in memory; 0 = default */
+    uint64_t keep_changes;        /* changes kept in memory, for watches, and at least on disk; 0 = default */
+    int64_t keep_history_ms;      /* how long the store keeps changes beyond those; 0 = default */
+    uint64_t max_history_bytes;   /* of the store's changes, beyond which the oldest go; 0 = default */
     uint64_t keep_audit; /* entries of the audit trail kept of each class (auth.h), likewise; 0 = default */
     const struct ip_ranges
         *node_ranges; /* where nodes may choose their own addresses; NULL = anywhere; copied */
@@ -159,8 +166,9 @@ struct write {
     size_t waiting_max;         /* writes of this actor that may wait; 0 = STATE_USER_QUEUE_MAX */
     size_t weight;              /* bytes of the request: what it costs beside others. First of a group only */
     const char *source;         /* from which address, for the audit trail; NULL = not known */
-    const char *request;        /* the request's id, for the audit trail; NULL = none */
-    const char *reason;         /* why, in the caller's words, for the change log; NULL = none given */
+    const char *request;        /* the request's id, for the audit trail and the change log; NULL = none */
+    const char *
+        reason; /* why, in the caller's words, for the change log; NULL = none given. First of a group only */
     /* A last check that needs both objects as they are then, and the fleet with the change in it: -1 with
      * `err` refuses the write. `before` is NULL for a creation, `after` for a deletion; a write that changes
      * nothing is not checked. NULL = none. Runs on the committer's thread. */

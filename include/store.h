@@ -6,7 +6,7 @@
  * Nothing here knows what a body means, and nothing above knows SQL, nor whether others write as well.
  *
  * Threads: commit, compact, drop_audit and the key calls come from one thread at a time (the committer);
- * load, read_changes and read_audit may run concurrently with them.
+ * load, find_time and the reading calls may run concurrently with them.
  */
 #ifndef BGPPEERD_STORE_H
 #define BGPPEERD_STORE_H
@@ -32,6 +32,9 @@ struct store_change {
     const char *actor; /* who; "" = unauthenticated */
     const char *body;  /* JSON after the change; for STORE_DELETE: the last state */
     size_t body_len;
+    uint64_t txn;        /* revision of the first of the changes that were made together; 0 = its own */
+    const char *request; /* whose they are; NULL = "" = not known. Kept with the first of them only */
+    const char *reason;  /* what its author says; likewise */
 };
 
 /* A vault value: kept apart from bodies, written in the same transaction. Key (object, item). Its object of
@@ -90,6 +93,8 @@ struct store_reader {
 struct store_status {
     uint64_t revision;       /* the newest; 0 = nothing was ever written */
     uint64_t compacted;      /* changes with revision ≤ this one are gone from the log; 0 = none */
+    uint64_t past;           /* the oldest revision that store_read_past knows the state at */
+    int64_t past_ms;         /* when that one was committed, realtime; 0 = not known */
     unsigned schema_version; /* of the data, e.g. migrations applied */
 };
 
@@ -105,7 +110,7 @@ struct store_options {
     const char *const *companions;
     /* Go on with what is there where it would be refused for acknowledged writes that are missing in it: an
      * older copy, another database, none at all, a damaged log. Its revisions then go on behind those that
-     * were acknowledged, and its change log is empty. */
+     * were acknowledged, its change log is empty, and its past begins. */
     bool accept_rollback;
 };
 
@@ -178,9 +183,49 @@ int store_read_changes(struct store *store, uint64_t after, size_t limit,
  */
 void store_watch(struct store *store, void (*changed)(void *arg), void *arg);
 
-/* Drop change-log rows so that at most `keep` remain, a bounded number of rows per call.
- * *ret_compacted is the new status.compacted. */
-int store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err) MUST_CHECK;
+/* ---- the past: the change log, read as history ---- */
+
+/* Which rows of the change log. */
+struct store_history_query {
+    const char *kind;  /* NULL = of all kinds */
+    const char *name;  /* of that kind; NULL = all */
+    uint64_t after;    /* revision > */
+    uint64_t below;    /* revision <; 0 = no limit */
+    bool oldest_first; /* else the newest first */
+    size_t limit;      /* 0 = all */
+};
+/* Those that are there, of revisions behind status.past; what is older is left out. The row's function must
+ * not read from the same store. */
+int store_read_history(struct store *store, const struct store_history_query *query,
+                       int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
+                       struct err *err) MUST_CHECK;
+
+/*
+ * What is to be put back to come from the state at `upto` to that at `revision` (≤ upto): for each object
+ * that was changed in between, in no order, its newest change up to `revision`, or NULL when it did not exist
+ * then. ERR_EXPIRED: that state is not known (any more); says which is the oldest. The row's function must
+ * not read from the same store.
+ */
+int store_read_past(struct store *store, uint64_t revision, uint64_t upto,
+                    int (*row)(void *arg, const char *kind, const char *name,
+                               const struct store_change *change, struct err *err),
+                    void *arg, struct err *err) MUST_CHECK;
+
+/* The newest revision that was committed at or before `time_ms` (realtime). Where the clock was set back, one
+ * of those that fit. ERR_EXPIRED: nobody knows (any more). */
+int store_find_time(struct store *store, int64_t time_ms, uint64_t *ret_revision, struct err *err) MUST_CHECK;
+
+/* How much of the past is kept. */
+struct store_keep {
+    uint64_t changes; /* the newest so many stay in any case; of older ones go … */
+    int64_t since_ms; /* … those from before this time */
+    uint64_t bytes;   /* … and the oldest while all together are larger than this */
+};
+#define STORE_CHANGE_BYTES 128 /* what a row counts besides its body */
+/* Drop the oldest changes, a bounded number of rows per call; *ret_more: there is more to drop. What is left
+ * is enough for every later state. *ret_compacted is the new status.compacted. */
+int store_compact(struct store *store, const struct store_keep *keep, bool *ret_more, uint64_t *ret_compacted,
+                  struct err *err) MUST_CHECK;
 
 /* The audit trail's entries with sequence > that of the newest - `keep`, ascending. *ret_newest is the newest
  * one's sequence, 0 = there is none. The row's function must not read from the same store. */
@@ -212,10 +257,10 @@ int store_inspect(const char *path, const struct store_reader *reader, struct st
 /*
  * Put a copy of the database file `path` (with what a log beside it holds) in place of the one in `store` (an
  * address, or the directory of an SQLite store), in one step: a crash leaves either of them. Its revisions go
- * on behind those of both, and its change log is empty. The old one is kept beside it, and so is its log when
- * it cannot be read any more; `ret_kept` is its name, "" when there was none. The directory is made when it
- * is missing. ERR_CONFLICT: a store has the directory open; ERR_UNAVAILABLE, ERR_STORAGE_FULL: I/O;
- * ERR_CORRUPT: `path` is no database that could be read; nothing was changed.
+ * on behind those of both, and its change log is empty, but its past stays known. The old one is kept beside
+ * it, and so is its log when it cannot be read any more; `ret_kept` is its name, "" when there was none. The
+ * directory is made when it is missing. ERR_CONFLICT: a store has the directory open; ERR_UNAVAILABLE,
+ * ERR_STORAGE_FULL: I/O; ERR_CORRUPT: `path` is no database that could be read; nothing was changed.
  */
 #define STORE_KEPT_MAX 64
 int store_restore(const char *store, const char *path, char ret_kept[STORE_KEPT_MAX],

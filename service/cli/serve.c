@@ -44,6 +44,8 @@ struct serve_settings {
     const char *vault_key_file;
     const char *vault_passphrase_file;
     uint64_t keep_changes;
+    uint64_t keep_history;
+    uint64_t max_history_bytes;
     uint64_t threads;
     uint64_t max_connections;
     uint64_t max_waiting;
@@ -73,6 +75,11 @@ static const char *const LOG_FORMATS[] = {"text", "json", NULL};
 static const char *const LOG_LEVELS[] = {"debug", "info", "warn", "error", NULL};
 
 #define MEMBER(name) offsetof(struct serve_settings, name)
+#define NUMBER(option, unit, member, least, most, initial, text)                                             \
+    {                                                                                                        \
+        .name = (option), .value = (unit), .type = OPTION_NUMBER, .offset = MEMBER(member), .min = (least),  \
+        .max = (most), .default_text = (initial), .help = (text)                                             \
+    }
 
 static const struct option OPTIONS[] = {
     {.name = "listen",
@@ -125,15 +132,14 @@ static const struct option OPTIONS[] = {
      .type = OPTION_TEXT,
      .offset = MEMBER(vault_passphrase_file),
      .help = "Make the root key from the passphrase in this file: one line, mode 0600"},
-    {.name = "keep-changes",
-     .value = "N",
-     .type = OPTION_NUMBER,
-     .offset = MEMBER(keep_changes),
-     .min = 1000,
-     .max = 1000000000,
-     .default_text = "10000",
-     .help = "How many changes the change log keeps, for watches that continue and for looking back; fewer "
-             "when their documents exceed 4 KiB on average"},
+    NUMBER(
+        "keep-changes", "N", keep_changes, 1000, 1000000000, "10000",
+        "How many changes are kept in memory, for watches that continue, and in any case in the change log; "
+        "fewer when their documents exceed 4 KiB on average"),
+    NUMBER("keep-history", "DAYS", keep_history, 1, 36500, "90",
+           "How long the change log keeps changes, beyond those of --keep-changes"),
+    NUMBER("max-history-bytes", "N", max_history_bytes, 1, INT64_MAX, "1073741824",
+           "How large the change log may grow before the oldest of those go earlier"),
     {.name = "threads",
      .value = "N",
      .type = OPTION_NUMBER,
@@ -141,30 +147,12 @@ static const struct option OPTIONS[] = {
      .max = 256,
      .default_text = "0",
      .help = "Threads per listening address; 0 is one per processor"},
-    {.name = "max-connections",
-     .value = "N",
-     .type = OPTION_NUMBER,
-     .offset = MEMBER(max_connections),
-     .min = 1,
-     .max = 1000000,
-     .default_text = "16384",
-     .help = "Connections per listening address; more wait to be accepted"},
-    {.name = "max-waiting",
-     .value = "N",
-     .type = OPTION_NUMBER,
-     .offset = MEMBER(max_waiting),
-     .min = 1,
-     .max = 1000000,
-     .default_text = "20000",
-     .help = "Polls that may wait for a change at one time; more are told to try again"},
-    {.name = "max-watches",
-     .value = "N",
-     .type = OPTION_NUMBER,
-     .offset = MEMBER(max_watches),
-     .min = 1,
-     .max = 1000000,
-     .default_text = "20000",
-     .help = "Watches that may be open at one time; more are told to try again"},
+    NUMBER("max-connections", "N", max_connections, 1, 1000000, "16384",
+           "Connections per listening address; more wait to be accepted"),
+    NUMBER("max-waiting", "N", max_waiting, 1, 1000000, "20000",
+           "Polls that may wait for a change at one time; more are told to try again"),
+    NUMBER("max-watches", "N", max_watches, 1, 1000000, "20000",
+           "Watches that may be open at one time; more are told to try again"),
     {.name = "max-header-bytes",
      .value = "N",
      .type = OPTION_NUMBER,
@@ -445,6 +433,8 @@ static int start_service(const struct serve_settings *settings, const struct ip_
                                         .accept_rollback = settings->accept_rollback};
     struct state_options state = {.secret_namespace = settings->secret_namespace,
                                   .keep_changes = settings->keep_changes,
+                                  .keep_history_ms = (int64_t)settings->keep_history * 24 * 3600 * 1000,
+                                  .max_history_bytes = settings->max_history_bytes,
                                   .keep_audit = settings->keep_audit,
                                   .node_ranges = settings->node_address_ranges == NULL ? NULL : ranges};
     const struct http_options http = {.listen = settings->listen.items,

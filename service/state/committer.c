@@ -19,6 +19,7 @@
 #define CHECK_INTERVAL_MS     1000 /* how often one that works is looked at */
 #define COMPACT_EVERY_CHANGES 1000 /* of ordinary size; no more than what one store_compact drops */
 #define COMPACT_STEPS_MAX     4    /* after one batch */
+#define COMPACT_INTERVAL_MS   600000
 
 static const char TASKS_USER[] = " tasks"; /* no user's name has a blank in front */
 
@@ -119,6 +120,9 @@ static int batch_prepare(struct state *state, struct batch *batch, struct err *e
             .actor = change->actor,
             .body = change->change.after->json,
             .body_len = change->change.after->json_len,
+            .txn = change->txn,
+            .request = change->request,
+            .reason = change->reason,
         };
         batch->events[i] = (struct state_event){
             .op = change->op,
@@ -375,26 +379,45 @@ static int64_t look_after_store(struct state *state, int64_t due_ms) {
     return now_ms + CHECK_INTERVAL_MS;
 }
 
-/* Drop from the log what the history no longer has. `due`: what was added since; returns what is still due,
- * so that a log that has grown faster than one call drops rows does not stay long. */
-static size_t compact(struct state *state, size_t due) {
-    struct err err = ERR_INIT;
-    uint64_t compacted;
+/* What the store keeps of the past: beyond what the memory has, by age and size, and less when the disk gets
+ * full: history goes before a write is refused for space. */
+static struct store_keep what_to_keep(struct state *state) {
+    struct store_figures figures;
+    store_figures(state->store, &figures);
+    bool short_of_space = figures.free_bytes > 0 && figures.free_bytes < STATE_HISTORY_SPACE;
+    return (struct store_keep){.changes = history_kept(&state->history),
+                               .since_ms = clock_realtime_ms() - state->keep_history_ms,
+                               .bytes = short_of_space ? 0 : state->max_history_bytes};
+}
 
-    for (int i = 0; i < COMPACT_STEPS_MAX && due >= COMPACT_EVERY_CHANGES; i++) {
-        if (store_compact(state->store, history_kept(&state->history), &compacted, &err) < 0) {
+/* Drop from the log what is no longer to be kept, when enough was added since the last look (`due`) or time
+ * has passed. Returns what is still due, so that a log that has grown faster than one call drops rows does
+ * not stay long. */
+static size_t compact(struct state *state, size_t due, int64_t *look_ms) {
+    int64_t now_ms = clock_monotonic_ms();
+    if (due < COMPACT_EVERY_CHANGES && now_ms < *look_ms) {
+        return due;
+    }
+    struct store_keep keep = what_to_keep(state);
+    bool more = true;
+    *look_ms = now_ms + COMPACT_INTERVAL_MS;
+    for (int i = 0; i < COMPACT_STEPS_MAX && more; i++) {
+        struct err err = ERR_INIT;
+        uint64_t compacted;
+        if (store_compact(state->store, &keep, &more, &compacted, &err) != 0) {
             log_event(LOG_WARN, "compaction-failed", LOG_STR("error", err.text));
             return due;
         }
-        due -= COMPACT_EVERY_CHANGES;
     }
-    return due;
+    return more ? COMPACT_EVERY_CHANGES : 0;
 }
 
 static void *committer_main(void *arg) {
     struct state *state = arg;
     size_t due = state->compaction_due;
     int64_t look_ms = 0; /* when the store is looked at next */
+    int64_t compact_ms =
+        clock_monotonic_ms() + COMPACT_INTERVAL_MS; /* … for what is too old, without changes */
     bool stop = false;
 
     while (!stop) {
@@ -411,7 +434,7 @@ static void *committer_main(void *arg) {
             look_ms = look_after_store(state, look_ms);
         }
         if (state_writable(state, &err) == 0) { /* a store that fails has something else to tell */
-            due = compact(state, due);
+            due = compact(state, due, &compact_ms);
         }
     }
     return NULL;

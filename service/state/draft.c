@@ -459,6 +459,15 @@ static int check_guard(const struct draft *draft, const struct write *write, str
                               last->op == STORE_DELETE ? NULL : last->change.after->object, err);
 }
 
+/* What the group has changed belongs together. */
+static void name_transaction(struct draft *draft, const struct write *write, size_t from) {
+    for (size_t i = from; i < draft->count; i++) {
+        draft->changes[i].txn = draft->changes[from].revision;
+        draft->changes[i].request = write->request;
+        draft->changes[i].reason = write->reason;
+    }
+}
+
 int draft_apply(struct draft *draft, struct write *write) {
     const struct mark mark = {draft->count, draft->sealed_count, draft->revision};
 
@@ -496,6 +505,7 @@ int draft_apply(struct draft *draft, struct write *write) {
         w->created = outcome.created;
         w->unchanged = outcome.unchanged;
     }
+    name_transaction(draft, write, mark.count);
     if (write->dry_run && !draft->preview) {
         draft_truncate(draft, &mark);
     }

@@ -293,6 +293,11 @@ int state_open(struct store *store, const struct state_options *options, struct 
         return err_no_memory(err);
     }
     state->keep_changes = options->keep_changes == 0 ? STATE_KEEP_CHANGES_DEFAULT : options->keep_changes;
+    state->keep_history_ms = options->keep_history_ms == 0
+                                 ? (int64_t)STATE_HISTORY_DAYS_DEFAULT * 24 * 3600 * 1000
+                                 : options->keep_history_ms;
+    state->max_history_bytes =
+        options->max_history_bytes == 0 ? STATE_HISTORY_BYTES_DEFAULT : options->max_history_bytes;
     state->has_node_ranges = options->node_ranges != NULL;
     if (state->has_node_ranges) {
         state->node_ranges = *options->node_ranges;

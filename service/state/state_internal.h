@@ -28,8 +28,11 @@ struct draft_change {
     enum store_op op;
     uint64_t key_hash;
     uint64_t revision;
-    const char *key;   /* borrowed from the records */
-    const char *actor; /* borrowed from the write */
+    const char *key;     /* borrowed from the records */
+    const char *actor;   /* borrowed from the write */
+    uint64_t txn;        /* revision of the first change of the write's group; 0 = its own */
+    const char *request; /* borrowed from the write; NULL = none */
+    const char *reason;  /* likewise */
 };
 
 /* A base snapshot plus the changes made so far. One thread. */
@@ -356,6 +359,8 @@ struct state {
     struct vault *vault; /* may be NULL */
     char *secret_namespace;
     uint64_t keep_changes;
+    int64_t keep_history_ms;
+    uint64_t max_history_bytes;
     bool has_node_ranges;
     struct ip_ranges node_ranges;
     pthread_mutex_t picture_lock;

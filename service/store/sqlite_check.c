@@ -114,10 +114,14 @@ static int check_header(const char *path, bool alone, struct err *err) {
     return version > migration_count ? migrate_refuse_newer(path, version, err) : 0;
 }
 
-/* The numbers that every schema has. */
-static int read_old_meta(struct connection *probe, struct store_meta *ret, struct err *err) {
+/* The numbers that every schema has, and since migration 4 what tells one database from another. */
+static int read_old_meta(struct connection *probe, unsigned applied, struct store_meta *ret,
+                         struct err *err) {
     int64_t revision = 0;
     int64_t compacted = 0;
+    if (applied >= STORE_IDENTITY_MIGRATION) {
+        return sqlite_read_identity(probe, ret, err);
+    }
     if (connection_number(probe, "SELECT revision FROM meta WHERE id = 1", &revision, err) != 0 ||
         connection_number(probe, "SELECT compacted FROM meta WHERE id = 1", &compacted, err) != 0) {
         return -1;
@@ -141,7 +145,7 @@ int sqlite_check_content(struct connection *probe, struct finding *ret, struct e
         return -1;
     }
     if (found.applied < migration_count) {
-        if (read_old_meta(probe, &found.meta, err) != 0) {
+        if (read_old_meta(probe, found.applied, &found.meta, err) != 0) {
             return -1;
         }
     } else if (connection_prepare_all(probe, err) < 0 || sqlite_read_meta(probe, &found.meta, err) < 0) {

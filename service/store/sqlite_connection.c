@@ -38,20 +38,29 @@ static const char *const role_pragmas[] = {
     [CONNECTION_CREATOR] = COMMON_PRAGMAS,
 };
 
+#define CHANGE_COLUMNS "revision, op, kind, name, time_ms, actor, body, txn, request, reason"
+#define PAST_COLUMNS                                                                                         \
+    "past.revision, past.op, past.kind, past.name, past.time_ms, past.actor, past.body, past.txn,"           \
+    " past.request, past.reason"
+
 static const char *const query_sql[QUERY_COUNT] = {
     [QUERY_BEGIN_READ] = "BEGIN",
     [QUERY_BEGIN_WRITE] = "BEGIN IMMEDIATE",
     [QUERY_COMMIT] = "COMMIT",
     [QUERY_ROLLBACK] = "ROLLBACK",
-    [QUERY_META] = "SELECT revision, compacted, change_rows, commits, content, uuid FROM meta WHERE id = 1",
+    [QUERY_META] = "SELECT revision, compacted, change_rows, commits, content, uuid, past, past_ms,"
+                   " change_bytes FROM meta WHERE id = 1",
+    [QUERY_IDENTITY] = "SELECT revision, compacted, change_rows, commits, content, uuid, 0, 0, 0 FROM meta"
+                       " WHERE id = 1",
     [QUERY_META_SET] = "UPDATE meta SET revision = ?1, compacted = ?2, change_rows = ?3, commits = ?4,"
-                       " content = ?5, uuid = ?6 WHERE id = 1",
+                       " content = ?5, uuid = ?6, past = ?7, past_ms = ?8, change_bytes = ?9 WHERE id = 1",
     [QUERY_OBJECT_GET] = "SELECT revision, body FROM object WHERE kind = ?1 AND name = ?2",
     [QUERY_OBJECT_CREATE] = "INSERT INTO object (kind, name, revision, body) VALUES (?1, ?2, ?3, ?4)",
     [QUERY_OBJECT_UPDATE] = "UPDATE object SET revision = ?3, body = ?4 WHERE kind = ?1 AND name = ?2",
     [QUERY_OBJECT_DELETE] = "DELETE FROM object WHERE kind = ?1 AND name = ?2",
-    [QUERY_CHANGE_ADD] = "INSERT INTO change (revision, op, kind, name, time_ms, actor, body)"
-                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [QUERY_CHANGE_ADD] =
+        "INSERT INTO change (revision, op, kind, name, time_ms, actor, body, txn, request, reason)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [QUERY_SEALED_PUT] =
         "INSERT INTO sealed (object, item, version, key_id, nonce, ciphertext)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
@@ -65,10 +74,34 @@ static const char *const query_sql[QUERY_COUNT] = {
     [QUERY_SEALED] = "SELECT object, item, version, key_id, nonce, ciphertext FROM sealed"
                      " ORDER BY kind, object, item",
     [QUERY_OBJECTS] = "SELECT kind, name, revision, body FROM object ORDER BY kind, name",
-    [QUERY_CHANGES] = "SELECT revision, op, kind, name, time_ms, actor, body FROM change"
-                      " WHERE revision > ?1 ORDER BY revision LIMIT ?2",
-    [QUERY_CHANGE_NTH] = "SELECT revision FROM change ORDER BY revision LIMIT 1 OFFSET ?1",
-    [QUERY_CHANGE_DROP] = "DELETE FROM change WHERE revision <= ?1",
+    [QUERY_CHANGES] = "SELECT " CHANGE_COLUMNS " FROM change WHERE revision > ?1 ORDER BY revision LIMIT ?2",
+    [QUERY_CHANGES_OLDEST] = "SELECT revision, time_ms, length(CAST(body AS BLOB)) FROM change"
+                             " WHERE revision > ?1 ORDER BY revision LIMIT ?2",
+    /* Of the objects that ?1 < revision <= ?2 changed, all but their newest row up to ?2. */
+    [QUERY_CHANGES_REPLACED] =
+        "DELETE FROM change WHERE revision IN (SELECT old.revision FROM change AS new"
+        " JOIN change AS old ON old.kind = new.kind AND old.name = new.name AND old.revision < new.revision"
+        " WHERE new.revision > ?1 AND new.revision <= ?2)",
+    [QUERY_CHANGES_DELETED] = "DELETE FROM change WHERE revision > ?1 AND revision <= ?2 AND op = 3",
+    /* By revision, whatever the kind: an index would have all of a kind sorted first. */
+    [QUERY_HISTORY] = "SELECT " CHANGE_COLUMNS " FROM change WHERE revision > ?1 AND revision < ?2"
+                      " AND (?4 = '' OR kind = ?4) ORDER BY revision LIMIT ?3",
+    [QUERY_HISTORY_NEWEST] = "SELECT " CHANGE_COLUMNS " FROM change WHERE revision > ?1 AND revision < ?2"
+                             " AND (?4 = '' OR kind = ?4) ORDER BY revision DESC LIMIT ?3",
+    [QUERY_HISTORY_OF] = "SELECT " CHANGE_COLUMNS " FROM change WHERE kind = ?4 AND name = ?5"
+                         " AND revision > ?1 AND revision < ?2 ORDER BY revision LIMIT ?3",
+    [QUERY_HISTORY_OF_NEWEST] = "SELECT " CHANGE_COLUMNS " FROM change WHERE kind = ?4 AND name = ?5"
+                                " AND revision > ?1 AND revision < ?2 ORDER BY revision DESC LIMIT ?3",
+    /* NOT INDEXED: by revision; the index of objects would be read whole. */
+    [QUERY_PAST] =
+        "SELECT touched.kind, touched.name, " PAST_COLUMNS
+        " FROM (SELECT DISTINCT kind, name FROM change NOT INDEXED WHERE revision > ?1 AND revision <= ?2)"
+        " AS touched LEFT JOIN change AS past ON past.revision = (SELECT max(c.revision) FROM change AS c"
+        " WHERE c.kind = touched.kind AND c.name = touched.name AND c.revision <= ?1)",
+    [QUERY_CHANGE_TIME] =
+        "SELECT revision, time_ms FROM change WHERE revision > ?1 ORDER BY revision LIMIT 1",
+    [QUERY_LOST_AT] = "SELECT upto, until_ms FROM lost WHERE after < ?1 AND upto >= ?1",
+    [QUERY_LOST_ADD] = "INSERT OR REPLACE INTO lost (after, upto, until_ms) VALUES (?1, ?2, ?3)",
     [QUERY_AUDIT_ADD] = "INSERT INTO audit (sequence, time_ms, entry) VALUES (?1, ?2, ?3)",
     [QUERY_AUDIT_AGAIN] = "UPDATE audit SET time_ms = ?2, entry = ?3 WHERE sequence = ?1",
     [QUERY_AUDIT_NEWEST] = "SELECT coalesce(max(sequence), 0) FROM audit",

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "sqlite_store.h"
 #include "sqlite_wal.h"
@@ -95,8 +96,19 @@ static uint64_t later(uint64_t a, uint64_t b) {
     return a > b ? a : b;
 }
 
+/* What was before: known up to here when it was restored whole; of what was accepted as it is, nothing. */
+static int settle_past(struct connection *writer, struct store_meta *meta, uint64_t before, bool whole,
+                       struct err *err) {
+    if (!whole) {
+        return sqlite_past_begin_anew(writer, meta, err);
+    }
+    return meta->revision - 1 > before
+               ? sqlite_add_lost(writer, before, meta->revision - 1, clock_realtime_ms(), err)
+               : 0;
+}
+
 int history_begin_behind(struct connection *writer, const struct history *history, uint64_t revision,
-                         struct err *err) {
+                         bool whole, struct err *err) {
     const char *action = "begin a new history in the database";
     struct store_meta meta;
     if (connection_exec(writer, "BEGIN IMMEDIATE", action, err) != 0) {
@@ -112,9 +124,13 @@ int history_begin_behind(struct connection *writer, const struct history *histor
             revision = later(revision, history->mark.revision);
             meta.commits = later(meta.commits, history->mark.commits);
         }
+        uint64_t before = meta.revision;
         meta.revision = later(meta.revision, revision) + 1;
         meta.compacted = meta.revision;
         meta.commits++;
+        result = settle_past(writer, &meta, before, whole, err);
+    }
+    if (result == 0) {
         result = sqlite_write_meta(writer, &meta, action, err);
     }
     if (result == 0) {

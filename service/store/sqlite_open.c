@@ -33,6 +33,9 @@ static const struct store_ops sqlite_ops = {
     .commit = sqlite_store_commit,
     .read_changes = sqlite_store_read_changes,
     .compact = sqlite_store_compact,
+    .read_history = sqlite_store_read_history,
+    .read_past = sqlite_store_read_past,
+    .find_time = sqlite_store_find_time,
     .read_audit = sqlite_store_read_audit,
     .drop_audit = sqlite_store_drop_audit,
     .backup = sqlite_store_backup,
@@ -207,7 +210,7 @@ static int settle(struct sqlite_store *store, struct connection *connection, uns
     if (store->base.accepted.code == ERR_NONE) {
         return 0;
     }
-    return history_begin_behind(connection, &store->history, 0, err) != 0
+    return history_begin_behind(connection, &store->history, 0, false, err) != 0
                ? -1
                : sqlite_read_meta(connection, ret, err);
 }

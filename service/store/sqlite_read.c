@@ -31,9 +31,10 @@ static int read_uuid(struct query *query, unsigned char ret[STORE_UUID_SIZE], st
     return 1;
 }
 
-int sqlite_read_meta(struct connection *connection, struct store_meta *ret, struct err *err) {
+static int read_meta(struct connection *connection, enum query_id id, struct store_meta *ret,
+                     struct err *err) {
     struct query query;
-    query_begin(&query, connection, QUERY_META);
+    query_begin(&query, connection, id);
     int stepped = query_step(&query, "read the newest revision", err);
     struct store_meta meta = {0};
     if (stepped == 1) {
@@ -42,6 +43,9 @@ int sqlite_read_meta(struct connection *connection, struct store_meta *ret, stru
         meta.change_rows = (uint64_t)query_number(&query, 2);
         meta.commits = (uint64_t)query_number(&query, 3);
         meta.content = (uint64_t)query_number(&query, 4);
+        meta.past = (uint64_t)query_number(&query, 6);
+        meta.past_ms = query_number(&query, 7);
+        meta.change_bytes = (uint64_t)query_number(&query, 8);
         stepped = read_uuid(&query, meta.uuid, err);
     } else if (stepped == 0) {
         stepped = err_set(err, ERR_CORRUPT,
@@ -57,11 +61,19 @@ int sqlite_read_meta(struct connection *connection, struct store_meta *ret, stru
     return 0;
 }
 
+int sqlite_read_meta(struct connection *connection, struct store_meta *ret, struct err *err) {
+    return read_meta(connection, QUERY_META, ret, err);
+}
+
+int sqlite_read_identity(struct connection *connection, struct store_meta *ret, struct err *err) {
+    return read_meta(connection, QUERY_IDENTITY, ret, err);
+}
+
 static struct sqlite_store *of(struct store *store) {
     return (struct sqlite_store *)store;
 }
 
-static int read_begin(struct sqlite_store *store, struct err *err) {
+int sqlite_read_begin(struct sqlite_store *store, struct err *err) {
     (void)pthread_mutex_lock(&store->reader_lock);
     if (query_simple(&store->reader, QUERY_BEGIN_READ, "begin reading", err) < 0) {
         (void)pthread_mutex_unlock(&store->reader_lock);
@@ -70,7 +82,7 @@ static int read_begin(struct sqlite_store *store, struct err *err) {
     return 0;
 }
 
-static void read_end(struct sqlite_store *store) {
+void sqlite_read_end(struct sqlite_store *store) {
     /* Ending a read changes nothing, so its failure has nothing to tell; a severe error may have ended the
      * transaction already. */
     if (sqlite3_get_autocommit(store->reader.db) == 0) {
@@ -83,14 +95,17 @@ static void read_end(struct sqlite_store *store) {
 int sqlite_store_status(struct store *base, struct store_status *ret, struct err *err) {
     struct sqlite_store *store = of(base);
     struct store_meta meta;
-    if (read_begin(store, err) < 0) {
+    if (sqlite_read_begin(store, err) < 0) {
         return -1;
     }
     int failed = sqlite_read_meta(&store->reader, &meta, err);
-    read_end(store);
+    sqlite_read_end(store);
     if (failed == 0) {
-        *ret = (struct store_status){
-            .revision = meta.revision, .compacted = meta.compacted, .schema_version = store->schema_version};
+        *ret = (struct store_status){.revision = meta.revision,
+                                     .compacted = meta.compacted,
+                                     .past = meta.past,
+                                     .past_ms = meta.past_ms,
+                                     .schema_version = store->schema_version};
     }
     return failed;
 }
@@ -208,7 +223,7 @@ static int load_objects(struct connection *connection, const struct store_reader
 
 int sqlite_store_load(struct store *base, const struct store_reader *reader, struct err *err) {
     struct sqlite_store *store = of(base);
-    if (read_begin(store, err) < 0) {
+    if (sqlite_read_begin(store, err) < 0) {
         return -1;
     }
     int failed = sqlite_load_vault(&store->reader, reader, err);
@@ -217,26 +232,41 @@ int sqlite_store_load(struct store *base, const struct store_reader *reader, str
     }
     /* The cache is full of pages that nobody needs again. */
     (void)sqlite3_db_release_memory(store->reader.db);
-    read_end(store);
+    sqlite_read_end(store);
     return failed;
+}
+
+int sqlite_read_change(struct query *query, int column, struct store_change *ret, struct err *err) {
+    struct store_change change = {
+        .revision = (uint64_t)query_number(query, column),
+        .op = (enum store_op)query_number(query, column + 1),
+        .time_ms = query_number(query, column + 4),
+        .txn = (uint64_t)query_number(query, column + 7),
+    };
+    const struct {
+        const char **text;
+        int column;
+        size_t *len;
+    } texts[] = {
+        {&change.kind, 2, NULL},    {&change.name, 3, NULL},
+        {&change.actor, 5, NULL},   {&change.body, 6, &change.body_len},
+        {&change.request, 8, NULL}, {&change.reason, 9, NULL},
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        *texts[i].text = query_text(query, column + texts[i].column, texts[i].len, err);
+        if (*texts[i].text == NULL) {
+            return -1;
+        }
+    }
+    *ret = change;
+    return 0;
 }
 
 static int pass_change(struct query *query,
                        int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
                        struct err *err) {
-    struct store_change change = {
-        .op = (enum store_op)query_number(query, 1),
-        .revision = (uint64_t)query_number(query, 0),
-        .time_ms = query_number(query, 4),
-    };
-    change.kind = query_text(query, 2, NULL, err);
-    change.name = change.kind != NULL ? query_text(query, 3, NULL, err) : NULL;
-    change.actor = change.name != NULL ? query_text(query, 5, NULL, err) : NULL;
-    change.body = change.actor != NULL ? query_text(query, 6, &change.body_len, err) : NULL;
-    if (change.body == NULL) {
-        return -1;
-    }
-    return row(arg, &change, err);
+    struct store_change change;
+    return sqlite_read_change(query, 0, &change, err) != 0 ? -1 : row(arg, &change, err);
 }
 
 static int read_changes(struct sqlite_store *store, uint64_t after, size_t limit,
@@ -272,11 +302,11 @@ int sqlite_store_read_changes(struct store *base, uint64_t after, size_t limit,
                               int (*row)(void *arg, const struct store_change *change, struct err *err),
                               void *arg, struct err *err) {
     struct sqlite_store *store = of(base);
-    if (read_begin(store, err) < 0) {
+    if (sqlite_read_begin(store, err) < 0) {
         return -1;
     }
     int failed = read_changes(store, after, limit, row, arg, err);
-    read_end(store);
+    sqlite_read_end(store);
     return failed;
 }
 
@@ -313,10 +343,10 @@ int sqlite_store_read_audit(struct store *base, uint64_t keep,
                             int (*row)(void *arg, const struct store_audit *audit, struct err *err),
                             void *arg, uint64_t *ret_newest, struct err *err) {
     struct sqlite_store *store = of(base);
-    if (read_begin(store, err) < 0) {
+    if (sqlite_read_begin(store, err) < 0) {
         return -1;
     }
     int failed = read_audit(store, keep, row, arg, ret_newest, err);
-    read_end(store);
+    sqlite_read_end(store);
     return failed;
 }

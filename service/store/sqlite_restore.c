@@ -42,7 +42,7 @@ static int fail_io(const char *what, const char *path, struct err *err) {
 /* Are the objects those that were written? Nobody knows that of a schema before the one with the sum. */
 static int check_objects(struct connection *probe, const struct finding *found, struct err *err) {
     uint64_t content = 0;
-    if (found->applied < migration_count) {
+    if (found->applied < STORE_IDENTITY_MIGRATION) {
         return 0;
     }
     if (sqlite_content_sum(probe, &content, err) != 0) {
@@ -67,6 +67,8 @@ int sqlite_store_inspect(const char *path, const struct store_reader *reader, st
     if (failed == 0) {
         *ret = (struct store_status){.revision = found.meta.revision,
                                      .compacted = found.meta.compacted,
+                                     .past = found.meta.past,
+                                     .past_ms = found.meta.past_ms,
                                      .schema_version = found.applied};
     }
     return failed;
@@ -178,7 +180,7 @@ static int begin_behind(const char *database, const struct finding *found, const
     }
     int failed = migrate_run(&writer, found->applied, err);
     if (failed == 0) {
-        failed = history_begin_behind(&writer, history, (uint64_t)revision, err);
+        failed = history_begin_behind(&writer, history, (uint64_t)revision, true, err);
     }
     if (failed == 0) {
         failed = checkpoint_final(&writer, err);

@@ -22,14 +22,17 @@
 #include "sqlite_connection.h"
 #include "store_ops.h"
 
-/* The one row of table meta. What was there before migration 4 has zeros in the last three. */
+/* The one row of table meta. What is there only since a later migration is zero before it. */
 struct store_meta {
     uint64_t revision;
     uint64_t compacted;
-    uint64_t change_rows;
-    uint64_t commits; /* transactions so far, of all kinds */
-    uint64_t content; /* sum of the objects' digests; sqlite_content.c */
+    uint64_t change_rows; /* behind `past` */
+    uint64_t commits;     /* transactions so far, of all kinds */
+    uint64_t content;     /* sum of the objects' digests; sqlite_content.c */
     unsigned char uuid[STORE_UUID_SIZE];
+    uint64_t past; /* the oldest revision whose state is known */
+    int64_t past_ms;
+    uint64_t change_bytes; /* of the rows behind `past` */
 };
 
 /* What the high-water mark says of the database that was here last. */
@@ -122,9 +125,10 @@ int history_check_missing(const struct history *history, const struct store_opti
 /* Has the database come at least as far as the mark says? */
 int history_check(const struct history *history, const struct store_meta *meta, const char *path,
                   struct err *err) MUST_CHECK;
-/* Let the database go on behind the mark and `revision`, with what it holds now and an empty change log. */
+/* Let the database go on behind the mark and `revision`, with what it holds now and an empty change log.
+ * `whole`: what it says of its past is kept. */
 int history_begin_behind(struct connection *writer, const struct history *history, uint64_t revision,
-                         struct err *err) MUST_CHECK;
+                         bool whole, struct err *err) MUST_CHECK;
 /* After each transaction, before it is acknowledged. What fails is logged, once. */
 void history_raise(struct sqlite_store *store, const struct store_meta *meta);
 /* Remember the open files. */
@@ -133,7 +137,15 @@ int place_note(struct sqlite_store *store, struct err *err) MUST_CHECK;
 int place_check(const struct sqlite_store *store, struct err *err) MUST_CHECK;
 
 /* sqlite_read.c */
+/* A reading transaction on the reader's connection, with its lock. */
+int sqlite_read_begin(struct sqlite_store *store, struct err *err) MUST_CHECK;
+void sqlite_read_end(struct sqlite_store *store);
+/* The change of the current row, whose columns begin at `column`; borrowed until the next step. */
+int sqlite_read_change(struct query *query, int column, struct store_change *ret, struct err *err) MUST_CHECK;
 int sqlite_read_meta(struct connection *connection, struct store_meta *ret, struct err *err) MUST_CHECK;
+/* Of a database of before the newest schema, but not of before this migration: all but what is newer. */
+#define STORE_IDENTITY_MIGRATION 4
+int sqlite_read_identity(struct connection *connection, struct store_meta *ret, struct err *err) MUST_CHECK;
 int sqlite_store_status(struct store *store, struct store_status *ret, struct err *err) MUST_CHECK;
 int sqlite_store_load(struct store *store, const struct store_reader *reader, struct err *err) MUST_CHECK;
 int sqlite_store_read_changes(struct store *store, uint64_t after, size_t limit,
@@ -150,10 +162,31 @@ int sqlite_write_meta(struct connection *connection, const struct store_meta *me
                       struct err *err) MUST_CHECK;
 int sqlite_store_check(struct store *store, struct err *err) MUST_CHECK;
 int sqlite_store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
-int sqlite_store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted,
-                         struct err *err) MUST_CHECK;
+/* A transaction of the writer's, and its end: `meta` as it is then. What fails is taken back. */
+int sqlite_write_begin(struct sqlite_store *store, struct store_meta *ret_meta, struct err *err) MUST_CHECK;
+int sqlite_write_end(struct sqlite_store *store, struct store_meta *meta, const char *action,
+                     struct err *err) MUST_CHECK;
+void sqlite_write_undo(struct sqlite_store *store);
 int sqlite_store_drop_audit(struct store *store, const uint64_t *sequences, size_t count,
                             struct err *err) MUST_CHECK;
+
+/* sqlite_past.c */
+int sqlite_store_read_history(struct store *store, const struct store_history_query *query,
+                              int (*row)(void *arg, const struct store_change *change, struct err *err),
+                              void *arg, struct err *err) MUST_CHECK;
+int sqlite_store_read_past(struct store *store, uint64_t revision, uint64_t upto,
+                           int (*row)(void *arg, const char *kind, const char *name,
+                                      const struct store_change *change, struct err *err),
+                           void *arg, struct err *err) MUST_CHECK;
+int sqlite_store_find_time(struct store *store, int64_t time_ms, uint64_t *ret_revision,
+                           struct err *err) MUST_CHECK;
+int sqlite_store_compact(struct store *store, const struct store_keep *keep, bool *ret_more,
+                         uint64_t *ret_compacted, struct err *err) MUST_CHECK;
+/* The revisions behind `after` up to `upto` were lost at `until_ms`. */
+int sqlite_add_lost(struct connection *writer, uint64_t after, uint64_t upto, int64_t until_ms,
+                    struct err *err) MUST_CHECK;
+/* Of what the database holds now, the past begins at `meta`'s revision, in a transaction of the caller's. */
+int sqlite_past_begin_anew(struct connection *writer, struct store_meta *meta, struct err *err) MUST_CHECK;
 
 /* The settings and sealed values in the order of store_load. Within one read transaction of the caller's, or
  * while nobody writes. */

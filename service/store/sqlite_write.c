@@ -1,5 +1,5 @@
 /*
- * The writing half of the SQLite store: commit, compact and drop_audit, each one transaction and one sync.
+ * The writing half of the SQLite store: commit and drop_audit, each one transaction and one sync.
  *
  * Runs on the committing thread alone, on the writer's connection; no lock. Whatever goes wrong, the
  * transaction is rolled back before the call returns, so the next call starts clean.
@@ -11,11 +11,7 @@
 #include "sqlite_store.h"
 #include "sqlite_wal.h"
 
-/* Rows that one store_compact drops: a few milliseconds. */
-#define COMPACT_ROWS_MAX 1000
-
 static const char *const commit_action = "write to the database";
-static const char *const compact_action = "compact the change log";
 static const char *const drop_action = "trim the audit trail";
 
 /* Outside of a transaction, or -1: the connection is then tried again by the next call. */
@@ -50,6 +46,10 @@ static void undo(struct sqlite_store *store, bool committing) {
     }
 }
 
+void sqlite_write_undo(struct sqlite_store *store) {
+    undo(store, false);
+}
+
 int sqlite_write_meta(struct connection *connection, const struct store_meta *meta, const char *action,
                       struct err *err) {
     struct query query;
@@ -60,10 +60,13 @@ int sqlite_write_meta(struct connection *connection, const struct store_meta *me
     query_bind_number(&query, 4, (int64_t)meta->commits);
     query_bind_number(&query, 5, (int64_t)meta->content);
     query_bind_blob(&query, 6, meta->uuid, sizeof(meta->uuid));
+    query_bind_number(&query, 7, (int64_t)meta->past);
+    query_bind_number(&query, 8, meta->past_ms);
+    query_bind_number(&query, 9, (int64_t)meta->change_bytes);
     return query_run(&query, action, err);
 }
 
-static int begin(struct sqlite_store *store, struct store_meta *ret_meta, struct err *err) {
+int sqlite_write_begin(struct sqlite_store *store, struct store_meta *ret_meta, struct err *err) {
     if (sqlite_make_writable(store, err) < 0 || place_check(store, err) < 0 || roll_back(store, err) < 0) {
         return -1;
     }
@@ -74,11 +77,12 @@ static int begin(struct sqlite_store *store, struct store_meta *ret_meta, struct
 }
 
 /* COMMIT, with `meta` as it is afterwards, and what follows from success or failure. */
-static int finish(struct sqlite_store *store, struct store_meta *meta, const char *action, struct err *err) {
+int sqlite_write_end(struct sqlite_store *store, struct store_meta *meta, const char *action,
+                     struct err *err) {
     struct query query;
     meta->commits++;
     if (sqlite_write_meta(&store->writer, meta, action, err) < 0) {
-        undo(store, false);
+        sqlite_write_undo(store);
         return -1;
     }
     query_begin(&query, &store->writer, QUERY_COMMIT);
@@ -177,6 +181,12 @@ static int write_change(struct connection *writer, const struct store_change *ch
     query_bind_number(&query, 5, change->time_ms);
     query_bind_text(&query, 6, change->actor);
     query_bind_text_len(&query, 7, change->body, change->body_len);
+    bool first = change->txn == 0 || change->txn == change->revision;
+    query_bind_number(&query, 8, (int64_t)(change->txn != 0 ? change->txn : change->revision));
+    query_bind_text(&query, 9, first && change->request != NULL ? change->request : "");
+    query_bind_text(&query, 10, first && change->reason != NULL ? change->reason : "");
+    meta->change_rows++;
+    meta->change_bytes += STORE_CHANGE_BYTES + change->body_len;
     return query_run(&query, commit_action, err);
 }
 
@@ -243,7 +253,6 @@ static int write_batch(struct connection *writer, const struct store_batch *batc
     }
     if (batch->change_count > 0) {
         meta->revision = batch->changes[batch->change_count - 1].revision;
-        meta->change_rows += batch->change_count;
     }
     return 0;
 }
@@ -260,68 +269,18 @@ int sqlite_store_check(struct store *base, struct err *err) {
 int sqlite_store_commit(struct store *base, const struct store_batch *batch, struct err *err) {
     struct sqlite_store *store = (struct sqlite_store *)base;
     struct store_meta meta;
-    if (begin(store, &meta, err) < 0 || write_batch(&store->writer, batch, &meta, err) < 0) {
-        undo(store, false);
+    if (sqlite_write_begin(store, &meta, err) < 0 || write_batch(&store->writer, batch, &meta, err) < 0) {
+        sqlite_write_undo(store);
         return -1;
     }
-    return finish(store, &meta, commit_action, err);
-}
-
-/* Drop the `rows` oldest changes. */
-static int drop_oldest(struct connection *writer, uint64_t rows, struct store_meta *meta, struct err *err) {
-    struct query query;
-    query_begin(&query, writer, QUERY_CHANGE_NTH);
-    query_bind_number(&query, 1, (int64_t)rows - 1);
-    int stepped = query_step(&query, compact_action, err);
-    int64_t last = stepped == 1 ? query_number(&query, 0) : 0;
-    query_end(&query);
-    if (stepped == 0) {
-        return err_set(err, ERR_CORRUPT,
-                       "cannot %s: %s has fewer changes than it has counted; restore the newest backup",
-                       compact_action, writer->path);
-    }
-    if (stepped < 0) {
-        return -1;
-    }
-    query_begin(&query, writer, QUERY_CHANGE_DROP);
-    query_bind_number(&query, 1, last);
-    if (query_run(&query, compact_action, err) < 0) {
-        return -1;
-    }
-    meta->change_rows -= (uint64_t)sqlite3_changes64(writer->db);
-    meta->compacted = (uint64_t)last;
-    return 0;
-}
-
-int sqlite_store_compact(struct store *base, uint64_t keep, uint64_t *ret_compacted, struct err *err) {
-    struct sqlite_store *store = (struct sqlite_store *)base;
-    struct store_meta meta;
-    if (begin(store, &meta, err) < 0) {
-        undo(store, false);
-        return -1;
-    }
-    if (meta.change_rows <= keep) {
-        undo(store, false); /* nothing was written: the end of a read */
-        *ret_compacted = meta.compacted;
-        return 0;
-    }
-    uint64_t rows = meta.change_rows - keep;
-    if (drop_oldest(&store->writer, rows < COMPACT_ROWS_MAX ? rows : COMPACT_ROWS_MAX, &meta, err) < 0) {
-        undo(store, false);
-        return -1;
-    }
-    if (finish(store, &meta, compact_action, err) < 0) {
-        return -1;
-    }
-    *ret_compacted = meta.compacted;
-    return 0;
+    return sqlite_write_end(store, &meta, commit_action, err);
 }
 
 int sqlite_store_drop_audit(struct store *base, const uint64_t *sequences, size_t count, struct err *err) {
     struct sqlite_store *store = (struct sqlite_store *)base;
     struct store_meta meta;
-    if (begin(store, &meta, err) < 0) {
-        undo(store, false);
+    if (sqlite_write_begin(store, &meta, err) < 0) {
+        sqlite_write_undo(store);
         return -1;
     }
     for (size_t i = 0; i < count; i++) {
@@ -333,5 +292,5 @@ int sqlite_store_drop_audit(struct store *base, const uint64_t *sequences, size_
             return -1;
         }
     }
-    return finish(store, &meta, drop_action, err);
+    return sqlite_write_end(store, &meta, drop_action, err);
 }

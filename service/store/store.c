@@ -95,6 +95,9 @@ static int check_batch(const struct store_batch *batch, struct err *err) {
             (change->body == NULL && change->body_len > 0)) {
             return err_set(err, ERR_INTERNAL, "change %zu of the batch is incomplete", i);
         }
+        if (change->txn > change->revision) {
+            return err_set(err, ERR_INTERNAL, "change %zu of the batch belongs to a later one", i);
+        }
         previous = change->revision;
     }
     for (size_t i = 0; i < batch->sealed_count; i++) {
@@ -170,8 +173,33 @@ void store_watch(struct store *store, void (*changed)(void *arg), void *arg) {
     }
 }
 
-int store_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err) {
-    return store->ops->compact(store, keep, ret_compacted, err);
+static int err_no_past(struct err *err) {
+    return err_set(err, ERR_EXPIRED, "this store keeps no past: only the present state is known");
+}
+
+int store_read_history(struct store *store, const struct store_history_query *query,
+                       int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
+                       struct err *err) {
+    return store->ops->read_history != NULL ? store->ops->read_history(store, query, row, arg, err)
+                                            : err_no_past(err);
+}
+
+int store_read_past(struct store *store, uint64_t revision, uint64_t upto,
+                    int (*row)(void *arg, const char *kind, const char *name,
+                               const struct store_change *change, struct err *err),
+                    void *arg, struct err *err) {
+    return store->ops->read_past != NULL ? store->ops->read_past(store, revision, upto, row, arg, err)
+                                         : err_no_past(err);
+}
+
+int store_find_time(struct store *store, int64_t time_ms, uint64_t *ret_revision, struct err *err) {
+    return store->ops->find_time != NULL ? store->ops->find_time(store, time_ms, ret_revision, err)
+                                         : err_no_past(err);
+}
+
+int store_compact(struct store *store, const struct store_keep *keep, bool *ret_more, uint64_t *ret_compacted,
+                  struct err *err) {
+    return store->ops->compact(store, keep, ret_more, ret_compacted, err);
 }
 
 int store_read_audit(struct store *store, uint64_t keep,

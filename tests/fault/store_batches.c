@@ -60,6 +60,7 @@ int batches_commit(struct store *store, uint64_t b, struct err *err) {
     struct filled filled;
     char value[24];
     uint64_t compacted = 0;
+    bool more = false;
     batch_fill(b, &filled);
     int len = snprintf(value, sizeof(value), "%" PRIu64, b);
     struct store_setting setting = {.name = "batch", .value = value, .value_len = (size_t)len};
@@ -74,7 +75,9 @@ int batches_commit(struct store *store, uint64_t b, struct err *err) {
     if (store_commit(store, &batch, err) != 0) {
         return -1;
     }
-    return b % COMPACT_EVERY == 0 ? store_compact(store, COMPACT_KEEP, &compacted, err) : 0;
+    return b % COMPACT_EVERY == 0
+               ? store_compact(store, &(struct store_keep){.changes = COMPACT_KEEP}, &more, &compacted, err)
+               : 0;
 }
 
 /* ---- checking ---- */

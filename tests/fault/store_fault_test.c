@@ -62,7 +62,8 @@ static int write_four(struct store *store, struct err *err) {
 
 static int compact_some(struct store *store, struct err *err) {
     uint64_t compacted = 0;
-    return store_compact(store, 2, &compacted, err);
+    bool more = false;
+    return store_compact(store, &(struct store_keep){.changes = 2}, &more, &compacted, err);
 }
 
 static struct store *open_with_content(const char *dir) {

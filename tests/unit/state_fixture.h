@@ -24,6 +24,7 @@ struct fixture {
     struct vault *vault;
     struct state *state;
     uint64_t keep_audit;                 /* of the next start; 0 = default */
+    uint64_t max_history_bytes;          /* likewise */
     const struct ip_ranges *node_ranges; /* likewise; NULL = none */
 };
 

@@ -56,6 +56,7 @@ static void change_often(struct fixture *fixture, size_t count) {
 static void test_the_log_does_not_outgrow_the_setting(void **ptr) {
     struct fixture *fixture = *ptr;
 
+    fixture->max_history_bytes = 1; /* nothing beyond what the memory keeps */
     fixture_restart(fixture, 1000);
     assert_int_equal(put(fixture, WRITE_CREATE, KIND_NODE, NULL, NODE, NULL), ERR_NONE);
     for (int i = 0; i < 6; i++) {
@@ -80,6 +81,7 @@ static void test_large_changes_do_not_fill_the_memory(void **ptr) {
     size_t count = 0, len;
     uint64_t upto, last = 0;
 
+    fixture->max_history_bytes = 1; /* nothing beyond what the memory keeps */
     fixture_restart(fixture, 1000);
     for (int i = 0; i < 60; i++) {
         len = (size_t)snprintf(body, sizeof body,

@@ -424,7 +424,8 @@ static void the_change_log_is_read_from_any_revision(void **state) {
 static uint64_t must_compact(struct store *store, uint64_t keep) {
     uint64_t compacted = 0;
     struct err err = ERR_INIT;
-    if (store_compact(store, keep, &compacted, &err) < 0) {
+    bool more = false;
+    if (store_compact(store, &(struct store_keep){.changes = keep}, &more, &compacted, &err) < 0) {
         fail_msg("store_compact: %s", err.text);
     }
     assert_int_equal(status_of(store).compacted, compacted);

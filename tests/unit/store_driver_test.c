@@ -138,12 +138,15 @@ static void every_kind_answers_alike(void **state) {
                                                   .audit_count = 1});
         if (revision % 50 == 0) {
             uint64_t compacted[2];
+            bool more = false;
             uint64_t dropped[40]; /* the oldest ten of these 50 stay */
             for (size_t i = 0; i < 40; i++) {
                 dropped[i] = revision - 39 + i;
             }
             for (int i = 0; i < 2; i++) {
-                assert_int_equal(store_compact(stores[i], 30, &compacted[i], &err), 0);
+                assert_int_equal(
+                    store_compact(stores[i], &(struct store_keep){.changes = 30}, &more, &compacted[i], &err),
+                    0);
                 assert_int_equal(store_drop_audit(stores[i], dropped, 40, &err), 0);
             }
             assert_int_equal(compacted[0], compacted[1]);

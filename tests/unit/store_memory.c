@@ -124,6 +124,10 @@ static void write_change(struct memory_database *database, const struct store_ch
     copy.name = arena_strdup(&database->arena, change->name);
     copy.actor = arena_strdup(&database->arena, change->actor);
     copy.body = copy_bytes(database, change->body, change->body_len);
+    bool first = change->txn == 0 || change->txn == change->revision;
+    copy.txn = change->txn != 0 ? change->txn : change->revision;
+    copy.request = arena_strdup(&database->arena, first && change->request != NULL ? change->request : "");
+    copy.reason = arena_strdup(&database->arena, first && change->reason != NULL ? change->reason : "");
     *(struct store_change *)make_room((void **)&database->changes, &database->change_count, sizeof(copy),
                                       database->change_count) = copy;
     bool found;
@@ -251,15 +255,55 @@ static int memory_commit(struct store *store, const struct store_batch *batch, s
     return failed;
 }
 
-static int memory_compact(struct store *store, uint64_t keep, uint64_t *ret_compacted, struct err *err) {
+/* Of what lies before `past`, the newest state of each object is kept. */
+static void drop_replaced(struct memory_database *database) {
+    for (size_t i = 0; i < database->change_count;) { /* a deletion stays until what it ends is gone */
+        const struct store_change *old = &database->changes[i];
+        bool superfluous = old->revision <= database->past && old->op == STORE_DELETE;
+        for (size_t k = i + 1; k < database->change_count && !superfluous; k++) {
+            const struct store_change *later = &database->changes[k];
+            superfluous = later->revision <= database->past && strcmp(later->kind, old->kind) == 0 &&
+                          strcmp(later->name, old->name) == 0;
+        }
+        if (superfluous) {
+            take_out(database->changes, &database->change_count, sizeof(*database->changes), i);
+        } else {
+            i++;
+        }
+    }
+}
+
+static int memory_compact(struct store *store, const struct store_keep *keep, bool *ret_more,
+                          uint64_t *ret_compacted, struct err *err) {
     struct memory_database *database = database_of(store);
+    size_t rows = 0;
+    uint64_t bytes = 0;
     (void)err;
     pthread_mutex_lock(&database->lock);
     database->compacting += database->failure != ERR_NONE;
-    while (database->change_count > keep) {
-        database->compacted = database->changes[0].revision;
-        take_out(database->changes, &database->change_count, sizeof(*database->changes), 0);
+    for (size_t i = 0; i < database->change_count; i++) {
+        rows += database->changes[i].revision > database->past;
+        bytes += database->changes[i].revision > database->past
+                     ? STORE_CHANGE_BYTES + database->changes[i].body_len
+                     : 0;
     }
+    uint64_t past = database->past;
+    for (size_t i = 0; i < database->change_count && rows > keep->changes; i++) {
+        const struct store_change *change = &database->changes[i];
+        if (change->revision <= past) {
+            continue;
+        }
+        if (change->time_ms >= keep->since_ms && bytes <= keep->bytes) {
+            break;
+        }
+        database->past = change->revision;
+        database->past_ms = change->time_ms;
+        rows--;
+        bytes -= STORE_CHANGE_BYTES + change->body_len;
+    }
+    drop_replaced(database);
+    database->compacted = database->past;
+    *ret_more = false;
     *ret_compacted = database->compacted;
     pthread_mutex_unlock(&database->lock);
     return 0;
@@ -285,7 +329,10 @@ static int memory_status(struct store *store, struct store_status *ret, struct e
     struct memory_database *database = database_of(store);
     (void)err;
     pthread_mutex_lock(&database->lock);
-    *ret = (struct store_status){.revision = database->revision, .compacted = database->compacted};
+    *ret = (struct store_status){.revision = database->revision,
+                                 .compacted = database->compacted,
+                                 .past = database->past,
+                                 .past_ms = database->past_ms};
     pthread_mutex_unlock(&database->lock);
     return 0;
 }
@@ -323,6 +370,100 @@ static int memory_read_changes(struct store *store, uint64_t after, size_t limit
         if (database->changes[i].revision > after) {
             failed = row(arg, &database->changes[i], err);
             passed++;
+        }
+    }
+    pthread_mutex_unlock(&database->lock);
+    return failed;
+}
+
+static bool is_wanted(const struct memory_database *database, const struct store_history_query *query,
+                      const struct store_change *change) {
+    return change->revision > database->past && change->revision > query->after &&
+           (query->below == 0 || change->revision < query->below) &&
+           (query->kind == NULL || strcmp(change->kind, query->kind) == 0) &&
+           (query->kind == NULL || query->name == NULL || strcmp(change->name, query->name) == 0);
+}
+
+static int memory_read_history(struct store *store, const struct store_history_query *query,
+                               int (*row)(void *arg, const struct store_change *change, struct err *err),
+                               void *arg, struct err *err) {
+    struct memory_database *database = database_of(store);
+    int failed = 0;
+    size_t passed = 0;
+    pthread_mutex_lock(&database->lock);
+    size_t count = database->change_count;
+    for (size_t i = 0; failed == 0 && i < count && (query->limit == 0 || passed < query->limit); i++) {
+        const struct store_change *change = &database->changes[query->oldest_first ? i : count - 1 - i];
+        if (is_wanted(database, query, change)) {
+            failed = row(arg, change, err);
+            passed++;
+        }
+    }
+    pthread_mutex_unlock(&database->lock);
+    return failed;
+}
+
+/* The object's newest change up to `revision`; NULL: it did not exist. */
+static const struct store_change *find_past(const struct memory_database *database,
+                                            const struct store_change *of, uint64_t revision) {
+    for (size_t i = database->change_count; i-- > 0;) {
+        const struct store_change *change = &database->changes[i];
+        if (change->revision <= revision && strcmp(change->kind, of->kind) == 0 &&
+            strcmp(change->name, of->name) == 0) {
+            return change->op != STORE_DELETE ? change : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* Is it the first of its object's behind `revision`? */
+static bool is_first(const struct memory_database *database, size_t at, uint64_t revision) {
+    const struct store_change *change = &database->changes[at];
+    for (size_t i = 0; i < at; i++) {
+        const struct store_change *earlier = &database->changes[i];
+        if (earlier->revision > revision && strcmp(earlier->kind, change->kind) == 0 &&
+            strcmp(earlier->name, change->name) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int memory_read_past(struct store *store, uint64_t revision, uint64_t upto,
+                            int (*row)(void *arg, const char *kind, const char *name,
+                                       const struct store_change *change, struct err *err),
+                            void *arg, struct err *err) {
+    struct memory_database *database = database_of(store);
+    int failed = 0;
+    pthread_mutex_lock(&database->lock);
+    if (revision < database->past) {
+        failed = err_set(err, ERR_EXPIRED, "the oldest revision that is still known is %llu",
+                         (unsigned long long)database->past);
+    }
+    for (size_t i = 0; failed == 0 && i < database->change_count; i++) {
+        const struct store_change *change = &database->changes[i];
+        if (change->revision > revision && change->revision <= upto && is_first(database, i, revision)) {
+            failed = row(arg, change->kind, change->name, find_past(database, change, revision), err);
+        }
+    }
+    pthread_mutex_unlock(&database->lock);
+    return failed;
+}
+
+static int memory_find_time(struct store *store, int64_t time_ms, uint64_t *ret_revision, struct err *err) {
+    struct memory_database *database = database_of(store);
+    int failed = 0;
+    pthread_mutex_lock(&database->lock);
+    if (database->past != 0 && time_ms < database->past_ms) {
+        failed = err_set(err, ERR_EXPIRED, "the oldest revision that is still known is %llu",
+                         (unsigned long long)database->past);
+    } else {
+        *ret_revision = database->past;
+    }
+    for (size_t i = 0; failed == 0 && i < database->change_count; i++) {
+        const struct store_change *change = &database->changes[i];
+        if (change->revision > database->past && change->time_ms <= time_ms) {
+            *ret_revision = change->revision;
         }
     }
     pthread_mutex_unlock(&database->lock);
@@ -383,6 +524,9 @@ struct store *memory_open(struct memory_database *database) {
         .read_changes = memory_read_changes,
         .watch = memory_watch,
         .compact = memory_compact,
+        .read_history = memory_read_history,
+        .read_past = memory_read_past,
+        .find_time = memory_find_time,
         .read_audit = memory_read_audit,
         .drop_audit = memory_drop_audit,
         .sizes = memory_sizes,

@@ -39,6 +39,8 @@ struct memory_database {
     size_t audit_count;
     uint64_t revision;
     uint64_t compacted;
+    uint64_t past; /* status.past */
+    int64_t past_ms;
     enum err_code failure; /* what commits fail with; ERR_NONE: they do not */
     size_t largest;        /* changes in the largest commit so far */
     size_t conflicts;      /* commits that came too late */
