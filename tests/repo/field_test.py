@@ -12,8 +12,9 @@ PLACES = {
     "service/peering/members.c": "row of the session's table",
     "service/peering/compute.c": "mapping",
 }
-# Where a field may be named besides: how each daemon says it, and the part of the OpenAPI document that is written by hand.
-ELSEWHERE = ("service/render/", "service/agent/", "service/status/", "api/openapi-skeleton.json")
+# Where a field may be named besides: how each daemon says it, what other programs call it, and the part of the OpenAPI
+# document that is written by hand.
+ELSEWHERE = ("service/render/", "service/agent/", "service/status/", "service/codec/aliases.c", "api/openapi-skeleton.json")
 FIELD = re.compile(r"keepalive_time|keepaliveTime")
 
 
