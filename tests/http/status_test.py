@@ -142,6 +142,18 @@ class StatusTest(FleetTest):
         one.sequence -= 3
         self.assertEqual(one.report().json()["result"], "Outdated")
 
+    def test_two_agents_for_one_node(self):
+        one, _ = self.fleet("twice", "10.10.15")
+        path = f"{GROUP}/nodes/{one.node}/peerings/status"
+        other = Agent(self.service, one.node).fetch()
+        other.boot = "boot-of-another-host"
+        self.assertEqual(other.report().status, 200)
+        self.assertNotIn("problems", self.request("GET", path).json()["status"], "one that takes over is no problem")
+        self.assertEqual(one.report().status, 200)
+        problem, = self.request("GET", path).json()["status"]["problems"]
+        self.assertEqual(problem["reason"], "TwoAgents")
+        self.assertIn(f'two agents report for node "{one.node}" in turns', problem["message"])
+
     def test_bad_reports(self):
         one, _ = self.fleet("bad", "10.10.7")
         session = one.sessions[0]

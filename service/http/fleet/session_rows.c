@@ -128,6 +128,20 @@ static const char *text_or_null(const char *text) {
     return text[0] != '\0' ? text : NULL;
 }
 
+static void add_two_agents(const struct status_node_view *view, struct buf *out) {
+    char message[STATUS_MESSAGE_MAX + STATUS_NAME_MAX];
+    snprintf(
+        message, sizeof(message),
+        "two agents report for node \"%s\" in turns, so that what is shown may be of either; stop one of "
+        "them, or give its host a Node and a token of its own",
+        view->name);
+    buf_json_key(out, "problems");
+    buf_add_str(out, "[{");
+    buf_json_member_str(out, "reason", "TwoAgents");
+    buf_json_member_str(out, "message", message);
+    buf_add_str(out, "}]");
+}
+
 void session_add_node(const struct status_node_view *view, struct buf *out) {
     buf_add_char(out, '{');
     buf_json_member_str(out, "list", status_list_state_name(view->list));
@@ -141,7 +155,9 @@ void session_add_node(const struct status_node_view *view, struct buf *out) {
         buf_json_member_u64(out, "heardSecondsAgo", (uint64_t)view->heard_age_ms / 1000);
     }
     buf_json_member_true(out, "reports", view->reports);
-    buf_json_member_true(out, "twoAgents", view->two_agents);
+    if (view->two_agents) {
+        add_two_agents(view, out);
+    }
     buf_add_char(out, '}');
 }
 
