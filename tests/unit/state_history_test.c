@@ -106,8 +106,62 @@ static void test_large_changes_do_not_fill_the_memory(void **ptr) {
     assert_true(log_rows(fixture) < 60);
 }
 
+struct logged {
+    size_t rows;
+    uint64_t txn[8];
+    char request[8][16], reason[8][16];
+};
+
+static int note_row(void *arg, const struct store_change *change, struct err *err) {
+    struct logged *logged = arg;
+    size_t i = logged->rows++;
+
+    (void)err;
+    assert_true(i < 8);
+    logged->txn[i] = change->txn;
+    snprintf(logged->request[i], sizeof logged->request[i], "%s", change->request);
+    snprintf(logged->reason[i], sizeof logged->reason[i], "%s", change->reason);
+    return 0;
+}
+
+/* The log says what was changed together, and of that once by which request and why. */
+static void test_the_log_tells_transactions(void **ptr) {
+    static const char *const patches[] = {"{\"metadata\":{\"labels\":{\"a\":\"1\"}}}",
+                                          "{\"metadata\":{\"labels\":{\"a\":\"2\"}}}"};
+    struct fixture *fixture = *ptr;
+    struct logged logged = {.rows = 0};
+    struct err err = ERR_INIT;
+    struct call calls[2];
+
+    assert_int_equal(put(fixture, WRITE_CREATE, KIND_NODE, NULL, NODE, NULL), ERR_NONE);
+    for (size_t i = 0; i < 2; i++) {
+        call_init(&calls[i], WRITE_PATCH, KIND_NODE, "n");
+        calls[i].write.patch = patches[i];
+        calls[i].write.patch_len = strlen(patches[i]);
+    }
+    calls[0].write.also = &calls[1].write;
+    calls[0].write.request = "r-1";
+    calls[0].write.reason = "because";
+    call_run(fixture, &calls[0]);
+    assert_int_equal(calls[0].write.err.code, ERR_NONE);
+    call_end(&calls[0]);
+    call_end(&calls[1]);
+    assert_int_equal(put(fixture, WRITE_DELETE, KIND_NODE, "n", NULL, NULL), ERR_NONE);
+
+    const struct store_history_query all = {.oldest_first = true};
+    static const uint64_t txn[] = {1, 2, 2, 4};
+    assert_int_equal(store_read_history(fixture->store, &all, note_row, &logged, &err), 0);
+    assert_int_equal(logged.rows, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(logged.txn[i], txn[i]);
+        assert_string_equal(logged.request[i], i == 1 ? "r-1" : "");
+        assert_string_equal(logged.reason[i], i == 1 ? "because" : "");
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_the_log_tells_transactions, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_the_log_does_not_outgrow_the_setting, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(test_large_changes_do_not_fill_the_memory, fixture_setup,
