@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bgp.h"
 #include "base/err.h"
 #include "base/ip.h"
 #include "base/random.h"
@@ -32,60 +33,6 @@
 #define STATUS_NAME_MAX           254 /* of a node, NUL included */
 
 /* ---- what an agent says ---- */
-
-/* RFC 4271, 8.2.2. SESSION_ABSENT: the daemon does not have the session. */
-enum session_state {
-    SESSION_ABSENT,
-    SESSION_IDLE,
-    SESSION_CONNECT,
-    SESSION_ACTIVE,
-    SESSION_OPEN_SENT,
-    SESSION_OPEN_CONFIRM,
-    SESSION_ESTABLISHED,
-    SESSION_STATE_COUNT
-};
-/* "Established" …; NULL for SESSION_ABSENT. Static. */
-const char *session_state_name(enum session_state state);
-/* SESSION_ABSENT: there is no such state. */
-enum session_state session_state_by_name(const char *name);
-
-/* What a daemon, a socket or the kernel's counters say went wrong: as many classes as sentences can be said.
- */
-enum session_error {
-    SESSION_ERROR_NONE,
-    SESSION_ERROR_BAD_PEER_AS,         /* OPEN Message Error / Bad Peer AS (RFC 4271, 6.2) */
-    SESSION_ERROR_BAD_BGP_IDENTIFIER,  /* OPEN Message Error / Bad BGP Identifier */
-    SESSION_ERROR_OPEN,                /* any other OPEN Message Error */
-    SESSION_ERROR_UPDATE,              /* UPDATE Message Error (RFC 4271, 6.3) */
-    SESSION_ERROR_HEADER,              /* Message Header Error (RFC 4271, 6.1) */
-    SESSION_ERROR_HOLD_TIMER,          /* Hold Timer Expired (RFC 4271, 6.5) */
-    SESSION_ERROR_FSM,                 /* Finite State Machine Error (RFC 4271, 6.6) */
-    SESSION_ERROR_MAX_PREFIXES,        /* Cease / Maximum Number of Prefixes Reached (RFC 4486) */
-    SESSION_ERROR_ADMIN_SHUTDOWN,      /* Cease / Administrative Shutdown (RFC 4486, RFC 8203) */
-    SESSION_ERROR_PEER_DECONFIGURED,   /* Cease / Peer De-configured (RFC 4486) */
-    SESSION_ERROR_ADMIN_RESET,         /* Cease / Administrative Reset (RFC 4486) */
-    SESSION_ERROR_CONNECTION_REJECTED, /* Cease / Connection Rejected (RFC 4486) */
-    SESSION_ERROR_CEASE,               /* any other Cease */
-    SESSION_ERROR_REFUSED,             /* the TCP connection was refused */
-    SESSION_ERROR_RESET,               /* the TCP connection was reset or closed */
-    SESSION_ERROR_NO_ROUTE,            /* network or host unreachable */
-    SESSION_ERROR_TIMED_OUT,           /* no answer to the TCP connection */
-    SESSION_ERROR_NO_SOURCE_ADDRESS,   /* the session's source is no address of this host */
-    SESSION_ERROR_PASSWORD_UNUSABLE,   /* the host cannot use the password */
-    SESSION_ERROR_LINK_DOWN,           /* the interface is down */
-    SESSION_ERROR_MD5_DIFFERS,         /* TCP MD5 signatures do not match (kernel counter) */
-    SESSION_ERROR_MD5_MISSING,         /* the far end does not sign, this end has a password */
-    SESSION_ERROR_MD5_UNEXPECTED,      /* the far end signs, this end has no password */
-    SESSION_ERROR_TTL,                 /* segments with too low a TTL were dropped (RFC 5082) */
-    SESSION_ERROR_OTHER,
-    SESSION_ERROR_COUNT
-};
-/*
- * The class of what a report's `lastError.code` says: "OpenMessage/BadPeerAS", "Cease/AdministrativeReset",
- * "Socket/ConnectionRefused". A code that is not known is of the class of what is before its "/", or
- * SESSION_ERROR_OTHER: agents may be newer than the service. NULL: SESSION_ERROR_NONE.
- */
-enum session_error session_error_by_code(const char *code);
 
 /* The kernel's counters of what its TCP has dropped, of the whole host; they only grow. */
 enum kernel_counter {

@@ -66,8 +66,8 @@ static void agent_merge(const struct session_list *before, struct session_list *
     for (size_t i = 0; i < now->count; i++) {
         struct session *session = &now->items[i];
         const struct session *old = session_list_find(before, &session->peer, session->port);
-        bool was_up = old != NULL && old->state == STATE_ESTABLISHED;
-        bool is_up = session->state == STATE_ESTABLISHED;
+        bool was_up = old != NULL && old->state == SESSION_ESTABLISHED;
+        bool is_up = session->state == SESSION_ESTABLISHED;
         session->up_count = old != NULL ? old->up_count + (was_up != is_up) : 0;
         if (session->since_ms == 0 && old != NULL) {
             session->since_ms = old->state == session->state ? old->since_ms : now_ms;
@@ -88,7 +88,7 @@ static void agent_look_failed(struct agent *agent, const struct err *err) {
     /* A daemon that does not run has no sessions; of one that does not answer nobody knows. */
     if (err->code == ERR_NOT_FOUND) {
         for (size_t i = 0; i < agent->sessions.count; i++) {
-            agent->sessions.items[i].state = STATE_IDLE;
+            agent->sessions.items[i].state = SESSION_IDLE;
             agent->sessions.items[i].since_ms = 0;
         }
         agent_merge(&agent->sessions, &agent->sessions, clock_realtime_ms());

@@ -287,12 +287,12 @@ static int bird_take_detail(struct bird_row *row, enum session_state *state, con
 int bird_sessions(const struct bird_answer *answer, struct session_list *ret, struct err *err) {
     const char *at = answer->lines.data;
     struct bird_row row = {.is_bgp = false};
-    enum session_state state = STATE_IDLE;
+    enum session_state state = SESSION_IDLE;
     struct bird_line line;
     while (bird_next(&at, &line)) {
         if (line.code == BIRD_PROTOCOL) {
             bird_read_row(&line, &row);
-            state = STATE_IDLE;
+            state = SESSION_IDLE;
         } else if (line.code == BIRD_DETAIL && row.is_bgp &&
                    bird_take_detail(&row, &state, &line, ret, err) != 0) {
             return -1;

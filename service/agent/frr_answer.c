@@ -55,7 +55,7 @@ static void frr_take_peer(const json_t *peer, struct session *session) {
     uint64_t hops = agent_json_number(peer, "externalBgpNbrMaxHopsAway", 0);
     hops = hops != 0 ? hops : agent_json_number(peer, "internalBgpNbrMaxHopsAway", 0);
     session->ttl_hops = hops <= 255 ? (int)hops : 0;
-    if (session->state == STATE_ESTABLISHED) {
+    if (session->state == SESSION_ESTABLISHED) {
         session->since_ms = (int64_t)agent_json_number(peer, "bgpTimerUpEstablishedEpoch", 0) * 1000;
         session->hold_seconds = agent_json_number(peer, "bgpTimerHoldTimeMsecs", 0) / 1000;
         session->received = frr_sum(peer, "acceptedPrefixCounter");
@@ -134,6 +134,9 @@ static bool frr_take_complaint(const char *line, size_t len, char *ret, size_t s
 }
 
 bool frr_complaint(const char *text, size_t len, char *ret, size_t size) {
+    if (len == 0) {
+        return false; /* and `text` may be NULL */
+    }
     const char *end = text + len;
     while (text < end) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));

@@ -45,21 +45,21 @@ static bool gobgp_address(const json_t *peer, struct ip_addr *ret) {
 }
 
 static void gobgp_take(const json_t *peer, struct session *session) {
-    static const enum session_state STATES[] = {STATE_IDLE,       STATE_IDLE,      STATE_CONNECT,
-                                                STATE_ACTIVE,     STATE_OPEN_SENT, STATE_OPEN_CONFIRM,
-                                                STATE_ESTABLISHED};
+    static const enum session_state STATES[] = {SESSION_IDLE,       SESSION_IDLE,      SESSION_CONNECT,
+                                                SESSION_ACTIVE,     SESSION_OPEN_SENT, SESSION_OPEN_CONFIRM,
+                                                SESSION_ESTABLISHED};
     const json_t *state = agent_json_member(peer, "state");
     const json_t *timers = agent_json_member(agent_json_member(peer, "timers"), "state");
     const json_t *ttl = agent_json_member(peer, "ttl_security");
     uint64_t number = agent_json_number(state, "session_state", 0);
-    session->state = number < sizeof(STATES) / sizeof(STATES[0]) ? STATES[number] : STATE_IDLE;
+    session->state = number < sizeof(STATES) / sizeof(STATES[0]) ? STATES[number] : SESSION_IDLE;
     session->disabled = agent_json_is_set(state, "admin_state");
     session->key = agent_json_text(agent_json_member(peer, "conf"), "auth_password")[0] != '\0' ? KEY_PRESENT
                                                                                                 : KEY_ABSENT;
     uint64_t ttl_min = agent_json_number(ttl, "ttl_min", 0);
     session->ttl_hops =
         agent_json_is_set(ttl, "enabled") && ttl_min > 0 && ttl_min < 256 ? (int)(256 - ttl_min) : 0;
-    if (session->state == STATE_ESTABLISHED) {
+    if (session->state == SESSION_ESTABLISHED) {
         session->since_ms =
             (int64_t)agent_json_number(agent_json_member(timers, "uptime"), "seconds", 0) * 1000;
         session->hold_seconds = agent_json_number(timers, "negotiated_hold_time", 0);
@@ -101,7 +101,7 @@ static void openbgpd_take(const json_t *peer, struct session *session) {
     if (json_is_integer(age) && json_integer_value(age) >= 0) {
         session->since_ms = clock_realtime_ms() / 1000 * 1000 - (int64_t)json_integer_value(age) * 1000;
     }
-    if (session->state == STATE_ESTABLISHED) {
+    if (session->state == SESSION_ESTABLISHED) {
         session->hold_seconds = agent_json_number(agent_json_member(peer, "session"), "holdtime", 0);
     }
     const char *received = agent_json_text(peer, "last_error_received");

@@ -59,7 +59,7 @@ static void report_add_session(struct buf *out, const struct session *session) {
     buf_add_char(out, '{');
     buf_json_member_str(out, "peerIP", address);
     buf_json_member_u64(out, "port", session->port);
-    buf_json_member_str(out, "state", SESSION_STATES[session->state]);
+    buf_json_member_str(out, "state", session_state_name(session->state));
     report_add_time(out, "since", session->since_ms);
     buf_json_member_true(out, "adminDown", session->disabled);
     buf_json_member_u64(out, "transitions", session->up_count);
@@ -128,8 +128,8 @@ static void report_digest(const struct session_list *sessions, const struct repo
     for (size_t i = 0; i < sessions->count; i++) {
         struct session session = sessions->items[i];
         session.received = session.sent = 0;
-        if (session.state != STATE_ESTABLISHED) {
-            session.state = STATE_IDLE;
+        if (session.state != SESSION_ESTABLISHED) {
+            session.state = SESSION_IDLE;
             session.since_ms = 0;
         }
         report_add_session(&text, &session);

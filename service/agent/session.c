@@ -9,19 +9,15 @@
 
 #include "base/alloc.h"
 
-const char *const SESSION_STATES[STATE_COUNT] = {
-    [STATE_IDLE] = "Idle",          [STATE_CONNECT] = "Connect",          [STATE_ACTIVE] = "Active",
-    [STATE_OPEN_SENT] = "OpenSent", [STATE_OPEN_CONFIRM] = "OpenConfirm", [STATE_ESTABLISHED] = "Established",
-};
-
 enum session_state session_state_of(const char *text, size_t len) {
-    for (size_t i = 0; i < STATE_COUNT; i++) {
-        if (strlen(SESSION_STATES[i]) == len && strncasecmp(SESSION_STATES[i], text, len) == 0) {
+    for (size_t i = SESSION_IDLE; i < SESSION_STATE_COUNT; i++) {
+        const char *name = session_state_name((enum session_state)i);
+        if (strlen(name) == len && strncasecmp(name, text, len) == 0) {
             return (enum session_state)i;
         }
     }
     /* BIRD's word for waiting to be called, which is what the RFC has Active for. */
-    return len == 7 && strncasecmp(text, "Passive", len) == 0 ? STATE_ACTIVE : STATE_IDLE;
+    return len == 7 && strncasecmp(text, "Passive", len) == 0 ? SESSION_ACTIVE : SESSION_IDLE;
 }
 
 void session_list_done(struct session_list *list) {
@@ -39,7 +35,8 @@ struct session *session_list_add(struct session_list *list, const struct ip_addr
     }
     list->items = items;
     struct session *session = &items[list->count++];
-    *session = (struct session){.peer = *peer, .port = port != 0 ? port : BGP_PORT, .ttl_hops = -1};
+    *session = (struct session){
+        .peer = *peer, .port = port != 0 ? port : BGP_PORT, .state = SESSION_IDLE, .ttl_hops = -1};
     return session;
 }
 

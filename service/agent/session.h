@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bgp.h"
 #include "base/err.h"
 #include "base/ip.h"
 #include "base/random.h"
@@ -18,17 +19,6 @@
 #define SESSION_CAUSE_MAX  64
 #define SESSION_DAEMON_MAX 64
 
-/* RFC 4271, section 8.2.2, in the order in which a session comes up. */
-enum session_state {
-    STATE_IDLE,
-    STATE_CONNECT,
-    STATE_ACTIVE,
-    STATE_OPEN_SENT,
-    STATE_OPEN_CONFIRM,
-    STATE_ESTABLISHED,
-    STATE_COUNT
-};
-extern const char *const SESSION_STATES[STATE_COUNT];
 /* In any case; what daemons have besides (Passive, Down, Close) is the RFC's nearest. */
 enum session_state session_state_of(const char *text, size_t len);
 
@@ -37,12 +27,12 @@ enum session_key { KEY_UNKNOWN, KEY_ABSENT, KEY_PRESENT };
 
 struct session {
     struct ip_addr peer;
-    uint16_t port; /* never 0 */
-    enum session_state state;
-    bool disabled;     /* by configuration or by hand */
-    int64_t since_ms;  /* when it came into this state, since 1970; 0 = not known */
-    uint64_t up_count; /* how often it came up or went down, as far as anybody has counted */
-    uint64_t received; /* prefixes */
+    uint16_t port;            /* never 0 */
+    enum session_state state; /* never SESSION_ABSENT */
+    bool disabled;            /* by configuration or by hand */
+    int64_t since_ms;         /* when it came into this state, since 1970; 0 = not known */
+    uint64_t up_count;        /* how often it came up or went down, as far as anybody has counted */
+    uint64_t received;        /* prefixes */
     uint64_t sent;
     uint64_t hold_seconds; /* as negotiated; 0 = not known, or none */
     enum session_key key;

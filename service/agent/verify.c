@@ -72,7 +72,7 @@ static bool verify_must_stay(const struct change *change, const struct expected_
     const struct session *session = session_list_find(&change->sessions, &wanted->peer, wanted->port);
     const struct expected_session *before = expected_find(&change->before, &wanted->peer, wanted->port);
     return change->replaces && !change->everything_restarts && wanted->on && session != NULL &&
-           session->state == STATE_ESTABLISHED && before != NULL && before->on &&
+           session->state == SESSION_ESTABLISHED && before != NULL && before->on &&
            strcmp(before->digest, wanted->digest) == 0;
 }
 
@@ -88,11 +88,11 @@ static bool verify_lacks(const struct change *change, const struct session_list 
             snprintf(ret, size, "the daemon does not have the session with %s; does it read the file?", peer);
             return true;
         }
-        if (session != NULL && !wanted->on && session->state == STATE_ESTABLISHED) {
+        if (session != NULL && !wanted->on && session->state == SESSION_ESTABLISHED) {
             snprintf(ret, size, "the session with %s is disabled, and still up", peer);
             return true;
         }
-        if (session != NULL && session->state != STATE_ESTABLISHED && verify_must_stay(change, wanted)) {
+        if (session != NULL && session->state != SESSION_ESTABLISHED && verify_must_stay(change, wanted)) {
             snprintf(ret, size, "the session with %s, which has not changed, went down", peer);
             return true;
         }

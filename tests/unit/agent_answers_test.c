@@ -74,7 +74,7 @@ static void sessions_are_read(void **state) {
         assert_int_equal(DAEMONS[i].read(DAEMONS[i].text, DAEMONS[i].len, &list, &err), 0);
         assert_int_equal(list.count, 3);
         const struct session *up = find(&list, "192.0.2.1");
-        assert_int_equal(up->state, STATE_ESTABLISHED);
+        assert_int_equal(up->state, SESSION_ESTABLISHED);
         assert_int_equal(up->hold_seconds, 60);
         assert_int_equal(up->received, DAEMONS[i].read == gobgp_sessions ? 6 : 7);
         assert_int_equal(up->sent, 3);
@@ -82,10 +82,10 @@ static void sessions_are_read(void **state) {
         assert_false(up->disabled);
         assert_string_equal(up->cause, "");
         const struct session *down = find(&list, "192.0.2.2");
-        assert_int_equal(down->state, STATE_IDLE);
+        assert_int_equal(down->state, SESSION_IDLE);
         assert_true(down->disabled);
         assert_int_equal(find(&list, "2001:db8::1")->state,
-                         DAEMONS[i].read == gobgp_sessions ? STATE_IDLE : STATE_ACTIVE);
+                         DAEMONS[i].read == gobgp_sessions ? SESSION_IDLE : SESSION_ACTIVE);
         session_list_done(&list);
     }
 }

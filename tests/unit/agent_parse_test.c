@@ -78,7 +78,7 @@ static void sessions_are_read_however_the_pieces_come(void **state) {
         struct ip_addr peer = address("192.0.2.2");
         const struct session *session = session_list_find(&list, &peer, 1790);
         assert_non_null(session);
-        assert_int_equal(session->state, STATE_ESTABLISHED);
+        assert_int_equal(session->state, SESSION_ESTABLISHED);
         assert_int_equal(session->received, 7);
         assert_int_equal(session->sent, 7);
         assert_int_equal(session->hold_seconds, 60);
@@ -89,13 +89,13 @@ static void sessions_are_read_however_the_pieces_come(void **state) {
         session = session_list_find(&list, &peer, BGP_PORT);
         assert_non_null(session);
         assert_true(session->disabled);
-        assert_int_equal(session->state, STATE_IDLE);
+        assert_int_equal(session->state, SESSION_IDLE);
         assert_string_equal(session->cause, "OpenMessage/BadPeerAS");
         assert_true(session->cause_is_remote);
         peer = address("fe80::1");
         session = session_list_find(&list, &peer, BGP_PORT);
         assert_non_null(session);
-        assert_int_equal(session->state, STATE_ACTIVE);
+        assert_int_equal(session->state, SESSION_ACTIVE);
         session_list_done(&list);
         bird_answer_done(&answer);
     }
@@ -223,6 +223,22 @@ static void causes_have_one_language(void **state) {
     assert_string_equal(session.cause, "");
 }
 
+/* Each of the words that daemons have for an error leads to that error, and to none before it. */
+static void causes_are_known_by_all_their_words(void **state) {
+    (void)state;
+    size_t count;
+    const struct bgp_error *errors = bgp_errors(&count);
+    for (size_t i = 0; i < count; i++) {
+        for (const char *word = errors[i].words; *word != '\0';) {
+            size_t len = strcspn(word, "|");
+            struct session session = {.port = 179};
+            cause_of_words(word, len, true, &session);
+            assert_string_equal(session.cause, errors[i].name);
+            word += len + (word[len] == '|' ? 1 : 0);
+        }
+    }
+}
+
 /* ---- rendered files ---- */
 
 static const char *const ROUTER_ID[] = {"router-id", NULL};
@@ -337,12 +353,12 @@ static void of_two_sessions_with_one_key_the_better_stays(void **state) {
     for (size_t i = 0; i < 3; i++) {
         struct session *session = session_list_add(&list, &peers[i], 0);
         assert_non_null(session);
-        session->state = i == 2 ? STATE_ESTABLISHED : STATE_ACTIVE;
+        session->state = i == 2 ? SESSION_ESTABLISHED : SESSION_ACTIVE;
     }
     session_list_sort(&list);
     assert_int_equal(list.count, 2);
-    assert_int_equal(session_list_find(&list, &peers[1], 179)->state, STATE_ESTABLISHED);
-    assert_int_equal(session_list_find(&list, &peers[0], 179)->state, STATE_ACTIVE);
+    assert_int_equal(session_list_find(&list, &peers[1], 179)->state, SESSION_ESTABLISHED);
+    assert_int_equal(session_list_find(&list, &peers[0], 179)->state, SESSION_ACTIVE);
     assert_null(session_list_find(&list, &peers[0], 180));
     session_list_done(&list);
 }
@@ -382,6 +398,7 @@ int main(void) {
         cmocka_unit_test(answers_have_limits),
         cmocka_unit_test(sessions_have_a_limit),
         cmocka_unit_test(causes_have_one_language),
+        cmocka_unit_test(causes_are_known_by_all_their_words),
         cmocka_unit_test(a_file_says_what_it_brings_about),
         cmocka_unit_test(digests_tell_what_has_changed),
         cmocka_unit_test(what_is_no_rendered_file_is_refused),
