@@ -156,16 +156,12 @@ static int bird_prepare(struct host *host, struct err *err) {
 /* For when the daemon does not run. */
 static int bird_check_offline(struct host *host, const char *path, struct err *err) {
     const char *const argv[] = {"bird", "-p", "-c", path, NULL};
-    struct child child = {.argv = argv, .seconds = BIRD_SECONDS};
-    struct child_result checked;
-    int result = child_run(host->loop, &child, &checked, err);
-    if (result == 0 && checked.status != 0) {
-        char line[512];
-        child_first_line(&checked, line, sizeof(line));
-        result = err_set(err, ERR_INVALID, "bird -p refuses: %s", line);
-    }
-    child_result_done(&checked);
-    return result;
+    struct child child = {.argv = argv,
+                          .seconds = BIRD_SECONDS,
+                          .failure = "bird -p refuses the configuration",
+                          .code = ERR_INVALID,
+                          .complains = child_first_line};
+    return child_tell(host->loop, &child, err);
 }
 
 static int bird_check(struct host *host, const char *path, struct err *err) {

@@ -17,9 +17,10 @@
 
 #include "base/clock.h"
 
-#define LAST_MS   500 /* for what is still in the pipes of one that has ended */
-#define REAP_MS   200 /* until a killed one is gone */
-#define PIECE_MAX 65536
+#define LAST_MS        500 /* for what is still in the pipes of one that has ended */
+#define REAP_MS        200 /* until a killed one is gone */
+#define PIECE_MAX      65536
+#define LINE_MAX_BYTES 512 /* of what a message quotes */
 
 enum { CHILD_IN, CHILD_OUT, CHILD_ERR, CHILD_PIPES };
 
@@ -198,10 +199,9 @@ static int child_reap(const struct running_child *run) {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int child_run(struct loop *loop, const struct child *child, struct child_result *ret, struct err *err) {
+static int child_finish(struct loop *loop, const struct child *child, struct child_result *ret,
+                        struct err *err) {
     struct running_child run = {.child = child, .pid = -1, .pidfd = -1, .fds = {-1, -1, -1}};
-    *ret = (struct child_result){.status = -1};
-    ret->out.wipe = ret->err.wipe = true;
     int result = child_start(&run, err);
     if (result == 0) {
         if (child->input_len == 0) {
@@ -222,9 +222,36 @@ int child_run(struct loop *loop, const struct child *child, struct child_result 
     return result;
 }
 
-void child_first_line(const struct child_result *result, char *ret, size_t size) {
-    const struct buf *from = result->err.len > 0 ? &result->err : &result->out;
+int child_run(struct loop *loop, const struct child *child, struct child_result *ret, struct err *err) {
+    char line[LINE_MAX_BYTES] = "";
+    *ret = (struct child_result){.status = -1};
+    ret->out.wipe = ret->err.wipe = true;
+    if (child_finish(loop, child, ret, err) != 0) {
+        return -1;
+    }
+    bool failed = child->complains != NULL && child->complains(ret, line, sizeof(line));
+    if (!failed && ret->status == 0) {
+        return 0;
+    }
+    return err_set(err, child->code, "%s (status %d)%s%s", child->failure, ret->status,
+                   line[0] != '\0' ? ": " : "", line);
+}
+
+int child_tell(struct loop *loop, const struct child *child, struct err *err) {
+    struct child_result said;
+    int result = child_run(loop, child, &said, err);
+    child_result_done(&said);
+    return result;
+}
+
+const char *child_words(const struct child_result *result) {
+    return result->out.data != NULL ? result->out.data : "";
+}
+
+bool child_first_line(const struct child_result *said, char *ret, size_t size) {
+    const struct buf *from = said->err.len > 0 ? &said->err : &said->out;
     const char *text = from->data != NULL ? from->data : "";
     text += strspn(text, " \r\n");
     snprintf(ret, size, "%.*s", (int)strcspn(text, "\r\n"), text);
+    return false;
 }

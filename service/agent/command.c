@@ -2,27 +2,30 @@
  * A program of the host's own instead of a daemon: it gets the list, as JSON, on its standard input and says
  * by its exit status whether it has taken it. The list is kept in a file, so that there is one to go back to.
  */
+#include <limits.h>
+#include <stdio.h>
+
 #include "child.h"
 #include "driver.h"
 
 #define COMMAND_SECONDS 60
 
 static int command_run(struct host *host, const char *text, size_t len, struct err *err) {
+    char failure[PATH_MAX + 32];
+    snprintf(failure, sizeof(failure), "%s does not take the list", host->settings->command);
     const char *const argv[] = {host->settings->command, NULL};
-    struct child child = {
-        .argv = argv, .input = text, .input_len = len, .seconds = COMMAND_SECONDS, .finish = true};
-    struct child_result done;
-    int result = child_run(host->loop, &child, &done, err);
+    struct child child = {.argv = argv,
+                          .input = text,
+                          .input_len = len,
+                          .seconds = COMMAND_SECONDS,
+                          .finish = true,
+                          .failure = failure,
+                          .code = ERR_INVALID,
+                          .complains = child_first_line};
+    int result = child_tell(host->loop, &child, err);
     if (result != 0 && err->code == ERR_NOT_FOUND) {
         err->code = ERR_INVALID; /* unlike a daemon that is away, it will not read the file later */
     }
-    if (result == 0 && done.status != 0) {
-        char line[512];
-        child_first_line(&done, line, sizeof(line));
-        result = err_set(err, ERR_INVALID, "%s ended with status %d%s%s", host->settings->command,
-                         done.status, line[0] != '\0' ? ": " : "", line);
-    }
-    child_result_done(&done);
     return result;
 }
 

@@ -64,19 +64,27 @@ static int frr_find_daemon(struct host *host, struct err *err) {
 
 /* ---- checking ---- */
 
-static int frr_run_checker(struct host *host, const char *const *argv, struct err *err) {
-    struct child child = {.argv = argv, .seconds = FRR_CHECK_SECONDS};
-    struct child_result said;
-    char complaint[128];
-    int result = child_run(host->loop, &child, &said, err);
-    if (result == 0 && (frr_complaint(said.err.data, said.err.len, complaint, sizeof(complaint)) ||
-                        frr_complaint(said.out.data, said.out.len, complaint, sizeof(complaint)))) {
-        result = err_set(err, ERR_INVALID, "%s refuses the configuration: %s", argv[0], complaint);
-    } else if (result == 0 && said.status != 0) {
-        result = err_set(err, ERR_INVALID, "%s refuses the configuration: status %d", argv[0], said.status);
+/* The status of its checkers says nothing. */
+static bool frr_complains(const struct child_result *said, char *ret, size_t size) {
+    return frr_complaint(said->err.data, said->err.len, ret, size) ||
+           frr_complaint(said->out.data, said->out.len, ret, size);
+}
+
+/* frr-reload.py says by its status whether it has failed, and shows lines of the file besides. */
+static bool frr_quote(const struct child_result *said, char *ret, size_t size) {
+    if (!frr_complains(said, ret, size)) {
+        ret[0] = '\0';
     }
-    child_result_done(&said);
-    return result;
+    return false;
+}
+
+static int frr_run_checker(struct host *host, const char *const *argv, const char *failure, struct err *err) {
+    struct child child = {.argv = argv,
+                          .seconds = FRR_CHECK_SECONDS,
+                          .failure = failure,
+                          .code = ERR_INVALID,
+                          .complains = frr_complains};
+    return child_tell(host->loop, &child, err);
 }
 
 /* Static routes are another daemon's lines: bgpd would complain about them. */
@@ -113,7 +121,7 @@ static int frr_check_bgpd(struct host *host, const char *path, struct err *err) 
     }
     if (result == 0 && file_staged_path(copy, staged, err) == 0) {
         const char *const argv[] = {program, "-C", "-f", staged, NULL};
-        result = frr_run_checker(host, argv, err);
+        result = frr_run_checker(host, argv, "bgpd -C refuses the configuration", err);
     }
     file_abandon(copy);
     buf_done(&text);
@@ -122,7 +130,9 @@ static int frr_check_bgpd(struct host *host, const char *path, struct err *err) 
 
 static int frr_check(struct host *host, const char *path, struct err *err) {
     const char *const argv[] = {"vtysh", "-C", "-f", path, NULL};
-    return frr_run_checker(host, argv, err) == 0 ? frr_check_bgpd(host, path, err) : -1;
+    return frr_run_checker(host, argv, "vtysh -C refuses the configuration", err) == 0
+               ? frr_check_bgpd(host, path, err)
+               : -1;
 }
 
 /* ---- applying ---- */
@@ -146,18 +156,13 @@ static int frr_reload(struct host *host, struct err *err) {
     }
     const char *const argv[] = {program, "--reload",     "--confdir", directory, "--rundir",
                                 rundir,  "--vty_socket", rundir,      config,    NULL};
-    struct child child = {.argv = argv, .seconds = FRR_RELOAD_SECONDS, .finish = true};
-    struct child_result said;
-    int result = child_run(host->loop, &child, &said, err);
-    if (result == 0 && said.status != 0) {
-        char complaint[128] = "";
-        bool told = frr_complaint(said.err.data, said.err.len, complaint, sizeof(complaint)) ||
-                    frr_complaint(said.out.data, said.out.len, complaint, sizeof(complaint));
-        result = err_set(err, ERR_INVALID, "frr-reload.py ended with status %d%s%s", said.status,
-                         told ? ": " : "", told ? complaint : "");
-    }
-    child_result_done(&said);
-    return result;
+    struct child child = {.argv = argv,
+                          .seconds = FRR_RELOAD_SECONDS,
+                          .finish = true,
+                          .failure = "frr-reload.py does not take all of the configuration",
+                          .code = ERR_INVALID,
+                          .complains = frr_quote};
+    return child_tell(host->loop, &child, err);
 }
 
 static int frr_apply(struct host *host, const struct change *change, struct err *err) {
@@ -173,12 +178,9 @@ static int frr_undo(struct host *host, const struct change *change, struct err *
 /* ---- asking ---- */
 
 static int frr_ask(struct host *host, const char *const *argv, struct child_result *ret, struct err *err) {
-    struct child child = {.argv = argv, .seconds = FRR_ASK_SECONDS};
-    int result = child_run(host->loop, &child, ret, err);
-    if (result == 0 && ret->status != 0) {
-        result = err_set(err, ERR_UNAVAILABLE, "vtysh ended with status %d", ret->status);
-    }
-    return result;
+    struct child child = {
+        .argv = argv, .seconds = FRR_ASK_SECONDS, .failure = "vtysh does not work", .code = ERR_UNAVAILABLE};
+    return child_run(host->loop, &child, ret, err);
 }
 
 static int frr_read(struct host *host, struct session_list *ret, struct err *err) {
@@ -191,7 +193,7 @@ static int frr_read(struct host *host, struct session_list *ret, struct err *err
     int result = frr_ask(host, argv, &said, err);
     if (result == 0) {
         snprintf(ret->daemon, sizeof(ret->daemon), "FRR");
-        result = frr_sessions(said.out.data != NULL ? said.out.data : "", said.out.len, ret, err);
+        result = frr_sessions(child_words(&said), said.out.len, ret, err);
     }
     child_result_done(&said);
     if (result == 0 && host->expected != NULL) {

@@ -118,12 +118,11 @@ static int gobgp_ask(struct host *host, const char *const *words, struct child_r
         argv[used++] = words[i];
     }
     argv[used] = NULL;
-    struct child child = {.argv = argv, .seconds = GOBGP_SECONDS};
-    int result = child_run(host->loop, &child, ret, err);
-    if (result == 0 && ret->status != 0) {
-        result = err_set(err, ERR_UNAVAILABLE, "gobgp %s ended with status %d", words[0], ret->status);
-    }
-    return result;
+    struct child child = {.argv = argv,
+                          .seconds = GOBGP_SECONDS,
+                          .failure = "the gobgp program does not work",
+                          .code = ERR_UNAVAILABLE};
+    return child_run(host->loop, &child, ret, err);
 }
 
 static int gobgp_tell(struct host *host, const char *const *words, struct err *err) {
@@ -182,20 +181,25 @@ static int gobgp_tell_prefixes(struct host *host, const char *verb, const char *
 
 /* ---- checking ---- */
 
+/* Its message quotes the file only by names of keys and places. */
+static bool gobgp_complains(const struct child_result *said, char *ret, size_t size) {
+    static const char MEMBER[] = "\"Error\":\"";
+    const char *words = strstr(child_words(said), MEMBER);
+    if (words != NULL) {
+        words += sizeof(MEMBER) - 1;
+        snprintf(ret, size, "%.*s", (int)strcspn(words, "\"\n"), words);
+    }
+    return false;
+}
+
 static int gobgp_check(struct host *host, const char *path, struct err *err) {
     const char *const argv[] = {"gobgpd", "-d", "-f", path, NULL};
-    struct child child = {.argv = argv, .seconds = GOBGP_SECONDS};
-    struct child_result said;
-    int result = child_run(host->loop, &child, &said, err);
-    if (result == 0 && said.status != 0) {
-        /* Its message quotes the file only by names of keys and places. */
-        const char *words = said.out.data != NULL ? strstr(said.out.data, "\"Error\":\"") : NULL;
-        words = words != NULL ? words + strlen("\"Error\":\"") : "";
-        result = err_set(err, ERR_INVALID, "gobgpd -d refuses the configuration: %.*s",
-                         (int)strcspn(words, "\"\n") < 200 ? (int)strcspn(words, "\"\n") : 200, words);
-    }
-    child_result_done(&said);
-    return result;
+    struct child child = {.argv = argv,
+                          .seconds = GOBGP_SECONDS,
+                          .failure = "gobgpd -d refuses the configuration",
+                          .code = ERR_INVALID,
+                          .complains = gobgp_complains};
+    return child_tell(host->loop, &child, err);
 }
 
 /* ---- applying ---- */
@@ -279,7 +283,7 @@ static int gobgp_look(struct host *host, struct session_list *ret, struct err *e
     int result = gobgp_ask(host, words, &said, err);
     if (result == 0) {
         snprintf(ret->daemon, sizeof(ret->daemon), "GoBGP");
-        result = gobgp_sessions(said.out.data != NULL ? said.out.data : "", said.out.len, ret, err);
+        result = gobgp_sessions(child_words(&said), said.out.len, ret, err);
     }
     child_result_done(&said);
     if (result == 0 && host->expected != NULL) {

@@ -26,34 +26,37 @@
 
 /* ---- programs ---- */
 
+/* Its answer to a request that it has understood; its status says nothing about that. */
+static bool openbgpd_is_refused(const struct child_result *said, char *ret, size_t size) {
+    child_first_line(said, ret, size);
+    return strstr(child_words(said), "request processed") == NULL;
+}
+
 /* bgpctl with up to three words. */
-static int openbgpd_ask(struct host *host, const char *const words[3], bool finish, struct child_result *ret,
-                        struct err *err) {
+static int openbgpd_run(struct host *host, struct child *child, const char *const words[3],
+                        struct child_result *ret, struct err *err) {
     const char *const argv[] = {"bgpctl", "-s", host->settings->control, words[0], words[1], words[2], NULL};
-    struct child child = {.argv = argv, .seconds = OPENBGPD_SECONDS, .finish = finish};
-    int result = child_run(host->loop, &child, ret, err);
-    if (result == 0 && ret->status != 0) {
-        char line[256];
-        child_first_line(ret, line, sizeof(line));
-        bool away = strstr(line, "connect") != NULL;
-        result = err_set(err, away ? ERR_NOT_FOUND : ERR_UNAVAILABLE, "bgpctl: %s", line);
+    child->argv = argv;
+    child->seconds = OPENBGPD_SECONDS;
+    int result = child_run(host->loop, child, ret, err);
+    child->argv = NULL;
+    if (result != 0 && strstr(err->text, "connect") != NULL) {
+        err->code = ERR_NOT_FOUND;
     }
     return result;
 }
 
-static int openbgpd_tell(struct host *host, const char *word, const char *address, const char *action,
-                         struct err *err) {
-    struct child_result said;
-    int result = openbgpd_ask(host, (const char *const[]){word, address, action}, true, &said, err);
-    child_result_done(&said);
-    return result;
-}
-
-static int openbgpd_tell_session(struct host *host, const struct ip_addr *peer, const char *action,
-                                 struct err *err) {
+static int openbgpd_tell(struct host *host, const struct ip_addr *peer, const char *action, struct err *err) {
     char address[IP_TEXT_MAX];
     ip_format(peer, address);
-    return openbgpd_tell(host, "neighbor", address, action, err);
+    struct child child = {.finish = true,
+                          .failure = "bgpctl neighbor does not work",
+                          .code = ERR_UNAVAILABLE,
+                          .complains = child_first_line};
+    struct child_result said;
+    int result = openbgpd_run(host, &child, (const char *const[]){"neighbor", address, action}, &said, err);
+    child_result_done(&said);
+    return result;
 }
 
 /* ---- checking ---- */
@@ -73,16 +76,12 @@ static int openbgpd_prepare(struct host *host, struct err *err) {
 static int openbgpd_check(struct host *host, const char *path, struct err *err) {
     /* FRR's bgpd has the same name and is not in PATH. */
     const char *const argv[] = {"bgpd", "-n", "-f", path, NULL};
-    struct child child = {.argv = argv, .seconds = OPENBGPD_SECONDS};
-    struct child_result said;
-    int result = child_run(host->loop, &child, &said, err);
-    if (result == 0 && said.status != 0) {
-        char line[256];
-        child_first_line(&said, line, sizeof(line));
-        result = err_set(err, ERR_INVALID, "bgpd -n refuses: %s", line);
-    }
-    child_result_done(&said);
-    return result;
+    struct child child = {.argv = argv,
+                          .seconds = OPENBGPD_SECONDS,
+                          .failure = "bgpd -n refuses the configuration",
+                          .code = ERR_INVALID,
+                          .complains = child_first_line};
+    return child_tell(host->loop, &child, err);
 }
 
 /* ---- blocks ---- */
@@ -128,13 +127,12 @@ static bool openbgpd_differs(const struct change *change, const struct ip_addr *
 /* ---- applying ---- */
 
 static int openbgpd_reload(struct host *host, struct err *err) {
+    struct child child = {.finish = true,
+                          .failure = "bgpctl reload does not work",
+                          .code = ERR_INVALID,
+                          .complains = openbgpd_is_refused};
     struct child_result said;
-    int result = openbgpd_ask(host, (const char *const[]){"reload", NULL, NULL}, true, &said, err);
-    if (result == 0 && (said.out.data == NULL || strstr(said.out.data, "request processed") == NULL)) {
-        char line[256];
-        child_first_line(&said, line, sizeof(line));
-        result = err_set(err, ERR_INVALID, "bgpctl reload: %s", line);
-    }
+    int result = openbgpd_run(host, &child, (const char *const[]){"reload", NULL, NULL}, &said, err);
     child_result_done(&said);
     return result;
 }
@@ -158,7 +156,7 @@ static int openbgpd_settle(struct host *host, const struct change *change, bool 
         } else if (openbgpd_differs(change, &session->peer)) {
             action = "clear";
         }
-        if (action != NULL && openbgpd_tell_session(host, &session->peer, action, err) != 0) {
+        if (action != NULL && openbgpd_tell(host, &session->peer, action, err) != 0) {
             return -1;
         }
     }
@@ -179,19 +177,14 @@ static int openbgpd_undo(struct host *host, const struct change *change, struct 
 /* ---- asking ---- */
 
 static int openbgpd_read(struct host *host, struct session_list *ret, struct err *err) {
-    const char *const argv[] = {"bgpctl", "-s", host->settings->control, "-j", "show", "neighbor", NULL};
-    struct child child = {.argv = argv, .seconds = OPENBGPD_SECONDS};
+    struct child child = {.failure = "bgpctl show neighbor does not work",
+                          .code = ERR_UNAVAILABLE,
+                          .complains = child_first_line};
     struct child_result said;
-    int result = child_run(host->loop, &child, &said, err);
-    if (result == 0 && said.status != 0) {
-        char line[256];
-        child_first_line(&said, line, sizeof(line));
-        result = err_set(err, strstr(line, "connect") != NULL ? ERR_NOT_FOUND : ERR_UNAVAILABLE, "bgpctl: %s",
-                         line);
-    }
+    int result = openbgpd_run(host, &child, (const char *const[]){"-j", "show", "neighbor"}, &said, err);
     if (result == 0) {
         snprintf(ret->daemon, sizeof(ret->daemon), "OpenBGPD");
-        result = openbgpd_sessions(said.out.data != NULL ? said.out.data : "", said.out.len, ret, err);
+        result = openbgpd_sessions(child_words(&said), said.out.len, ret, err);
     }
     child_result_done(&said);
     if (result == 0 && host->expected != NULL) {
@@ -201,13 +194,13 @@ static int openbgpd_read(struct host *host, struct session_list *ret, struct err
 }
 
 static int openbgpd_shut(struct host *host, const struct expected_session *session, struct err *err) {
-    return openbgpd_tell_session(host, &session->peer, "down", err);
+    return openbgpd_tell(host, &session->peer, "down", err);
 }
 
 static int openbgpd_withdraw(struct host *host, const struct expected *expected, struct err *err) {
     for (size_t i = 0; i < expected->count; i++) {
         if (!expected->sessions[i].left_out &&
-            openbgpd_tell_session(host, &expected->sessions[i].peer, "down", err) != 0) {
+            openbgpd_tell(host, &expected->sessions[i].peer, "down", err) != 0) {
             return -1;
         }
     }
