@@ -233,8 +233,9 @@ def agent_knows(kind):
 
 
 def drivable(*kinds):
-    """Those of them that something can bring lists to."""
-    return tuple(kind for kind in kinds if agent_knows(kind) or kind in Feeder.RELOAD)
+    """Those of them that something can bring lists to, and that the variable DAEMONS, if there is one, names."""
+    wanted = os.environ.get("DAEMONS", ",".join(kinds)).split(",")
+    return tuple(kind for kind in kinds if kind in wanted and (agent_knows(kind) or kind in Feeder.RELOAD))
 
 
 def feeder(fleet, daemon):
