@@ -1,4 +1,6 @@
-/* The states and errors of BGP sessions. */
+/*
+ * The states and errors of BGP sessions: every state has its name, every error its class and words of its own.
+ */
 
 #include <setjmp.h>
 #include <stdarg.h>
