@@ -1,5 +1,5 @@
 /*
- * The states and errors of BGP sessions: every state has its name, every error its class and words of its own.
+ * The states and errors of BGP sessions: names that are apart, and a class for each.
  */
 
 #include <setjmp.h>
