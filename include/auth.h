@@ -94,6 +94,7 @@ enum auth_resource {
     AUTH_NAMESPACES,
     AUTH_PREVIEWS,
     AUTH_APPLIES,
+    AUTH_IMPORTS,
     AUTH_TOKENS,
     AUTH_AUDIT,
     AUTH_VAULT,

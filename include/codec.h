@@ -143,6 +143,39 @@ int codec_find_patch(enum kind kind, const char *from, size_t from_len, const ch
 /* A stored document without what the service assigns and observes: what makes it again elsewhere. */
 int codec_detach(enum kind kind, const char *stored, size_t len, struct buf *ret, struct err *err) MUST_CHECK;
 
+/*
+ * A body that another system exported (`kubectl get -o yaml`, `calicoctl get -o yaml`, `calicoctl datastore
+ * migrate export`), or this service: every document of it, in order, with what becomes of it here. Lists are
+ * taken apart.
+ */
+enum codec_import_source {
+    IMPORT_ANY,        /* whatever is understood */
+    IMPORT_CALICO,     /* Calico's own resources: a Kubernetes Node is not read */
+    IMPORT_KUBERNETES, /* as kubectl shows them: a Node is Kubernetes' own, not Calico's */
+};
+enum codec_import_fate { IMPORT_TAKEN, IMPORT_SKIPPED, IMPORT_BAD };
+#define IMPORT_NOTES_MAX 6
+struct codec_import {
+    const char *api_version, *kind; /* as written; "" = none */
+    const char *name, *name_space;
+    enum codec_import_fate fate;
+    const char *why; /* it is skipped or bad, as a sentence; NULL: it is taken */
+    size_t note_count;
+    const char *notes[IMPORT_NOTES_MAX]; /* what was changed on the way */
+    /* Of one that is taken: */
+    enum kind as;
+    const char *json; /* the document as this service takes it, for codec_decode */
+    size_t len;
+};
+#define IMPORT_DOCUMENTS_MAX 20000
+/*
+ * Everything lives in `arena`, which is made a wiping one when a Secret is taken. Secrets are taken when a
+ * document of the import refers to them, into `secret_namespace`, where references are looked up.
+ * ERR_BAD_REQUEST: not JSON or YAML at all; ERR_TOO_LARGE: more than IMPORT_DOCUMENTS_MAX documents.
+ */
+int codec_import(enum codec_syntax syntax, enum codec_import_source source, const char *bytes, size_t len,
+                 const char *secret_namespace, struct arena *arena, struct codec_import **ret,
+                 size_t *ret_count, struct err *err) MUST_CHECK;
 /* The JSON object of one struct that a schema describes (NULL: `{}`), members in the table's order. */
 void codec_encode_struct(const struct schema *schema, const void *object, struct buf *out);
 

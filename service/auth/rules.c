@@ -47,7 +47,7 @@ static const struct rule {
     {ADMIN,             READ | WRITE,  ALL,                                     ANY},
     {OPERATOR,          READ | WRITE,  BGP,                                     ANY},
     {OPERATOR,          READ | SUBMIT, ON(AUTH_SECRETS),                        ANY}, /* shown redacted */
-    {OPERATOR,          AUTH_CREATE,   ON(AUTH_PREVIEWS) | ON(AUTH_APPLIES),    ANY},
+    {OPERATOR,          AUTH_CREATE,   ON(AUTH_PREVIEWS) | ON(AUTH_APPLIES) | ON(AUTH_IMPORTS), ANY},
     {OPERATOR | VIEWER, READ,          BGP | COMPUTED,                          ANY},
     {OPERATOR | VIEWER, READ,          ON(AUTH_NAMESPACES) | ON(AUTH_METRICS),  ANY},
     {EVERYONE,          AUTH_GET,      ON(AUTH_DOCUMENTS),                      ANY},
@@ -77,6 +77,7 @@ static const struct {
     [AUTH_NAMESPACES] = {"", "namespaces"},
     [AUTH_PREVIEWS] = {"bgppeerd.io", "previews"},
     [AUTH_APPLIES] = {"bgppeerd.io", "applies"},
+    [AUTH_IMPORTS] = {"bgppeerd.io", "imports"},
     [AUTH_TOKENS] = {"bgppeerd.io", "tokens"},
     [AUTH_AUDIT] = {"bgppeerd.io", "audit"},
     [AUTH_VAULT] = {"bgppeerd.io", "vault"},

@@ -93,6 +93,8 @@ static const struct route ROUTES[] = {
     OWN(METHOD_POST, "previews", "create", "previews", ROUTE_BODY, DRY_RUN | VALIDATION | VIEW,
         handle_previews),
     OWN(METHOD_POST, "applies", "create", "applies", ROUTE_BODY, DRY_RUN | VALIDATION, handle_applies),
+    OWN(METHOD_POST, "imports", "create", "imports", ROUTE_BODY | ROUTE_IMPORT,
+        DRY_RUN | VALIDATION | VIEW | QUERY_SET(QUERY_SOURCE) | QUERY_SET(QUERY_SKIP_BAD), handle_imports),
 
     OWN(METHOD_GET, "tokens/{name}", "get", "tokens", ROUTE_NAMED, NO_QUERY, handle_token_get),
     OWN(METHOD_GET, "tokens", "list", "tokens", ROUTE_PLAIN, NO_QUERY, handle_token_list),

@@ -398,8 +398,10 @@ static int check_nothing_expected(const struct write *write, struct err *err) {
     }
     return err_set(
         err, ERR_CONFLICT,
-        "Operation cannot be fulfilled on %s%s%s \"%s\": the object has been deleted; to create it "
-        "again, take metadata.resourceVersion and metadata.uid out of the document",
+        "Operation cannot be fulfilled on %s%s%s \"%s\": there is no such object, though the document has a "
+        "version or uid: it has been deleted, or the document is an export of another system. Take "
+        "metadata.resourceVersion and metadata.uid out of it, or send it to /apis/bgppeerd.io/v1/imports, "
+        "which does",
         info->plural, info->group[0] == '\0' ? "" : ".", info->group, meta->name);
 }
 

@@ -30,4 +30,7 @@ int handle_transitions(struct request *request, struct err *err) MUST_CHECK;
 int handle_previews(struct request *request, struct err *err) MUST_CHECK;
 int handle_applies(struct request *request, struct err *err) MUST_CHECK;
 
+/* imports.c */
+int handle_imports(struct request *request, struct err *err) MUST_CHECK;
+
 #endif

@@ -73,6 +73,8 @@ static const struct {
     [QUERY_PEER] = {"peer", OURS},
     [QUERY_VIEW] = {"view", OURS},
     [QUERY_AFTER] = {"after", OURS},
+    [QUERY_SOURCE] = {"source", OURS},
+    [QUERY_SKIP_BAD] = {"skipBad", OURS},
 };
 
 /* What Kubernetes would heed and this service does not serve, by the route's verb. */

@@ -58,6 +58,8 @@ enum query_name {
     QUERY_PEER,
     QUERY_VIEW,
     QUERY_AFTER,
+    QUERY_SOURCE,
+    QUERY_SKIP_BAD,
     QUERY_COUNT, /* how many; also stands for a name that is not known */
 };
 

@@ -17,7 +17,8 @@
 #include "request/percent.h"
 #include "request/serving.h"
 
-#define OWN_NODE_BODY_MAX (64 * 1024) /* a Node is short, and there are many nodes */
+#define OWN_NODE_BODY_MAX (64 * 1024)                /* a Node is short, and there are many nodes */
+#define IMPORT_BODY_MAX   ((size_t)16 * 1024 * 1024) /* all that another system exports, at once */
 
 /* ---- identity ---- */
 
@@ -325,6 +326,9 @@ bool request_is_own_node(const struct request *request) {
 
 size_t request_body_max(const struct request *request) {
     size_t max = request->serving->body_bytes_max;
+    if (request->route != NULL && (request->route->flags & ROUTE_IMPORT) != 0 && max < IMPORT_BODY_MAX) {
+        return IMPORT_BODY_MAX;
+    }
     return request_is_own_node(request) && max > OWN_NODE_BODY_MAX ? OWN_NODE_BODY_MAX : max;
 }
 

@@ -40,6 +40,7 @@ enum route_flags {
     ROUTE_OWN = 16,       /* Kubernetes has no such path: query parameters are ours alone */
     ROUTE_POLL = 32,      /* what nodes poll: counted apart */
     ROUTE_BACKUP = 64,    /* a backup: counted when it is out */
+    ROUTE_IMPORT = 128,   /* its body may be large */
 };
 
 struct request;
