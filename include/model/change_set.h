@@ -45,8 +45,13 @@ struct change {
     const char *fault;   /* what keeps it from being a change, behind `about`; NULL: nothing */
 };
 
+#define CHANGE_UNLIMITED UINT64_MAX
+
 struct change_set {
     const char *reason; /* NULL = none given */
+    /* Refused when more would happen, or CHANGE_UNLIMITED: */
+    uint64_t max_disruptive; /* sessions that are restarted or removed, each counted at both ends */
+    uint64_t max_nodes;      /* nodes whose lists differ afterwards */
     struct change *items;
     size_t count;
     bool documents; /* they were sent as plain documents, */

@@ -22,6 +22,7 @@ static const struct {
     [ERR_CONFLICT] = {409, "Conflict"},
     [ERR_ALREADY_EXISTS] = {409, "AlreadyExists"},
     [ERR_EXPIRED] = {410, "Expired"},
+    [ERR_TOO_DISRUPTIVE] = {409, "TooDisruptive"},
     [ERR_PRECONDITION_FAILED] = {412, "PreconditionFailed"},
     [ERR_TOO_LARGE] = {413, "RequestEntityTooLarge"},
     [ERR_UNSUPPORTED_MEDIA_TYPE] = {415, "UnsupportedMediaType"},

@@ -14,6 +14,8 @@
 #define ROW(owner, member, json, of)                                                                         \
     { .name = (json), .type = (of), .offset = offsetof(struct owner, member) }
 #define TEXT(owner, member, json) ROW(owner, member, json, FIELD_STRING)
+#define LIMIT(owner, member, json)                                                                           \
+    { .name = (json), .type = FIELD_INT, .offset = offsetof(struct owner, member), .max = INT64_MAX }
 #define PART(owner, member, json, of, table)                                                                 \
     { .name = (json), .type = (of), .offset = offsetof(struct owner, member), .schema = &(table) }
 #define IGNORED(json)                                                                                        \
@@ -40,10 +42,13 @@ static const struct schema CHANGE_TABLE = TABLE(change_form, CHANGE_FIELDS);
 
 struct set_spec_form {
     const char *reason;
+    struct opt_int max_disruptive, max_nodes;
     struct list changes;
 };
 static const struct field SPEC_FIELDS[] = {
     TEXT(set_spec_form, reason, "reason"),
+    LIMIT(set_spec_form, max_disruptive, "maxDisruptive"),
+    LIMIT(set_spec_form, max_nodes, "maxNodes"),
     PART(set_spec_form, changes, "changes", FIELD_OBJECT_LIST, CHANGE_TABLE),
 };
 static const struct schema SPEC_TABLE = TABLE(set_spec_form, SPEC_FIELDS);
@@ -214,6 +219,8 @@ static size_t take_head(const struct set_spec_form *spec, struct change_set *set
         found++;
     }
     set->reason = spec->reason;
+    set->max_disruptive = spec->max_disruptive.set ? (uint64_t)spec->max_disruptive.value : CHANGE_UNLIMITED;
+    set->max_nodes = spec->max_nodes.set ? (uint64_t)spec->max_nodes.value : CHANGE_UNLIMITED;
     return found;
 }
 
@@ -232,7 +239,7 @@ static int decode_set(json_t *root, size_t max, struct arena *arena, struct caus
     if (form_decode(&SET_INFO, &SET_TABLE, root, arena, &form, err) != 0) {
         return -1;
     }
-    struct change_set set = {.count = 0};
+    struct change_set set = {.max_disruptive = CHANGE_UNLIMITED, .max_nodes = CHANGE_UNLIMITED};
     if (form.spec == NULL || form.spec->changes.count == 0) {
         causes_add(causes, CAUSE_REQUIRED, "spec.changes", "Required value: what is to be changed");
         return refuse(causes, 1, err);
@@ -271,8 +278,11 @@ static int decode_documents(const json_t *bodies, size_t max, struct arena *aren
     if (split_documents(bodies, max, arena, &documents, &count, err) != 0) {
         return -1;
     }
-    struct change_set set = {
-        .items = arena_array(arena, count, sizeof(*set.items)), .count = count, .documents = true};
+    struct change_set set = {.max_disruptive = CHANGE_UNLIMITED,
+                             .max_nodes = CHANGE_UNLIMITED,
+                             .items = arena_array(arena, count, sizeof(*set.items)),
+                             .count = count,
+                             .documents = true};
     if (set.items == NULL) {
         return err_no_memory(err);
     }

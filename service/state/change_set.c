@@ -101,7 +101,10 @@ int state_changes_between(const struct snapshot *from, const struct snapshot *to
     }
     buf_done(&finding.text);
     if (result == 0) {
-        *ret = (struct change_set){.items = finding.items, .count = finding.count};
+        *ret = (struct change_set){.max_disruptive = CHANGE_UNLIMITED,
+                                   .max_nodes = CHANGE_UNLIMITED,
+                                   .items = finding.items,
+                                   .count = finding.count};
     }
     return result;
 }

@@ -138,6 +138,43 @@ class EffectTest(ChangeSetCase):
                 self.assertEqual([one["node"] for one in applied["changes"]["nodes"]], [f"r{1 + number % 2}h1", f"r{1 + number % 2}h2"])
 
 
+class LimitTest(ChangeSetCase):
+    """Who says how much may happen gets no more."""
+    CHANGE = {"op": "patch", "kind": "BGPPeer", "name": "tor1", "patch": {"spec": {"asNumber": 64777}}}  # two sessions, on two nodes
+
+    def test_what_is_too_much_is_refused(self):
+        before = self.state()
+        for limits, texts in [({"maxDisruptive": 1}, ["2 sessions on 2 nodes", "spec.maxDisruptive allows 1"]),
+                              ({"maxDisruptive": 0}, ["spec.maxDisruptive allows 0"]),
+                              ({"maxNodes": 1}, ["the lists of 2 nodes", "spec.maxNodes allows 1"])]:
+            for path in (APPLIES, APPLIES + "?dryRun=All"):
+                answer = self.post(path, [self.CHANGE], **limits)
+                body = answer.json()
+                self.assertEqual((answer.status, body["reason"]), (409, "TooDisruptive"), body)
+                for text in texts:
+                    self.assertIn(text, body["message"])
+            warnings = self.good(PREVIEWS, [self.CHANGE], **limits)["warnings"]
+            self.assertTrue(any(one.startswith("an apply would be refused: ") and texts[-1] in one for one in warnings), warnings)
+        self.assertEqual(self.state(), before)
+
+    def test_what_is_just_enough_passes(self):
+        warnings = self.good(PREVIEWS, [self.CHANGE], maxDisruptive=2, maxNodes=2)["warnings"]
+        self.assertEqual([one for one in warnings if "refused" in one], [])
+        self.assertEqual(self.good(APPLIES, [self.CHANGE], maxDisruptive=2, maxNodes=2)["changes"]["totals"]["disruptive"], 2)
+        # What only comes is not disruptive.
+        self.good(APPLIES, [{"op": "create", "object": peer("tor9", peerIP="198.51.100.9", asNumber=64999)}], maxDisruptive=0)
+        answer = self.post(APPLIES, [{"op": "delete", "kind": "BGPPeer", "name": "tor9"}], maxDisruptive=0)
+        self.assertEqual((answer.status, answer.json()["reason"]), (409, "TooDisruptive"))
+
+    def test_with_if_match(self):
+        spec = {"changes": [self.CHANGE], "maxDisruptive": 1}
+        document = {"apiVersion": "bgppeerd.io/v1", "kind": "ChangeSet", "spec": spec}
+        version = self.service.request("POST", PREVIEWS, document).json()["metadata"]["resourceVersion"]
+        self.service.request("PATCH", RESOURCES + "bgppeers/tor2", {"metadata": {"labels": {"a": "b"}}}, MERGE)
+        answer = self.service.request("POST", APPLIES, document, {"If-Match": f'"{version}"'})
+        self.assertEqual((answer.status, answer.json()["reason"]), (409, "TooDisruptive"))
+
+
 class MergeTest(ChangeSetCase):
     """An apply does not take away what others have written."""
 

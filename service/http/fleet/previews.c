@@ -24,7 +24,9 @@
 
 /* Sessions that are compared while every other writer waits, at most: some 50 ms. */
 #define COMPARED_AT_LAST_MAX 200000
-#define APPLY_TRIES          2 /* to apply what was compared before the fleet moves on again */
+/* … that are counted then, for a change set with limits: well below a second. */
+#define COUNTED_AT_LAST_MAX 2000000
+#define APPLY_TRIES         2 /* to apply what was compared before the fleet moves on again */
 
 /* A request for several changes. */
 struct group {
@@ -33,6 +35,7 @@ struct group {
     struct preview_view view;
     uint64_t if_fleet; /* applies: If-Match, 0 = none */
     unsigned tries;
+    bool compare_last; /* the committer compares with the preview */
 
     struct err err;
     uint64_t revision;            /* that the preview was made at */
@@ -110,24 +113,6 @@ static int encode_changes(struct group *group, const struct picture *before, con
                           err);
 }
 
-/* `advised`: the answer is about this preview, and has its advice. */
-static int make_preview(struct request *request, struct group *group, bool advised, struct err *err) {
-    struct picture *before, *after;
-    struct node_set *affected;
-    if (state_preview(request->serving->state, first_write(group), &before, &after, &affected, err) != 0) {
-        return -1;
-    }
-    group->revision = snapshot_revision(before->snapshot);
-    int result = encode_changes(group, before, after, affected, &group->view, err);
-    if (result == 0 && advised) {
-        result = steps_advise(request, &group->steps, after, err);
-    }
-    node_set_free(affected);
-    picture_unref(before);
-    picture_unref(after);
-    return result;
-}
-
 /* The failure of the group: which document, and its causes. */
 static int group_failure(struct request *request, const struct group *group, struct err *err) {
     /* The first write repeats the error of the one that failed, so look from the end. */
@@ -141,6 +126,79 @@ static int group_failure(struct request *request, const struct group *group, str
     }
     *err = group->err;
     return -1;
+}
+
+/* ---- limits ---- */
+
+static bool is_limited(const struct change_set *set) {
+    return set->max_disruptive != CHANGE_UNLIMITED || set->max_nodes != CHANGE_UNLIMITED;
+}
+
+/* Does it more than the change set allows? ERR_TOO_DISRUPTIVE. */
+static int check_limits(const struct group *group, const struct picture *before, const struct picture *after,
+                        const struct node_set *affected, struct err *err) {
+    const struct change_set *set = group->steps.set;
+    struct peering_diff totals;
+    size_t nodes;
+    if (!is_limited(set)) {
+        return 0;
+    }
+    if (preview_count(before, after, affected, COUNTED_AT_LAST_MAX, &totals, &nodes, err) != 0) {
+        return -1;
+    }
+    if (totals.disruptive > set->max_disruptive) {
+        return err_set(err, ERR_TOO_DISRUPTIVE,
+                       "%zu sessions on %zu nodes would be restarted or removed (each counted at both ends), "
+                       "and spec.maxDisruptive allows %llu; nothing is changed: preview it to see them, then "
+                       "raise the limit or change less at a time",
+                       totals.disruptive, nodes, (unsigned long long)set->max_disruptive);
+    }
+    if (nodes > set->max_nodes) {
+        return err_set(err, ERR_TOO_DISRUPTIVE,
+                       "the lists of %zu nodes would change, and spec.maxNodes allows %llu; nothing is "
+                       "changed: preview it to see them, then raise the limit or change less at a time",
+                       nodes, (unsigned long long)set->max_nodes);
+    }
+    return 0;
+}
+
+/* What an apply would be refused for is a warning of its preview. */
+static int warn_limits(struct request *request, const struct group *group, const struct picture *before,
+                       const struct picture *after, const struct node_set *affected, struct err *err) {
+    struct err limit = ERR_INIT;
+    struct advice *advice = request_advice(request);
+    if (advice == NULL) {
+        return err_no_memory(err);
+    }
+    if (check_limits(group, before, after, affected, &limit) == 0) {
+        return 0;
+    }
+    if (limit.code != ERR_TOO_DISRUPTIVE && limit.code != ERR_TOO_LARGE) {
+        *err = limit;
+        return -1;
+    }
+    advice_add(advice, "an apply would be refused: %s", limit.text);
+    return 0;
+}
+
+/* `advised`: the answer is about this preview, and has its advice. */
+static int make_preview(struct request *request, struct group *group, bool advised, struct err *err) {
+    struct picture *before, *after;
+    struct node_set *affected;
+    if (state_preview(request->serving->state, first_write(group), &before, &after, &affected, err) != 0) {
+        return -1;
+    }
+    group->revision = snapshot_revision(before->snapshot);
+    int result = encode_changes(group, before, after, affected, &group->view, err);
+    if (result == 0 && advised) {
+        result = steps_advise(request, &group->steps, after, err) == 0
+                     ? warn_limits(request, group, before, after, affected, err)
+                     : -1;
+    }
+    node_set_free(affected);
+    picture_unref(before);
+    picture_unref(after);
+    return result;
 }
 
 static void preview_job(struct request *request) {
@@ -208,24 +266,12 @@ static void dry_run_job(struct request *request) {
         first->err = err;
         return;
     }
-    if (steps_advise(request, &group->steps, effect.after, &err) != 0 ||
+    if (check_limits(group, effect.before, effect.after, effect.affected, &err) != 0 ||
+        steps_advise(request, &group->steps, effect.after, &err) != 0 ||
         apply_count(group, &effect, &err) != 0) {
         first->err = err;
     }
     write_effect_done(&effect);
-}
-
-static int apply_submit(struct request *request, struct group *group, struct err *err) {
-    if (group->steps.parameters.dry_run) {
-        return worker_run(request->serving->worker, request, dry_run_job, apply_answer, err);
-    }
-    first_write(group)->wants_effect = true;
-    request_suspend(request, apply_answer);
-    if (state_submit(request->serving->state, first_write(group), &group->err) != 0) {
-        request->resume = apply_refused;
-        request_resume(request);
-    }
-    return 0;
 }
 
 /* Is the group's newest preview the one that was shown for If-Match? */
@@ -256,15 +302,32 @@ static void compare_job(struct request *request) {
     }
 }
 
-/* The same on the committer's thread, when others write so much that a comparison beside them is always too
- * late: they wait for it. */
-static int compare_at_last(struct write *write, const struct picture *before, const struct picture *after,
-                           const struct node_set *affected, struct err *err) {
+/* The last look, on the committer's thread: others wait for it. */
+static int apply_verify(struct write *write, const struct picture *before, const struct picture *after,
+                        const struct node_set *affected, struct err *err) {
     struct request *request = write->arg;
     struct group *group = request->work;
     const struct preview_view view = {.summary = true, .quiet = true, .pairs_max = COMPARED_AT_LAST_MAX};
-    return encode_changes(group, before, after, affected, &view, err) != 0 ? -1
-                                                                           : compare(request, group, err);
+    if (group->compare_last && (encode_changes(group, before, after, affected, &view, err) != 0 ||
+                                compare(request, group, err) != 0)) {
+        return -1;
+    }
+    return check_limits(group, before, after, affected, err);
+}
+
+static int apply_submit(struct request *request, struct group *group, struct err *err) {
+    if (group->steps.parameters.dry_run) {
+        return worker_run(request->serving->worker, request, dry_run_job, apply_answer, err);
+    }
+    struct write *first = first_write(group);
+    first->wants_effect = true;
+    first->verify = group->compare_last || is_limited(group->steps.set) ? apply_verify : NULL;
+    request_suspend(request, apply_answer);
+    if (state_submit(request->serving->state, first_write(group), &group->err) != 0) {
+        request->resume = apply_refused;
+        request_resume(request);
+    }
+    return 0;
 }
 
 static int apply_after_compare(struct request *request, struct err *err) {
@@ -324,8 +387,13 @@ static int apply_answer(struct request *request, struct err *err) {
         if (group->tries++ < APPLY_TRIES) {
             return worker_run(request->serving->worker, request, compare_job, apply_after_compare, err);
         }
-        first->verify = group->steps.parameters.dry_run ? NULL : compare_at_last;
+        group->compare_last =
+            true; /* others write so much that a comparison beside them is always too late */
         return apply_submit(request, group, err);
+    }
+    if (first->err.code == ERR_TOO_DISRUPTIVE) { /* all of it together */
+        *err = first->err;
+        return -1;
     }
     if (first->err.code != ERR_NONE) {
         group->err = first->err;

@@ -141,7 +141,7 @@ static int add_node(struct previewing *previewing, const char *node, struct err 
         if (!previewing->view->quiet) {
             losses_note(&previewing->losses, node, before, after);
         }
-        if (is_listed(previewing->view, node)) {
+        if (!previewing->view->totals && is_listed(previewing->view, node)) {
             add_to_list(previewing, node, before, after, &diff);
         }
     }
@@ -156,6 +156,11 @@ static bool is_affected(const struct picture *picture, const char *node, const s
 /* Is there a reason to stop? */
 static int check_on(const struct previewing *previewing, size_t nodes, struct err *err) {
     const struct preview_view *view = previewing->view;
+    if (view->pairs_max != 0 && previewing->pairs > view->pairs_max && view->totals) {
+        return err_set(err, ERR_TOO_LARGE,
+                       "too many sessions are affected to count them while others wait to write; send the "
+                       "change in parts");
+    }
     if (view->pairs_max != 0 && previewing->pairs > view->pairs_max) {
         return err_set(
             err, ERR_CONFLICT,
@@ -268,6 +273,21 @@ int preview_encode(const struct picture *before, const struct picture *after, co
     buf_done(&previewing.nodes);
     losses_done(&previewing.losses);
     arena_done(&previewing.arena);
+    return result;
+}
+
+int preview_count(const struct picture *before, const struct picture *after, const struct node_set *affected,
+                  size_t pairs_max, struct peering_diff *ret, size_t *ret_nodes, struct err *err) {
+    const struct preview_view view = {.totals = true, .quiet = true, .pairs_max = pairs_max};
+    struct previewing previewing = {.before = before, .after = after, .view = &view, .nodes = BUF_INIT};
+    arena_init(&previewing.arena, 8192);
+    digest_start(&previewing.digest);
+    int result = add_nodes(&previewing, affected, err);
+    arena_done(&previewing.arena);
+    if (result == 0) {
+        *ret = previewing.sum;
+        *ret_nodes = previewing.node_count;
+    }
     return result;
 }
 

@@ -14,6 +14,7 @@
 /* Which part of a preview is wanted. Totals are always of the whole. */
 struct preview_view {
     bool summary;      /* of each node the totals, not the sessions */
+    bool totals;       /* not even a list of the nodes */
     bool quiet;        /* nobody reads the warnings: none are looked for */
     const char *node;  /* only this one is listed; NULL: all */
     const char *after; /* only nodes behind this one are listed; NULL: all */
@@ -33,6 +34,11 @@ int preview_read_view(struct request *request, struct preview_view *ret, struct 
 int preview_encode(const struct picture *before, const struct picture *after, const struct node_set *affected,
                    const struct preview_view *view, struct buf *changes, struct buf *warnings,
                    char ret_digest[DIGEST_TEXT_MAX], struct err *err) MUST_CHECK;
+
+/* The totals alone: sessions in `ret`, and how many nodes' lists differ. ERR_TOO_LARGE: more than `pairs_max`
+ * sessions must be compared. */
+int preview_count(const struct picture *before, const struct picture *after, const struct node_set *affected,
+                  size_t pairs_max, struct peering_diff *ret, size_t *ret_nodes, struct err *err) MUST_CHECK;
 
 /*
  * The answer: a Preview. `objects`: its member of that name or `object`. The request's advice joins the
