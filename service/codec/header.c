@@ -53,12 +53,21 @@ static const char *similar_kind(const char *name) {
     return suggest.meant;
 }
 
+/* The path that takes what other systems have exported. */
+#define IMPORTS "/apis/bgppeerd.io/v1/imports"
+
 /* A known kind (but for its case) with another apiVersion. */
 static void explain_version(const struct kind_info *info, const char *kind, const char *api_version,
                             char out[HEADER_HINT_MAX]) {
     if (strcmp(api_version, "crd.projectcalico.org/v1") == 0) {
         snprintf(out, HEADER_HINT_MAX,
-                 "; write apiVersion: %s (crd.projectcalico.org/v1 is how Calico keeps it in Kubernetes)",
+                 "; send it to " IMPORTS ", or write apiVersion: %s (crd.projectcalico.org/v1 is how Calico "
+                 "keeps it in Kubernetes)",
+                 info->api_version);
+    } else if (info->kind == KIND_NODE && strcmp(api_version, "v1") == 0 && strcmp(kind, info->name) == 0) {
+        snprintf(out, HEADER_HINT_MAX,
+                 "; it is Kubernetes' own Node: send it to " IMPORTS ", which reads Calico's annotations in "
+                 "it, or write apiVersion: %s",
                  info->api_version);
     } else if (strcmp(kind, info->name) != 0 && strcmp(api_version, "v1") == 0) {
         snprintf(out, HEADER_HINT_MAX,

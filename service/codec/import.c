@@ -141,8 +141,20 @@ static void clean_metadata(struct importing *importing, struct codec_import *ite
     }
 }
 
-/* Calico keeps in this annotation of a custom resource what it shows as labels. */
-static int take_crd_labels(json_t *metadata, struct err *err) {
+/* The member `name` of `kept` goes into metadata, under what metadata has of it already. */
+static int take_kept(json_t *metadata, const json_t *kept, const char *name) {
+    json_t *shown = json_object_get(kept, name), *own = json_object_get(metadata, name);
+    if (!json_is_object(shown) || (own != NULL && !json_is_null(own) && !json_is_object(own))) {
+        return 0;
+    }
+    return (json_is_object(own) && json_object_update(shown, own) != 0) ||
+                   json_object_set(metadata, name, shown) != 0
+               ? -1
+               : 0;
+}
+
+/* Calico keeps in this annotation of a custom resource what it shows as labels and annotations. */
+static int take_crd_metadata(json_t *metadata, struct err *err) {
     json_t *annotations = json_object_get(metadata, "annotations");
     const char *text = import_text(annotations, CRD_METADATA);
     json_auto_t *kept = NULL;
@@ -152,20 +164,21 @@ static int take_crd_labels(json_t *metadata, struct err *err) {
     if (json_read(text, strlen(text), NULL, &kept, err) != 0) {
         return err_wrap(err, "annotation " CRD_METADATA);
     }
-    json_t *labels = json_object_get(kept, "labels"), *own = json_object_get(metadata, "labels");
-    if (json_is_object(labels) && ((json_is_object(own) && json_object_update(labels, own) != 0) ||
-                                   json_object_set(metadata, "labels", labels) != 0)) {
-        return err_no_memory(err);
+    if (!json_is_object(kept)) {
+        return err_set(err, ERR_BAD_REQUEST, "annotation " CRD_METADATA " holds %s; expected an object",
+                       tree_type_name(kept));
     }
     (void)json_object_del(annotations, CRD_METADATA);
-    return 0;
+    return take_kept(metadata, kept, "labels") != 0 || take_kept(metadata, kept, "annotations") != 0
+               ? err_no_memory(err)
+               : 0;
 }
 
 static int take_calico(struct importing *importing, struct codec_import *item, json_t *document, bool crd,
                        struct err *err) {
     json_t *metadata = json_object_get(document, "metadata");
     if (crd) {
-        if (take_crd_labels(metadata, err) != 0 ||
+        if (take_crd_metadata(metadata, err) != 0 ||
             json_object_set_new(document, "apiVersion", json_string(kind_info(item->as)->api_version)) != 0) {
             return err->code != ERR_NONE ? -1 : err_no_memory(err);
         }

@@ -182,6 +182,53 @@ class FateTest(unittest.TestCase):
         self.assertEqual(answer.status, 409)
         self.assertIn("/apis/bgppeerd.io/v1/imports", answer.json()["message"])
 
+    def test_labels_and_annotations_of_custom_resources(self):
+        def resource(name, kept):
+            return {"apiVersion": "crd.projectcalico.org/v1", "kind": "BGPPeer",
+                    "metadata": {"name": name, "labels": {"a": "own"}, "annotations": {"projectcalico.org/metadata": kept, "site": "own"}},
+                    "spec": {"peerIP": "203.0.113.1", "asNumber": 64600, "nodeSelector": "all()"}}
+
+        kept = json.dumps({"uid": "u", "labels": {"a": "1", "b": "2"}, "annotations": {"owner": "netops", "site": "kept"}})
+        answer = self.post([resource("p", kept)])
+        self.assertEqual(answer.status, 200, answer.body)
+        metadata = self.service.request("GET", V3 + "bgppeers/p").json()["metadata"]
+        self.assertEqual(metadata["labels"], {"a": "own", "b": "2"})
+        self.assertEqual(metadata["annotations"], {"site": "own", "owner": "netops"})
+        self.assertEqual([one.split(": ")[1] for one in answer.json()["warnings"]], ["spec.nodeSelector", "spec.filters"])
+        for kept in ("[1]", "{"):
+            answer = self.post([resource("q", kept)])
+            self.assertEqual(answer.status, 422)
+            self.assertIn("annotation projectcalico.org/metadata", answer.json()["details"]["causes"][1]["message"])
+
+    def test_an_import_of_nothing_tells_the_present_version(self):
+        version = self.post([document("Node", "n1", {})]).json()["metadata"]["resourceVersion"]
+        self.assertNotEqual(version, "0")
+        for query in ("", "?dryRun=All"):
+            self.assertEqual(self.post([{"apiVersion": "v1", "kind": "ConfigMap"}], query).json()["metadata"]["resourceVersion"], version)
+
+    def test_what_lists_give_is_the_same_elsewhere(self):
+        def lists(service):
+            return [service.request("GET", V3 + kind).json() for kind in ("bgpconfigurations", "nodes", "bgppeers", "bgpfilters")]
+
+        def bare(found):
+            return [(one["metadata"]["name"], one["metadata"].get("labels"), one["metadata"].get("annotations"), one.get("spec"), one.get("status"))
+                    for items in found for one in items["items"]]
+
+        self.assertEqual(self.post(foreign(cluster())).status, 200)
+        exported = lists(self.service)
+        unchanged = self.post(exported).json()["totals"]
+        self.assertEqual(unchanged["unchanged"], unchanged["documents"])
+        with Service() as other:
+            self.assertEqual(other.request("POST", IMPORTS, exported).status, 200)
+            self.assertEqual(bare(lists(other)), bare(exported))
+
+    def test_other_paths_say_where_exports_go(self):
+        calico = foreign([document("Node", "n1", {"bgp": {"ipv4Address": "192.0.2.1/24"}}, {"rack": "r1"})])[0]
+        for path in (V3 + "nodes", "/apis/bgppeerd.io/v1/applies"):
+            answer = self.service.request("POST", path, kubernetes_node(calico))
+            self.assertEqual(answer.status, 400)
+            self.assertIn("Kubernetes' own Node: send it to " + IMPORTS, answer.json()["message"])
+
     def test_a_large_import_goes_into_an_empty_fleet(self):
         nodes = [document("Node", f"n{i}", {}) for i in range(1500)]
         self.assertEqual(self.post(nodes).json()["totals"]["created"], 1500)

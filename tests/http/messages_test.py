@@ -397,7 +397,7 @@ BODIES = [
     ("/apis/projectcalico.org/v3/bgppeers", "application/yaml", "kind: BGPPeerList\nitems: []\n",
      "the body is a BGPPeerList, but this path takes one BGPPeer; send several documents to /apis/bgppeerd.io/v1/applies"),
     ("/apis/projectcalico.org/v3/bgppeers", "application/yaml", "apiVersion: crd.projectcalico.org/v1\nkind: BGPPeer\nmetadata:\n  name: x\nspec:\n",
-     'the body has kind "BGPPeer" and apiVersion "crd.projectcalico.org/v1", but this path takes BGPPeer of apiVersion projectcalico.org/v3; write apiVersion: projectcalico.org/v3 (crd.projectcalico.org/v1 is how Calico keeps it in Kubernetes)'),
+     'the body has kind "BGPPeer" and apiVersion "crd.projectcalico.org/v1", but this path takes BGPPeer of apiVersion projectcalico.org/v3; send it to /apis/bgppeerd.io/v1/imports, or write apiVersion: projectcalico.org/v3 (crd.projectcalico.org/v1 is how Calico keeps it in Kubernetes)'),
     ("/apis/projectcalico.org/v3/bgppeers", "application/yaml", "apiVersion: 'projectcalico.org/v3 '\nkind: BGPPeer\nmetadata:\n  name: x\nspec:\n",
      'the body has kind "BGPPeer" and apiVersion "projectcalico.org/v3 ", but this path takes BGPPeer of apiVersion projectcalico.org/v3; write kind: BGPPeer and apiVersion: projectcalico.org/v3'),
     ("/apis/projectcalico.org/v3/bgppeers", "application/yaml", "kind: Node\nmetadata: {name: x}\n",

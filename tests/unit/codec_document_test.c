@@ -28,7 +28,9 @@ static void header_must_fit_the_path(void **state) {
                      -1);
     assert_refused(f, ERR_BAD_REQUEST,
                    "the body has kind \"Node\" and apiVersion \"v1\", but this path takes Node of apiVersion "
-                   "projectcalico.org/v3; write kind: Node and apiVersion: projectcalico.org/v3");
+                   "projectcalico.org/v3; it is Kubernetes' own Node: send it to "
+                   "/apis/bgppeerd.io/v1/imports, which reads Calico's annotations in it, or write "
+                   "apiVersion: projectcalico.org/v3");
     assert_int_equal(decode_json(f, KIND_NODE, "{\"kind\":7,\"metadata\":{\"name\":\"n\"}}"), -1);
     assert_refused(f, ERR_BAD_REQUEST, "kind: expected a string, got an integer");
 }
@@ -200,8 +202,12 @@ static void finds_faults_of_documents(void **state) {
         {"[{\"kind\":\"Node\"},{\"kind\":\"BGPPeer\",\"apiVersion\":\"crd.projectcalico.org/v1\"}]",
          "document 2 (BGPPeer)",
          "has kind \"BGPPeer\" and apiVersion \"crd.projectcalico.org/v1\", which this service does not "
-         "know; write "
+         "know; send it to /apis/bgppeerd.io/v1/imports, or write "
          "apiVersion: projectcalico.org/v3 (crd.projectcalico.org/v1 is how Calico keeps it in Kubernetes)"},
+        {"[{\"kind\":\"Node\"},{\"kind\":\"Node\",\"apiVersion\":\"v1\"}]", "document 2 (Node)",
+         "has kind \"Node\" and apiVersion \"v1\", which this service does not know; it is Kubernetes' own "
+         "Node: send it to /apis/bgppeerd.io/v1/imports, which reads Calico's annotations in it, or write "
+         "apiVersion: projectcalico.org/v3"},
         {"[{\"kind\":\"Node\"},{\"kind\":\"BGPPear\"}]", "document 2 (BGPPear)",
          "has kind \"BGPPear\" and apiVersion \"\", which this service does not know; did you mean "
          "\"BGPPeer\"?"},

@@ -310,13 +310,11 @@ static int import_advise(struct request *request, const struct import *import, c
                          struct err *err) {
     for (size_t i = 0; i < import->write_count; i++) {
         const struct advice *said = request->advice;
-        char about[ABOUT_MAX + 2];
+        char about[ABOUT_MAX];
         if (said != NULL && said->count == ADVICE_MAX) {
             return 0;
         }
         import_about(import, import->writes[i].item, about);
-        size_t len = strlen(about);
-        snprintf(about + len, sizeof(about) - len, ": ");
         if (write_advise(request, picture, about, &import->writes[i].write, err) != 0) {
             return -1;
         }
@@ -415,6 +413,9 @@ static int import_decide(struct request *request, struct err *err) {
         return -1;
     }
     if (import->write_count == 0) {
+        struct picture *picture = state_picture(request->serving->state);
+        import->revision = snapshot_revision(picture->snapshot);
+        picture_unref(picture);
         return import_reply(request, import, err);
     }
     if (dry_run) {
