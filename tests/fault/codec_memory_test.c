@@ -157,6 +157,42 @@ static int split(struct err *err) {
     return failed;
 }
 
+/* Every way that a document can take. No fate may be another one for want of memory. */
+static int import(struct err *err) {
+    static const char text[] =
+        "- {kind: NodeList, apiVersion: projectcalico.org/v3, items: [{metadata: {name: a, uid: u, "
+        "resourceVersion: '7'}}]}\n"
+        "- kind: BGPPeer\n  apiVersion: crd.projectcalico.org/v1\n  metadata:\n    name: p\n    labels: {b: "
+        "c}\n    annotations:\n"
+        "      projectcalico.org/metadata: '{\"labels\":{\"x\":\"y\"},\"annotations\":{\"z\":\"1\"}}'\n"
+        "  spec: {password: {secretKeyRef: {name: s, key: k}}}\n"
+        "- kind: Node\n  apiVersion: v1\n  metadata:\n    name: k\n    labels: {rack: r}\n    annotations:\n"
+        "      projectcalico.org/IPv4Address: 192.0.2.1/24\n      projectcalico.org/labels: '{\"l\":\"1\"}'\n"
+        "- {kind: Secret, apiVersion: v1, metadata: {name: s, namespace: x}, stringData: {k: v}}\n"
+        "- {kind: Pod, apiVersion: v1, metadata: {name: q}}\n"
+        "- {kind: Node, apiVersion: projectcalico.org/v3, metadata: {name: a}}\n===\n{}\n";
+    static const enum codec_import_fate fates[] = {IMPORT_TAKEN,   IMPORT_TAKEN, IMPORT_TAKEN,  IMPORT_TAKEN,
+                                                   IMPORT_SKIPPED, IMPORT_BAD,   IMPORT_SKIPPED};
+    struct codec_import *items = NULL;
+    struct arena arena;
+    size_t count = 0;
+
+    arena_init(&arena, 0);
+    int failed =
+        codec_import(CODEC_YAML, IMPORT_ANY, text, sizeof(text) - 1, "default", &arena, &items, &count, err);
+    if (failed == 0 && count != sizeof(fates) / sizeof(fates[0])) {
+        failed = err_set(err, ERR_INTERNAL, "%zu documents", count);
+    }
+    for (size_t i = 0; failed == 0 && i < count; i++) {
+        if (items[i].fate != fates[i] || (fates[i] == IMPORT_TAKEN) != (items[i].json != NULL)) {
+            failed = err_set(err, ERR_INTERNAL, "document %zu: %s", i + 1,
+                             items[i].why != NULL ? items[i].why : "");
+        }
+    }
+    arena_done(&arena);
+    return failed;
+}
+
 static int delete_options(struct err *err) {
     static const char text[] = "k8s\0\x12\x10\x12\x07\x0a\x01u\x12\x02"
                                "12\x22\x00*\x03"
@@ -174,7 +210,8 @@ static int delete_options(struct err *err) {
 static void every_allocation_may_fail(void **state) {
     static attempt *const attempts[] = {
         decode_peer,          decode_duplicates, decode_filter_yaml, decode_secret, decode_secret_protobuf,
-        decode_stored_secret, patch_merge,       patch_json,         split,         delete_options};
+        decode_stored_secret, patch_merge,       patch_json,         split,         import,
+        delete_options};
 
     (void)state;
     for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++) {
