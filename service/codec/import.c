@@ -199,8 +199,10 @@ static int take_secret(struct importing *importing, struct codec_import *item, j
         if (json_object_set_new(metadata, "namespace", json_string(importing->secret_namespace)) != 0) {
             return err_no_memory(err);
         }
-        note(importing, item, "namespace %s becomes %s, where secretKeyRef is looked up", item->name_space,
-             importing->secret_namespace);
+        if (item->name_space[0] != '\0') {
+            note(importing, item, "namespace %s becomes %s, where secretKeyRef is looked up",
+                 item->name_space, importing->secret_namespace);
+        }
     }
     clean_metadata(importing, item, metadata);
     return 0;

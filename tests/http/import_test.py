@@ -176,6 +176,10 @@ class FateTest(unittest.TestCase):
         answer = self.post([secret("used"), secret("unused"), peer]).json()
         self.assertEqual([one["fate"] for one in answer["documents"]], ["created", "skipped", "created"])
         self.assertEqual(self.service.request("GET", "/api/v1/namespaces/default/secrets/used").status, 200)
+        self.assertEqual(answer["documents"][0]["notes"], ["namespace kube-system becomes default, where secretKeyRef is looked up"])
+        bare = secret("used")
+        del bare["metadata"]["namespace"]
+        self.assertNotIn("notes", self.post([bare, peer]).json()["documents"][0])
 
     def test_applies_name_the_way_for_an_export(self):
         answer = self.service.request("POST", "/apis/bgppeerd.io/v1/applies", foreign(cluster()[:2]))
