@@ -151,9 +151,9 @@ class Session:
     def discovery(self):
         self.says("api-versions", self.run("api-versions"), r"^projectcalico\.org/v3$", r"^bgppeerd\.io/v1$", r"^v1$")
         resources = self.run("api-resources")
-        self.says("api-resources", resources, r"^bgppeers +projectcalico\.org/v3 +false +BGPPeer$",
-                  r"^bgpfilters .*BGPFilter$", r"^bgpconfigurations +bgpconfig .*BGPConfiguration$",
-                  r"^nodes .*Node$", r"^secrets +v1 +true +Secret$", r"^namespaces +ns +v1 +false +Namespace$")
+        self.says("api-resources", resources, r"^bgppeers +bp +projectcalico\.org/v3 +false +BGPPeer$",
+                  r"^bgpfilters +bf .*BGPFilter$", r"^bgpconfigurations +bgpconfig .*BGPConfiguration$",
+                  r"^nodes +no .*Node$", r"^secrets +v1 +true +Secret$", r"^namespaces +ns +v1 +false +Namespace$")
         self.says("api-resources of the group", self.run("api-resources", "--api-group=projectcalico.org", "-o", "name"),
                   r"^bgppeers\.projectcalico\.org$")
         self.says("api-resources by verb", self.run("api-resources", "--verbs=watch,deletecollection", "-o", "name"),

@@ -289,8 +289,8 @@ static void a_restore_keeps_what_is_known(void **state) {
 
 static void copy_old(const char *dir) {
     char to[PATH_TEXT_MAX];
-    assert_true(copy_file("tests/fixtures/v4/bgppeerd.db", path_in(to, dir, "bgppeerd.db")));
-    assert_true(copy_file("tests/fixtures/v4/mark.bin", path_in(to, dir, "high-water")));
+    assert_true(copy_file("tests/fixtures/v4/change-log/bgppeerd.db", path_in(to, dir, "bgppeerd.db")));
+    assert_true(copy_file("tests/fixtures/v4/change-log/mark.bin", path_in(to, dir, "high-water")));
 }
 
 static int count_object(void *arg, const char *kind, const char *name, const struct store_change *change,
