@@ -9,6 +9,7 @@ import unittest
 
 SCRIPT = os.path.abspath(".ci/without-services")
 SECONDS = 60
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class WithoutServicesTest(unittest.TestCase):
@@ -37,10 +38,14 @@ class WithoutServicesTest(unittest.TestCase):
 
     def start_waiting(self):
         """The script with a command that has begun and ends when its standard input does."""
-        # Whoever runs tests in the background may have us ignore Ctrl-C, and a shell cannot trap what it ignores.
+        # Who runs tests in the background, or beyond a logout, may have us ignore these; a shell cannot trap what it ignores.
+        def heed():
+            for number in INTERRUPTIONS:
+                signal.signal(number, signal.SIG_DFL)
+
         process = subprocess.Popen([SCRIPT, "sh", "-c", "echo begun; cat"], env=self.environment, stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, text=True, start_new_session=True,
-                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                                   preexec_fn=heed)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stdin.close)
         self.assertEqual(process.stdout.readline(), "begun\n")
@@ -61,7 +66,7 @@ class WithoutServicesTest(unittest.TestCase):
         self.assertEqual(stat.S_IMODE(os.stat(self.policy).st_mode), 0o700)
 
     def test_interrupted(self):
-        for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for signal_number in INTERRUPTIONS:
             with self.subTest(signal=signal_number):
                 self.write(self.policy, "#!/bin/sh\nexit 42\n")
                 process = self.start_waiting()
