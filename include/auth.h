@@ -89,6 +89,7 @@ enum auth_resource {
     AUTH_SESSIONS,         /* the same of the fleet, and what changed */
     AUTH_CONVERGENCE,      /* who has the newest lists */
     AUTH_TRANSITIONS,
+    AUTH_CHANGES,       /* who changed what, and why: names Secrets */
     AUTH_PEER_PEERINGS, /* a BGPPeer's sessions over all nodes */
     AUTH_SECRETS,
     AUTH_NAMESPACES,

@@ -354,6 +354,16 @@ size_t state_transitions(struct state *state, uint64_t below,
                          bool (*wanted)(void *arg, const struct transition *t), void *arg,
                          struct transition *items, size_t max, bool *ret_more);
 
+/* ---- the past, from the store's disk ---- */
+
+/* As store_status, store_read_history and store_find_time. They read from the disk: not for a connection's
+ * thread. */
+int state_store_status(struct state *state, struct store_status *ret, struct err *err) MUST_CHECK;
+int state_read_history(struct state *state, const struct store_history_query *query,
+                       int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
+                       struct err *err) MUST_CHECK;
+int state_find_time(struct state *state, int64_t time_ms, uint64_t *ret_revision, struct err *err) MUST_CHECK;
+
 /* ---- history, for watches ---- */
 
 /* One committed change. `before` may be NULL for an update that happened before this process started. */

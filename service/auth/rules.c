@@ -47,6 +47,7 @@ static const struct rule {
     {ADMIN,             READ | WRITE,  ALL,                                     ANY},
     {OPERATOR,          READ | WRITE,  BGP,                                     ANY},
     {OPERATOR,          READ | SUBMIT, ON(AUTH_SECRETS),                        ANY}, /* shown redacted */
+    {OPERATOR,          READ,          ON(AUTH_CHANGES),                        ANY}, /* names Secrets */
     {OPERATOR,          AUTH_CREATE,   ON(AUTH_PREVIEWS) | ON(AUTH_APPLIES) | ON(AUTH_IMPORTS), ANY},
     {OPERATOR | VIEWER, READ,          BGP | COMPUTED,                          ANY},
     {OPERATOR | VIEWER, READ,          ON(AUTH_NAMESPACES) | ON(AUTH_METRICS),  ANY},
@@ -72,6 +73,7 @@ static const struct {
     [AUTH_SESSIONS] = {"bgppeerd.io", "sessions"},
     [AUTH_CONVERGENCE] = {"bgppeerd.io", "convergence"},
     [AUTH_TRANSITIONS] = {"bgppeerd.io", "transitions"},
+    [AUTH_CHANGES] = {"bgppeerd.io", "changes"},
     [AUTH_PEER_PEERINGS] = {"projectcalico.org", "bgppeers/peerings"},
     [AUTH_SECRETS] = {"", "secrets"},
     [AUTH_NAMESPACES] = {"", "namespaces"},

@@ -37,6 +37,8 @@
      QUERY_SET(QUERY_NODE) | QUERY_SET(QUERY_BGP_PEER))
 #define TRANSITIONS_QUERY                                                                                    \
     (PAGES | QUERY_SET(QUERY_NODE) | QUERY_SET(QUERY_PEER) | QUERY_SET(QUERY_SINCE) | QUERY_SET(QUERY_UNTIL))
+#define CHANGES_QUERY                                                                                        \
+    (PAGES | QUERY_SET(QUERY_KIND) | QUERY_SET(QUERY_NAME) | QUERY_SET(QUERY_SINCE) | QUERY_SET(QUERY_UNTIL))
 
 // clang-format off
 /* The seven verbs of a kind below `base`. Reading rows come first: they are matched most. */
@@ -90,6 +92,7 @@ static const struct route ROUTES[] = {
     OWN(METHOD_GET, "convergence", "get", "convergence", ROUTE_PLAIN,
         QUERY_SET(QUERY_VERSION) | QUERY_SET(QUERY_WAIT), handle_convergence),
     OWN(METHOD_GET, "transitions", "list", "transitions", ROUTE_PLAIN, TRANSITIONS_QUERY, handle_transitions),
+    OWN(METHOD_GET, "changes", "list", "changes", ROUTE_PLAIN, CHANGES_QUERY, handle_changes),
     OWN(METHOD_POST, "previews", "create", "previews", ROUTE_BODY, DRY_RUN | VALIDATION | VIEW,
         handle_previews),
     OWN(METHOD_POST, "applies", "create", "applies", ROUTE_BODY, DRY_RUN | VALIDATION, handle_applies),

@@ -40,6 +40,7 @@ static const struct {
     {AUTH_SESSIONS, "glw-----", "glw-----", "--------"},
     {AUTH_CONVERGENCE, "glw-----", "glw-----", "--------"},
     {AUTH_TRANSITIONS, "glw-----", "glw-----", "--------"},
+    {AUTH_CHANGES, "glw-----", "--------", "--------"},
     {AUTH_PEER_PEERINGS, "glw-----", "glw-----", "--------"},
     {AUTH_SECRETS, "glwcup--", "--------", "--------"},
     {AUTH_NAMESPACES, "glw-----", "glw-----", "--------"},

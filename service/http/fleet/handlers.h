@@ -26,6 +26,9 @@ int handle_sessions(struct request *request, struct err *err) MUST_CHECK;
 int handle_convergence(struct request *request, struct err *err) MUST_CHECK;
 int handle_transitions(struct request *request, struct err *err) MUST_CHECK;
 
+/* changes.c: what was changed, by whom and why */
+int handle_changes(struct request *request, struct err *err) MUST_CHECK;
+
 /* previews.c */
 int handle_previews(struct request *request, struct err *err) MUST_CHECK;
 int handle_applies(struct request *request, struct err *err) MUST_CHECK;

@@ -208,7 +208,9 @@ static struct step *make_step(struct making *making, enum write_op op, const cha
     step->change = making->change;
     step->about = name_change(making->request, set, making->change, key);
     write_init(&step->write, making->request, op, change->kind);
-    step->write.reason = set->reason;
+    if (set->reason != NULL) {
+        step->write.reason = set->reason; /* else the header's */
+    }
     step->write.object_arena = &step->object_arena;
     step->write.dry_run = making->steps->parameters.dry_run;
     step->write.unknown = making->steps->parameters.unknown;

@@ -8,6 +8,7 @@
 
 #include "access/access.h"
 #include "machine/connection.h"
+#include "model/change_set.h"
 #include "request/media.h"
 #include "request/serving.h"
 
@@ -23,6 +24,7 @@ void write_init(struct write *write, struct request *request, enum write_op op, 
                             .weight = request->body.len,
                             .source = connection_address(request->connection),
                             .request = request->id,
+                            .reason = request_header(request, HEADER_REASON),
                             .guard = access_write_guard(request),
                             .arena = &request->arena,
                             .done = write_resume,
@@ -32,8 +34,26 @@ void write_init(struct write *write, struct request *request, enum write_op op, 
 
 /* ---- parameters ---- */
 
+/* Of a header nobody knows the encoding: ASCII. */
+static bool is_reason(const char *text) {
+    for (const char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c >= 0x80) {
+            return false;
+        }
+    }
+    return change_reason_is_valid(text);
+}
+
 int write_parameters(struct request *request, struct write_parameters *ret, struct err *err) {
     *ret = (struct write_parameters){.unknown = CODEC_STRICT};
+    const char *reason = request_header(request, HEADER_REASON);
+    if (reason != NULL && !is_reason(reason)) {
+        return err_set(
+            err, ERR_BAD_REQUEST,
+            "Bgppeerd-Reason is not one line of at most %d characters of ASCII; say it in a change "
+            "set's spec.reason if it needs others",
+            CHANGE_REASON_MAX);
+    }
     const char *dry_run = request_query(request, QUERY_DRY_RUN);
     if (dry_run != NULL && strcmp(dry_run, "All") != 0) {
         return err_set(err, ERR_BAD_REQUEST, "dryRun=%.50s is not supported; the only value is All", dry_run);

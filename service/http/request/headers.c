@@ -22,6 +22,7 @@ static const struct {
     [HEADER_IF_MATCH] = NAME("If-Match"),
     [HEADER_CONTENT_TYPE] = NAME("Content-Type"),
     [HEADER_REQUEST_ID] = NAME("X-Request-Id"),
+    [HEADER_REASON] = NAME("Bgppeerd-Reason"),
     [HEADER_IF_NONE_MATCH] = NAME("If-None-Match"),
     [HEADER_AUTHORIZATION] = NAME("Authorization"),
     [HEADER_CONTENT_LENGTH] = NAME("Content-Length"),

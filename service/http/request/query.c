@@ -63,6 +63,7 @@ static const struct {
     [QUERY_EVENT] = {"event", OURS},
     [QUERY_USER] = {"user", OURS},
     [QUERY_RESOURCE] = {"resource", OURS},
+    [QUERY_KIND] = {"kind", OURS},
     [QUERY_NAME] = {"name", OURS},
     [QUERY_SINCE] = {"since", OURS},
     [QUERY_UNTIL] = {"until", OURS},

@@ -48,6 +48,7 @@ enum query_name {
     QUERY_EVENT,
     QUERY_USER,
     QUERY_RESOURCE,
+    QUERY_KIND,
     QUERY_NAME,
     QUERY_SINCE,
     QUERY_UNTIL,
