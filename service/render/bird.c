@@ -133,7 +133,8 @@ static void bird_write_ends(const struct plan *plan, const struct plan_session *
         text_number(out, " port ", session->port, "");
     }
     text_number(out, " as ", entry->as_number, ";\n");
-    if (plan->list->local.bind_mode != NULL && session->source != NULL) {
+    /* Besides a socket for all addresses BIRD opens none for one address; its sessions would stay down. */
+    if (plan->list->local.bind_mode != NULL && !plan->sourceless[plan_family(session)]) {
         buf_add_str(out, "  strict bind yes;\n");
     }
 }

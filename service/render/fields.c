@@ -140,11 +140,12 @@ static const struct render_field FIELDS[LIST_FIELD_COUNT] = {
                              NEVER(RENDER_LEFT_OUT,
                                    "takes it on its command line (-l), not in its configuration"),
                              NEVER(RENDER_LEFT_OUT, "has no such setting")}},
-    [FIELD_BIND_MODE] = {"local.bindMode",
-                         {BEYOND(RENDER_LEFT_OUT, "sessions without sourceAddress listen on every address"),
-                          NEVER(RENDER_LEFT_OUT,
-                                "takes it on the command line of bgpd (-l), not in its configuration"),
-                          OK, OK}},
+    [FIELD_BIND_MODE] =
+        {"local.bindMode",
+         {BEYOND(RENDER_LEFT_OUT,
+                 "listens on every address of a family when a session of that family has no sourceAddress"),
+          NEVER(RENDER_LEFT_OUT, "takes it on the command line of bgpd (-l), not in its configuration"), OK,
+          OK}},
     [FIELD_IGNORED_INTERFACES] = {"local.ignoredInterfaces",
                                   {OK, NO_INTERFACES, NO_INTERFACES, NO_INTERFACES}},
 };

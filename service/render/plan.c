@@ -263,7 +263,11 @@ void plan_init(struct plan *plan, const struct render_format *format, const stru
     plan_lower_filters(plan);
     while (!plan->failed && plan->session_count < list->entry_count) {
         size_t i = plan->session_count++;
-        session_lower(plan, &plan->sessions[i], &list->entries[i]);
+        struct plan_session *session = &plan->sessions[i];
+        session_lower(plan, session, &list->entries[i]);
+        if (session->source == NULL && session->state != SESSION_LEFT_OUT) {
+            plan->sourceless[plan_family(session)] = true;
+        }
     }
     if (format->writer->check_node != NULL && !plan->failed) {
         format->writer->check_node(plan);

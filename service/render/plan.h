@@ -112,6 +112,7 @@ struct plan {
     struct plan_filter *filters;
     struct plan_problems problems; /* about the node */
     struct buf passwords;          /* wiping */
+    bool sourceless[2];            /* by family: some session has no source */
     bool reflects;                 /* the node is a route reflector */
     bool failed;                   /* memory is out */
 };
