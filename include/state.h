@@ -418,6 +418,10 @@ int state_write_token(struct state *state, struct token_write *write, struct err
 /* To be called now and then, from any thread: has the tokens' last uses stored, every TOKEN_USED_STEP_MS. */
 void state_flush_tokens(struct state *state);
 
+/* Have `revoked` called with the user of a token that another instance has revoked, on the committer's
+ * thread; it must not block. NULL: no longer, and no call is running when that returns. */
+void state_watch_revocations(struct state *state, void (*revoked)(void *arg, const char *user), void *arg);
+
 /* The same on a store that no state has open. `vault` makes and checks their marks; NULL: neither. Damaged
  * tokens are logged and counted, not kept. */
 int state_load_tokens(struct store *store, struct vault *vault, struct token_registry *registry,

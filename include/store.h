@@ -5,8 +5,11 @@
  *
  * Nothing here knows what a body means, and nothing above knows SQL, nor whether others write as well.
  *
- * Threads: commit, compact, drop_audit and the key calls come from one thread at a time (the committer);
- * load, find_time and the reading calls may run concurrently with them.
+ * A shared store is one that others write as well. It counts its transactions (store_status.commit), keeps
+ * what each has written for a while, and refuses a transaction that was made without knowing all before it.
+ *
+ * Threads: commit, compact, drop_audit, read_entries and the key calls come from one thread at a time (the
+ * committer); load, find_time and the other reading calls may run concurrently with them.
  */
 #ifndef BGPPEERD_STORE_H
 #define BGPPEERD_STORE_H
@@ -78,11 +81,17 @@ struct store_batch {
     size_t setting_count;
     const struct store_audit *audit;
     size_t audit_count;
+    /* Of a shared store: the newest transaction that its maker knew (store_status.commit). When there is a
+     * newer one the batch is refused (ERR_CONFLICT), unless it holds audit entries only. */
+    uint64_t base;
 };
 
 /* Called for each row; texts are borrowed for the call. A negative answer stops with that failure:
  * the callee fills `err`. The callee must not read from the same store. */
+struct store_status;
 struct store_reader {
+    /* Comes first: of which moment all that follows is. */
+    void (*moment)(void *arg, const struct store_status *status);
     int (*object)(void *arg, const char *kind, const char *name, uint64_t revision, const char *body,
                   size_t body_len, struct err *err);
     int (*sealed)(void *arg, const struct store_sealed *sealed, struct err *err);
@@ -96,6 +105,7 @@ struct store_status {
     uint64_t past;           /* the oldest revision that store_read_past knows the state at */
     int64_t past_ms;         /* when that one was committed, realtime; 0 = not known */
     unsigned schema_version; /* of the data, e.g. migrations applied */
+    uint64_t commit; /* of a shared store: its transactions so far, but those of audit entries only; else 0 */
 };
 
 struct store_driver;
@@ -146,11 +156,12 @@ int store_status(struct store *store, struct store_status *ret, struct err *err)
  * transaction. NULL callbacks skip. */
 int store_load(struct store *store, const struct store_reader *reader, struct err *err) MUST_CHECK;
 
-/* All or nothing, durable when it returns 0. Failure: ERR_CONFLICT when somebody else has committed revisions
- * that this batch was to have (read them with store_read_changes, then try again); ERR_STORAGE_FULL,
- * ERR_UNAVAILABLE (I/O, busy), ERR_CORRUPT, ERR_NO_MEMORY, or ERR_INTERNAL when state and store disagree
- * (create of what exists, update or delete of what does not, a revision that is not above the stored one);
- * nothing was changed, and a later call may succeed. */
+/* All or nothing, durable when it returns 0. Failure: ERR_CONFLICT when somebody else has committed since
+ * batch->base (read it with store_read_entries, then make the batch anew); ERR_STORAGE_FULL, ERR_UNAVAILABLE
+ * (I/O, busy), ERR_TOO_LARGE (for one transaction), ERR_CORRUPT, ERR_NO_MEMORY, or ERR_INTERNAL when state
+ * and store disagree (create of what exists, update or delete of what does not, a revision that is not above
+ * the stored one); nothing was changed, and a later call may succeed. ERR_UNKNOWN_OUTCOME, of a shared store
+ * only: it may have been kept, or may be yet; what became of it is settled before the next commit. */
 int store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
 
 /* Would a commit be kept? For the committing thread, about once a second: ERR_UNAVAILABLE when the store's
@@ -175,11 +186,21 @@ int store_read_changes(struct store *store, uint64_t after, size_t limit,
                        int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
                        struct err *err) MUST_CHECK;
 
+/* Do others write it as well? */
+bool store_is_shared(const struct store *store);
+/*
+ * Of a shared store: what the transactions after the one with number `after` have written, oldest first,
+ * whole, without their audit entries; `base` is the number of the one before. ERR_EXPIRED: the oldest of them
+ * are no longer kept; load anew. The entry's function must not call the store.
+ */
+int store_read_entries(struct store *store, uint64_t after,
+                       int (*entry)(void *arg, const struct store_batch *batch, struct err *err), void *arg,
+                       struct err *err) MUST_CHECK;
+
 /*
  * Have `changed` called after each commit of somebody else's, from any thread; it must not block or call back
  * into the store. NULL: no longer, and no call is running when that returns. A store that only this process
- * writes, as SQLite's is, never calls it. Nobody else's commit may touch settings meanwhile: those are read
- * at the start.
+ * writes, as SQLite's is, never calls it.
  */
 void store_watch(struct store *store, void (*changed)(void *arg), void *arg);
 

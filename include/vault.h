@@ -127,6 +127,15 @@ int vault_open(const struct vault_options *options, const struct vault_setting *
 /* Wipe and free everything. Discards what is prepared. Accepts NULL. */
 void vault_close(struct vault *vault);
 
+/*
+ * Take over the keyring that somebody else has written: `settings` are all that the database holds now. For
+ * the thread of vault_prepare_*, while nothing is prepared. Keys that are gone from the settings are gone
+ * afterwards; the fingerprint key never changes. ERR_CONFLICT: the root key in use no longer opens the
+ * database, because another one took its place; then, and on the other errors of vault_open, the keyring
+ * stays as it was.
+ */
+int vault_follow(struct vault *vault, const struct vault_setting *settings, size_t count,
+                 struct err *err) MUST_CHECK;
 /* For the log: "key file /etc/bgppeerd/vault.key". Lives as long as the vault. */
 const char *vault_source_text(const struct vault *vault);
 /* What an operator should improve now (key beside the data, weak passphrase, unfinished change), or "". Lives

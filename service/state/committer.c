@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "state_internal.h"
 
 #define PROBE_INTERVAL_MS     2000 /* how often a failed store is tried while nobody writes */
@@ -31,8 +32,11 @@ struct batch {
     struct node_set *affected;
     struct store_change *changes;
     struct state_event *events;
+    size_t event_count; /* of both: silent changes have none */
     struct audit_rows audit;
 };
+
+enum commit_result { COMMIT_SETTLED, COMMIT_LOST, COMMIT_TOO_LARGE };
 
 /* ---- what is submitted ---- */
 
@@ -103,13 +107,18 @@ int committer_run(struct state *state, struct task *task, struct err *err) {
 static int batch_prepare(struct state *state, struct batch *batch, struct err *err) {
     const struct draft *draft = &batch->draft;
 
-    batch->changes = base_calloc(draft->count, sizeof *batch->changes);
-    batch->events = base_calloc(draft->count, sizeof *batch->events);
+    batch->changes = base_calloc(draft->count + 1, sizeof *batch->changes);
+    batch->events = base_calloc(draft->count + 1, sizeof *batch->events);
     if (batch->changes == NULL || batch->events == NULL) {
         return err_no_memory(err);
     }
-    for (size_t i = 0; i < draft->count; i++) {
-        const struct draft_change *change = &draft->changes[i];
+    for (size_t k = 0; k < draft->count; k++) {
+        const struct draft_change *change = &draft->changes[k];
+
+        if (change->silent) {
+            continue;
+        }
+        size_t i = batch->event_count++;
 
         batch->changes[i] = (struct store_change){
             .op = change->op,
@@ -154,7 +163,7 @@ static void batch_fail(struct batch *batch, const struct err *err) {
 
 /* Of the nodes that are gone. */
 static void forget_lists(struct state *state, const struct batch *batch) {
-    for (size_t i = 0; i < batch->draft.count; i++) {
+    for (size_t i = 0; i < batch->event_count; i++) {
         const struct state_event *event = &batch->events[i];
 
         if (event->kind == KIND_NODE && event->op == STORE_DELETE) {
@@ -168,33 +177,26 @@ static void forget_lists(struct state *state, const struct batch *batch) {
     }
 }
 
-static void batch_publish(struct state *state, struct batch *batch) {
+/* `forget`: what has happened is not told as events; whoever waits for some is woken and lists anew. */
+static void batch_publish(struct state *state, struct batch *batch, bool forget) {
     uint64_t revision = batch->draft.revision;
-    unsigned kinds = 0;
+    unsigned kinds = forget ? ~0u : 0;
 
-    for (size_t i = 0; i < batch->draft.count; i++) {
+    for (size_t i = 0; i < batch->event_count; i++) {
         kinds |= 1u << batch->events[i].kind;
     }
     lists_mark(&state->lists, batch->affected, revision);
     state_publish(state, batch->picture);
     batch->picture = NULL;
     forget_lists(state, batch);
-    meter_batch(&state->meter, batch->events, batch->draft.count);
-    history_add(&state->history, batch->events, batch->draft.count, revision);
+    meter_batch(&state->meter, batch->events, batch->event_count);
+    if (forget) {
+        history_forget(&state->history, revision);
+    } else {
+        history_add(&state->history, batch->events, batch->event_count, revision);
+    }
     lists_wake(&state->lists, batch->affected);
     history_wake(&state->history, kinds);
-}
-
-/* Somebody else was first: what they have done is published, and the writers may try again. */
-static void batch_lost(struct state *state, struct batch *batch) {
-    struct err err = ERR_INIT;
-
-    if (committer_follow(state, &err) < 0) {
-        log_event(LOG_ERROR, "following-failed", LOG_STR("error", err.text));
-    }
-    err_set(&err, ERR_UNAVAILABLE,
-            "another instance has changed the fleet at the same moment; nothing was written; try again");
-    batch_fail(batch, &err);
 }
 
 /* What the submitter of a group that stands alone has to say now. */
@@ -224,48 +226,58 @@ static void batch_keep_effect(struct batch *batch) {
     }
 }
 
-static void batch_commit(struct state *state, struct batch *batch) {
-    struct store_batch transaction;
-    struct err err = ERR_INIT;
+static enum commit_result batch_refuse(struct state *state, struct batch *batch, const struct err *err) {
+    trail_settle(state, &batch->audit, false);
+    batch_fail(batch, err);
+    return COMMIT_SETTLED;
+}
 
-    if (batch->draft.count > 0 && batch_prepare(state, batch, &err) < 0) {
-        log_event(LOG_ERROR, "write-failed", LOG_STR("error", err.text));
-        trail_settle(state, &batch->audit, false);
-        batch_fail(batch, &err);
-        return;
+static enum commit_result batch_commit(struct state *state, struct batch *batch, struct err *err) {
+    if (batch->draft.count > 0 && batch_prepare(state, batch, err) < 0) {
+        log_event(LOG_ERROR, "write-failed", LOG_STR("error", err->text));
+        return batch_refuse(state, batch, err);
     }
-    if (batch_verify(batch, &err) < 0) {
-        trail_settle(state, &batch->audit, false);
-        batch_fail(batch, &err);
-        return;
+    if (batch_verify(batch, err) < 0) {
+        return batch_refuse(state, batch, err);
     }
     batch_keep_effect(batch);
     if (batch->draft.count == 0) {
-        return;
+        return COMMIT_SETTLED;
     }
-    transaction = (struct store_batch){
+    struct store_batch transaction = {
         .changes = batch->changes,
-        .change_count = batch->draft.count,
+        .change_count = batch->event_count,
         .sealed = batch->draft.sealed,
         .sealed_count = batch->draft.sealed_count,
         .audit = batch->audit.items,
         .audit_count = batch->audit.count,
     };
-    if (store_commit(state->store, &transaction, &err) < 0) {
-        trail_settle(state, &batch->audit, false);
-        if (err.code == ERR_CONFLICT) {
-            batch_lost(state, batch);
-            return;
-        }
-        log_event(LOG_ERROR, "commit-failed", LOG_INT("changes", batch->draft.count),
-                  LOG_STR("error", err.text));
-        state_set_failure(state, &err);
-        batch_fail(batch, &err);
-        return;
+    if (state_commit(state, &transaction, err) == 0) {
+        state_set_failure(state, NULL);
+        trail_settle(state, &batch->audit, true);
+        batch_publish(state, batch, false);
+        return COMMIT_SETTLED;
     }
-    state_set_failure(state, NULL);
-    trail_settle(state, &batch->audit, true);
-    batch_publish(state, batch);
+    if (state->follow.lost || (err->code == ERR_TOO_LARGE && write_next(batch->writes) != NULL)) {
+        trail_settle(state, &batch->audit, false);
+        return state->follow.lost ? COMMIT_LOST : COMMIT_TOO_LARGE;
+    }
+    log_event(LOG_ERROR, "commit-failed", LOG_INT("changes", batch->draft.count),
+              LOG_STR("error", err->text));
+    if (err->code != ERR_TOO_LARGE) { /* that is the write's fault, not the store's */
+        state_set_failure(state, err);
+    }
+    return batch_refuse(state, batch, err);
+}
+
+/* Without telling the writers. */
+static void batch_clear(struct batch *batch) {
+    picture_unref(batch->picture);
+    picture_unref(batch->base);
+    node_set_free(batch->affected);
+    free(batch->changes);
+    free(batch->events);
+    draft_done(&batch->draft);
 }
 
 static void batch_done(struct state *state, struct batch *batch) {
@@ -280,28 +292,36 @@ static void batch_done(struct state *state, struct batch *batch) {
         meter_write(&state->meter, write);
         write->done(write);
     }
-    picture_unref(batch->picture);
-    picture_unref(batch->base);
-    node_set_free(batch->affected);
-    free(batch->changes);
-    free(batch->events);
-    draft_done(&batch->draft);
+    batch_clear(batch);
 }
 
-int committer_follow(struct state *state, struct err *err) {
-    struct batch batch = {.base = state_picture(state)};
-    int rc;
+int state_commit(struct state *state, struct store_batch *batch, struct err *err) {
+    bool audit_only = batch->change_count + batch->sealed_count + batch->setting_count == 0;
 
-    draft_init(&batch.draft, state, batch.base);
-    rc = follow_read(state, &batch.draft, err);
-    if (rc == 0 && batch.draft.count > 0) {
-        rc = batch_prepare(state, &batch, err);
-        if (rc == 0) {
-            batch_publish(state, &batch);
-        }
+    batch->base = state->follow.commit;
+    state->follow.lost = false;
+    if (store_commit(state->store, batch, err) != 0) {
+        state->follow.lost = err->code == ERR_CONFLICT;
+        return -1;
     }
-    batch_done(state, &batch);
-    return rc;
+    if (!audit_only && store_is_shared(state->store)) {
+        follow_own(state, batch);
+    }
+    return 0;
+}
+
+int committer_publish(struct state *state, struct draft *draft, struct picture *base, bool forget,
+                      struct err *err) {
+    struct batch batch = {.base = picture_ref(base), .draft = *draft};
+    int result = batch_prepare(state, &batch, err);
+
+    if (result == 0) {
+        batch_publish(state, &batch, forget);
+    }
+    *draft = batch.draft;
+    batch.draft = (struct draft){.count = 0};
+    batch_clear(&batch);
+    return result;
 }
 
 /* What the batch has added to the change log: its changes, a large one counting as several. */
@@ -314,27 +334,111 @@ static size_t batch_weight(const struct batch *batch) {
     return weight;
 }
 
-/* Returns the batch's weight. */
-static size_t run_batch(struct state *state, struct write *writes) {
-    struct batch batch = {.writes = writes, .base = state_picture(state)};
-    size_t weight;
+/* What a try has given the writers, before the next one. */
+static void batch_retract(struct batch *batch) {
+    write_effect_done(&batch->writes->effect);
+    for (struct write *write = batch->writes; write != NULL; write = write_next(write)) {
+        for (struct write *w = write; w != NULL; w = w->also) {
+            if (w->record != NULL) {
+                record_unref(w->record);
+                w->record = NULL;
+            }
+        }
+    }
+    batch_clear(batch);
+}
 
-    draft_init(&batch.draft, state, batch.base);
+/* Somebody else was faster: have what they did, after a moment that differs from theirs. */
+static int give_way(struct state *state, int tries, struct err *err) {
+    int most_ms = 1 << (tries < 5 ? tries : 5);
+    int64_t pause_ns = (int64_t)(random_u64() % 1000000) * most_ms;
+    const struct timespec pause = {.tv_nsec = tries == 0 ? 0 : pause_ns};
+
+    nanosleep(&pause, NULL);
+    return follow_now(state, err);
+}
+
+static enum commit_result try_batch(struct state *state, struct batch *batch, struct write *writes,
+                                    struct err *err) {
+    *batch = (struct batch){.writes = writes, .base = state_picture(state)};
+    draft_init(&batch->draft, state, batch->base);
     for (struct write *write = writes; write != NULL; write = write_next(write)) {
-        if (draft_apply(&batch.draft, write) < 0) {
+        if (draft_apply(&batch->draft, write) < 0) {
             continue; /* its outcome says why */
         }
     }
-    batch_commit(state, &batch);
-    weight = batch_weight(&batch);
+    return batch_commit(state, batch, err);
+}
+
+/* The second half of a chain, taken off. Several are in it. */
+static struct write *cut_chain(struct write *writes) {
+    struct write *middle = writes;
+
+    for (const struct write *end = write_next(writes); end != NULL && write_next(end) != NULL;
+         end = write_next(write_next(end))) {
+        middle = write_next(middle);
+    }
+    struct write *rest = write_next(middle);
+
+    middle->job.next = NULL;
+    return rest;
+}
+
+/* Returns the batch's weight. */
+static size_t run_batch(struct state *state, struct write *writes) {
+    struct batch batch;
+    struct err err = ERR_INIT;
+    enum commit_result result = try_batch(state, &batch, writes, &err);
+
+    for (int i = 0; i < STATE_TRIES && result == COMMIT_LOST; i++) {
+        err_clear(&err);
+        if (give_way(state, i, &err) != 0) {
+            break;
+        }
+        batch_retract(&batch);
+        result = try_batch(state, &batch, writes, &err);
+    }
+    if (result == COMMIT_TOO_LARGE) {
+        batch_retract(&batch);
+        struct write *rest = cut_chain(writes);
+        size_t weight = run_batch(state, writes);
+
+        return weight + run_batch(state, rest);
+    }
+    if (result == COMMIT_LOST) {
+        if (err.code == ERR_CONFLICT) {
+            err_set(
+                &err, ERR_UNAVAILABLE,
+                "other instances were changing the fleet faster for %d tries; nothing was written; try again",
+                STATE_TRIES);
+        }
+        batch_fail(&batch, &err);
+    }
+    size_t weight = batch_weight(&batch);
+
     batch_done(state, &batch);
     return weight;
 }
 
 /* A task of state's own (a step of a key change, a token): it commits for itself. */
 static void run_task(struct state *state, struct task *task) {
-    if (task->run(state, task, &task->err) == 0) {
+    int result = -1;
+
+    for (int i = 0; i <= STATE_TRIES; i++) {
+        state->follow.lost = false;
         err_clear(&task->err);
+        result = task->run(state, task, &task->err);
+        struct err astray = ERR_INIT;
+
+        if (result == 0 || !state->follow.lost || give_way(state, i, &astray) != 0) {
+            break;
+        }
+    }
+    if (result == 0) {
+        err_clear(&task->err);
+    } else if (state->follow.lost) {
+        err_set(&task->err, ERR_UNAVAILABLE,
+                "other instances were changing the fleet at the same moment; nothing was written; try again");
     }
     task->done(task); /* the task may be gone after the call */
 }
@@ -342,10 +446,10 @@ static void run_task(struct state *state, struct task *task) {
 /* A write of our own, so that a store that works again is noticed although nobody writes. */
 static void probe_store(struct state *state) {
     const struct store_setting setting = {.name = "state/probe", .value = "1", .value_len = 1};
-    const struct store_batch transaction = {.settings = &setting, .setting_count = 1};
+    struct store_batch transaction = {.settings = &setting, .setting_count = 1};
     struct err err = ERR_INIT;
 
-    if (store_commit(state->store, &transaction, &err) == 0) {
+    if (state_commit(state, &transaction, &err) == 0 || state->follow.lost) {
         log_event(LOG_INFO, "store-recovered");
         state_set_failure(state, NULL);
     } else {
@@ -373,6 +477,7 @@ static int64_t look_after_store(struct state *state, int64_t due_ms) {
     }
     if (state_writable(state, &err) < 0) {
         probe_store(state);
+        follow_changed(state); /* if that is what failed */
         return now_ms + PROBE_INTERVAL_MS;
     }
     check_store(state);

@@ -32,6 +32,7 @@ void draft_init(struct draft *draft, const struct state *state, const struct pic
                             .vault = state->vault,
                             .secret_namespace = state->secret_namespace,
                             .revision = snapshot_revision(base),
+                            .again = store_is_shared(state->store),
                             .now_ms = clock_realtime_ms()};
     buf_init(&draft->json);
     buf_init(&draft->other);
@@ -109,8 +110,35 @@ int draft_add(struct draft *draft, enum store_op op, enum kind kind, const struc
     return 0;
 }
 
+/* A record that shares no memory with the object whose document this is. */
+static int decode_record(enum kind kind, const char *key, const char *json, size_t json_len,
+                         const struct record **ret, struct err *err) {
+    struct object *object;
+    struct record *record;
+    struct arena arena;
+
+    arena_init(&arena, 0);
+    if (codec_decode_stored(kind, json, json_len, &arena, &object, err) < 0) {
+        arena_done(&arena);
+        return -1;
+    }
+    const char *own_key = arena_strdup(&arena, key);
+    const char *own_json = arena_strndup(&arena, json, json_len);
+
+    if (own_key == NULL || own_json == NULL) {
+        arena_done(&arena);
+        return err_no_memory(err);
+    }
+    if (record_new(&arena, object, own_key, own_json, json_len, &record, err) < 0) {
+        return -1;
+    }
+    *ret = record;
+    return 0;
+}
+
 /* Encode `object` into an exact copy in its arena and make a record of both. The arena is empty afterwards,
- * and a Secret's object gone: its record is a copy without the plaintext. */
+ * and a Secret's object gone: its record is a copy without the plaintext. A write that may be applied again
+ * keeps both. */
 static int make_record(struct draft *draft, struct arena *arena, const struct object *object,
                        const struct record **ret, struct err *err) {
     struct record *record;
@@ -123,11 +151,16 @@ static int make_record(struct draft *draft, struct arena *arena, const struct ob
         return err_no_memory(err);
     }
     if (object->kind == KIND_SECRET) {
-        if (secret_record(arena, object, draft->json.data, draft->json.len, &record, err) < 0) {
+        arena->wipe = true;
+        if (secret_record(draft->again ? NULL : arena, object, draft->json.data, draft->json.len, &record,
+                          err) < 0) {
             return -1;
         }
         *ret = record;
         return 0;
+    }
+    if (draft->again) {
+        return decode_record(object->kind, key, draft->json.data, draft->json.len, ret, err);
     }
     json = arena_strndup(arena, draft->json.data, draft->json.len);
     if (json == NULL) {
@@ -406,31 +439,50 @@ static int check_nothing_expected(const struct write *write, struct err *err) {
 }
 
 /* A document of which nothing is stored. One that is not whole by itself says so when it is decoded again. */
-static int apply_missing(struct draft *draft, struct write *write, struct outcome *ret, struct err *err) {
+static int apply_missing(struct draft *draft, struct write *write, struct object *object, struct outcome *ret,
+                         struct err *err) {
     if (write->object == NULL) {
         return apply_document(draft, write, NULL, write->patch, write->patch_len, ret, err);
     }
     return check_nothing_expected(write, err) != 0
                ? -1
-               : apply_create(draft, write, write->object, write->object_arena, ret, err);
+               : apply_create(draft, write, object, write->object_arena, ret, err);
+}
+
+/* What will be made of the write's object: a copy, where it may be needed once more. What is changed on the
+ * way are members of the object and of a Secret's body, and of nothing below them. */
+static struct object *object_for_once(const struct draft *draft, const struct write *write,
+                                      struct object *copy, struct secret *body) {
+    if (!draft->again || write->object == NULL) {
+        return write->object;
+    }
+    *copy = *write->object;
+    if (copy->kind == KIND_SECRET) {
+        *body = *(const struct secret *)copy->body;
+        copy->body = body;
+    }
+    return copy;
 }
 
 static int apply_one(struct draft *draft, struct write *write, struct outcome *ret, struct err *err) {
     const char *key = write->key;
     const struct record *current;
+    struct object copy;
+    struct secret body;
+    struct object *object = object_for_once(draft, write, &copy, &body);
 
     if (write->op == WRITE_CREATE) {
-        return apply_create(draft, write, write->object, write->object_arena, ret, err);
+        return apply_create(draft, write, object, write->object_arena, ret, err);
     }
     current = draft_get(draft, write->kind, key);
     if (current == NULL && write->op == WRITE_APPLY) {
-        return apply_missing(draft, write, ret, err);
+        return apply_missing(draft, write, object, ret, err);
     }
     if (current == NULL && write->op == WRITE_REPLACE && write->upsert && write->if_match == NULL) {
         if (check_nothing_expected(write, err) < 0) {
             return -1;
         }
-        return apply_create(draft, write, write->object, write->object_arena, ret, err);
+        return apply_create(draft, write, object, write->object_arena, ret, err);
     }
     if (current == NULL) {
         return err_missing(write->kind, key, err);
@@ -438,7 +490,7 @@ static int apply_one(struct draft *draft, struct write *write, struct outcome *r
     write->before = current->revision;
     switch (write->op) {
     case WRITE_REPLACE:
-        return apply_replace(draft, write, current, write->object, write->object_arena, ret, err);
+        return apply_replace(draft, write, current, object, write->object_arena, ret, err);
     case WRITE_APPLY:
     case WRITE_PATCH:
         return apply_patch(draft, write, current, ret, err);

@@ -48,6 +48,16 @@ static void history_drop_oldest(struct history *history) {
     history->count--;
 }
 
+void history_forget(struct history *history, uint64_t upto) {
+    pthread_mutex_lock(&history->lock);
+    while (history->count > 0) {
+        history_drop_oldest(history);
+    }
+    history->compacted = upto;
+    history->upto = upto;
+    pthread_mutex_unlock(&history->lock);
+}
+
 void history_add(struct history *history, const struct state_event *events, size_t count, uint64_t upto) {
     pthread_mutex_lock(&history->lock);
     for (size_t i = 0; i < count; i++) {

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -36,9 +37,23 @@ static int task_run(struct state *state, struct keys_task *task,
     return committer_run(state, &task->task, err);
 }
 
+static int commit_settings(struct state *state, const struct vault_settings *settings, struct err *err) {
+    struct store_setting *rows;
+    if (settings->count == 0) {
+        return 0;
+    }
+    if (vault_settings_rows(settings, &rows, err) != 0) {
+        return -1;
+    }
+    struct store_batch batch = {.settings = rows, .setting_count = settings->count};
+    int result = state_commit(state, &batch, err);
+    free(rows);
+    return result;
+}
+
 /* Commit what the vault has prepared, and bring it into force. */
 static int commit_prepared(struct state *state, const struct vault_settings *settings, struct err *err) {
-    if (vault_commit_settings(state->store, settings, err) < 0) {
+    if (commit_settings(state, settings, err) < 0) {
         vault_discard(state->vault);
         return -1;
     }
@@ -71,9 +86,11 @@ static int step_reseal(struct state *state, struct task *step, struct err *err) 
     struct node_set *affected = NULL;
     struct snapshot_cursor cursor;
     const struct record *record;
+    char after[sizeof(task->after)];
     int rc = 0;
 
     draft_init(&draft, state, base);
+    memcpy(after, task->after, sizeof(after));
     task->looked = 0;
     record = snapshot_seek(&cursor, base->snapshot, KIND_SECRET, task->after[0] == '\0' ? NULL : task->after);
     for (; record != NULL && rc == 0 && task->looked < RESEAL_BATCH; record = snapshot_step(&cursor)) {
@@ -91,9 +108,12 @@ static int step_reseal(struct state *state, struct task *step, struct err *err) 
         rc = draft_picture(&draft, base, &picture, &affected, err);
     }
     if (rc == 0 && draft.count > 0) {
-        const struct store_batch batch = {.sealed = draft.sealed, .sealed_count = draft.sealed_count};
+        struct store_batch batch = {.sealed = draft.sealed, .sealed_count = draft.sealed_count};
 
-        rc = store_commit(state->store, &batch, err);
+        rc = state_commit(state, &batch, err);
+    }
+    if (rc != 0) { /* it may be run again */
+        memcpy(task->after, after, sizeof(after));
     }
     if (rc == 0 && draft.count > 0) {
         lists_mark(&state->lists, affected, draft.revision);
@@ -259,6 +279,13 @@ int state_change_root_key(struct state *state, const struct vault_new_root *new_
     bool restart = new_root->key_file != NULL || new_root->passphrase_file != NULL;
     int rc;
 
+    if (!restart && store_is_shared(state->store)) {
+        return err_set(
+            err, ERR_CONFLICT,
+            "other instances have the root key too, and a change in place replaces one file: write the "
+            "new key to a file of its own, give it to all of them, name it here, and restart one after "
+            "the other with it");
+    }
     if (keys_begin(state, err) < 0) {
         return -1;
     }

@@ -238,8 +238,10 @@ int secret_record(struct arena *written, const struct object *object, const char
     if (new_record(&arena, stored, json, json_len, ret, err) != 0) {
         return -1;
     }
-    written->wipe = true;
-    arena_done(written);
+    if (written != NULL) {
+        written->wipe = true;
+        arena_done(written);
+    }
     return 0;
 }
 

@@ -10,6 +10,7 @@
  *   lists.wake_lock  slots waiting for the notifier
  *   keys.lock      whose the vault's keys are
  *   sessions.lock  the remembered transitions
+ *   tokens.lock    who is told of revocations; held while it is told
  *   (the token registry and the audit trail have locks of their own, taken last)
  */
 #ifndef BGPPEERD_STATE_INTERNAL_H
@@ -20,6 +21,8 @@
 
 #include "queue.h"
 #include "state.h"
+
+#define STATE_TRIES 10 /* of what finds each time that somebody else was faster */
 
 /* ---- draft.c: the state that is being built ---- */
 
@@ -33,6 +36,7 @@ struct draft_change {
     uint64_t txn;        /* revision of the first change of the write's group; 0 = its own */
     const char *request; /* borrowed from the write; NULL = none */
     const char *reason;  /* likewise */
+    bool silent;         /* what is served stays the same: no event */
 };
 
 /* A base snapshot plus the changes made so far. One thread. */
@@ -46,6 +50,7 @@ struct draft {
     int64_t now_ms;
     bool preview; /* nothing will be stored: dry runs stay in the draft, for its picture */
     bool dry;     /* the write at hand is not for storing: objects get no new resourceVersion */
+    bool again;   /* writes may be applied once more: their objects stay theirs */
     struct draft_change *changes;
     size_t count;
     size_t cap;
@@ -82,7 +87,8 @@ int secret_seal(struct draft *draft, struct write *write, const struct record *c
                 struct arena *arena, struct err *err) MUST_CHECK;
 /*
  * The record of a Secret that a client wrote: of its stored form `json`, and in memory of its own, because
- * `written` (which holds `object`) has the plaintext in it. `written` is wiped and empty afterwards.
+ * `written` (which holds `object`) has the plaintext in it. `written` is wiped and empty afterwards; NULL: it
+ * is still needed.
  */
 int secret_record(struct arena *written, const struct object *object, const char *json, size_t json_len,
                   struct record **ret, struct err *err) MUST_CHECK;
@@ -134,6 +140,8 @@ int history_init(struct history *history, size_t cap, struct err *err) MUST_CHEC
 void history_done(struct history *history);
 /* How many events are there now: what the change log must keep as well. */
 size_t history_kept(struct history *history);
+/* Forget everything up to that revision. */
+void history_forget(struct history *history, uint64_t upto);
 /* Append; takes its own references. Cannot fail. */
 void history_add(struct history *history, const struct state_event *events, size_t count, uint64_t upto);
 /* Call the watchers that were armed for these kinds (bit per enum kind). */
@@ -245,29 +253,82 @@ int committer_run(struct state *state, struct task *task, struct err *err) MUST_
 static inline struct write *write_next(const struct write *write) {
     return (struct write *)write->job.next; /* its first member */
 }
-/* Publish what somebody else has committed since the newest picture. On the committer's thread. */
-int committer_follow(struct state *state, struct err *err) MUST_CHECK;
+/* Publish a draft of what others have committed; `commit` is their newest transaction that is in it. With
+ * `forget`, what has happened before is no longer told: watches begin anew. On the committer's thread. */
+int committer_publish(struct state *state, struct draft *draft, struct picture *base, bool forget,
+                      struct err *err) MUST_CHECK;
 int committer_start(struct state *state, struct err *err) MUST_CHECK;
 void committer_stop(struct state *state);
 
+/* Commit what was made on the newest picture, and what else this instance has followed. On the committer's
+ * thread, or before it runs. Errors as store_commit; of a conflict, `follow.lost` is set. */
+int state_commit(struct state *state, struct store_batch *batch, struct err *err) MUST_CHECK;
+
+/* ---- vault_rows.c ---- */
+
+struct vault_rows {
+    struct vault_setting *items; /* names and values are the rows' own */
+    size_t count;
+    size_t cap;
+};
+
+/* Is it one of the vault's? */
+bool vault_rows_wanted(const struct store_setting *setting);
+/* Add, replace or take out (value NULL). */
+int vault_rows_put(struct vault_rows *rows, const struct store_setting *setting, struct err *err) MUST_CHECK;
+void vault_rows_done(struct vault_rows *rows);
+
+/* ---- load.c ---- */
+
+/* What the store held at one moment. */
+struct loaded {
+    struct store_status status;
+    struct vault *vault; /* borrowed; may be NULL */
+    bool shared;
+    bool keys_settled;
+    struct vault_rows vault_rows; /* these two of a shared store only */
+    struct store_setting *tokens;
+    size_t token_count;
+    size_t token_cap;
+    struct sealed_rows sealed;
+    struct snapshot_change *changes; /* every object, by kind and name, as `after` */
+    size_t count;
+    size_t cap;
+    struct arena arena;
+};
+
+/* Of a shared store: the vault gets the keys of the same moment. */
+int load_all(struct state *state, struct loaded *ret, struct err *err) MUST_CHECK;
+void loaded_done(struct loaded *loaded);
+/* At boot: picture, history, and where following begins. */
+int load_state(struct state *state, struct err *err) MUST_CHECK;
+
 /* ---- follow.c ---- */
 
+/* All but `changed` and `queued` belong to the committer's thread. */
 struct follow {
     _Atomic bool changed; /* somebody else has committed since the last look */
     _Atomic bool queued;  /* `task` is on its way */
     struct task task;
+    uint64_t commit;              /* the store's transactions that picture, tokens and keys have in them */
+    bool lost;                    /* the newest commit found that there are others' */
+    struct vault_rows vault_rows; /* the vault's settings, of the same moment */
 };
 
-/* Add the change log's changes after the draft's revision to it. */
-int follow_read(struct state *state, struct draft *draft, struct err *err) MUST_CHECK;
+/* Publish what somebody else has committed since. Failure: nothing of it, or a part that is followed again.
+ * What fails is told by state_writable until it succeeds. */
+int follow_now(struct state *state, struct err *err) MUST_CHECK;
+/* Our own transaction. */
+void follow_own(struct state *state, const struct store_batch *batch);
+void follow_done(struct follow *follow);
 /* For store_watch; `arg` is the state. */
 void follow_changed(void *arg);
 
 /* ---- vault_open.c ---- */
 
-/* One transaction with what the vault wants written. */
-int vault_commit_settings(struct store *store, const struct vault_settings *settings,
-                          struct err *err) MUST_CHECK;
+/* What the vault wants written, as the store takes it; to be freed. At least one. */
+int vault_settings_rows(const struct vault_settings *settings, struct store_setting **ret,
+                        struct err *err) MUST_CHECK;
 
 /* ---- keys.c ---- */
 
@@ -296,9 +357,19 @@ struct tokens {
     _Atomic int64_t flush_at; /* monotonic: when last uses are stored next */
     _Atomic bool flushing;    /* `flush` is on its way */
     struct task flush;
+    pthread_mutex_t lock; /* what follows */
+    void (*revoked)(void *arg, const char *user);
+    void *arg;
 };
 
 int tokens_init(struct state *state, struct err *err) MUST_CHECK;
+/* Is it a token's? */
+bool token_setting_wanted(const struct store_setting *setting);
+/* What somebody else has made of a token, into force. */
+int tokens_follow(struct state *state, const struct store_setting *setting, struct err *err) MUST_CHECK;
+/* The same for all tokens at once: those that are not among `settings` are revoked. */
+int tokens_reload(struct state *state, const struct store_setting *settings, size_t count,
+                  struct err *err) MUST_CHECK;
 /* After the committer has stopped: stores the last uses. */
 void tokens_done(struct state *state);
 
@@ -367,6 +438,7 @@ struct state {
     struct picture *picture;
     pthread_mutex_t failure_lock;
     struct err failure;    /* of the newest commit; ERR_NONE = it went well */
+    struct err astray;     /* why others' commits cannot be followed; ERR_NONE = they are */
     size_t compaction_due; /* changes in the log beyond those kept, at the start */
     struct queue queue;
     struct committer committer;
@@ -386,5 +458,6 @@ int state_load_record(struct vault *vault, const struct sealed_rows *rows, const
 /* Swap in the next picture; takes over its reference. */
 void state_publish(struct state *state, struct picture *next);
 void state_set_failure(struct state *state, const struct err *err); /* NULL: all is well */
+void state_set_astray(struct state *state, const struct err *err);  /* the same */
 
 #endif

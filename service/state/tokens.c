@@ -18,8 +18,8 @@
 
 /* ---- on a store ---- */
 
-static int commit_setting(struct store *store, const struct store_setting *setting, struct err *err) {
-    return store_commit(store, &(struct store_batch){.settings = setting, .setting_count = 1}, err);
+static int commit_setting(struct state *state, const struct store_setting *setting, struct err *err) {
+    return state_commit(state, &(struct store_batch){.settings = setting, .setting_count = 1}, err);
 }
 
 #define MARKED_FORMAT  2 /* auth's first byte, 1, in a row with a mark behind it */
@@ -42,13 +42,14 @@ static int row_setting(struct vault *vault, const struct token *token, char name
     return 0;
 }
 
-static int store_token(struct store *store, struct vault *vault, const struct token *token, struct err *err) {
+static int store_token(struct state *state, const struct token *token, struct err *err) {
     uint8_t row[MARKED_ROW_MAX];
     char name[TOKEN_SETTING_MAX];
     struct store_setting setting;
 
-    return row_setting(vault, token, name, row, &setting, err) != 0 ? -1
-                                                                    : commit_setting(store, &setting, err);
+    return row_setting(state->vault, token, name, row, &setting, err) != 0
+               ? -1
+               : commit_setting(state, &setting, err);
 }
 
 /* The row as auth knows it, once its mark is found good. `vault` NULL: marks are not looked at. */
@@ -95,11 +96,18 @@ static int commit_audited(struct store *store, const struct store_setting *setti
     if (trail_append(store, &entry, &rows, err) < 0) {
         return -1;
     }
-    rc = store_commit(
-        store,
-        &(struct store_batch){
-            .settings = setting, .setting_count = 1, .audit = rows.items, .audit_count = rows.count},
-        err);
+    struct store_status status;
+
+    rc = store_status(store, &status, err);
+    if (rc == 0) {
+        rc = store_commit(store,
+                          &(struct store_batch){.settings = setting,
+                                                .setting_count = 1,
+                                                .audit = rows.items,
+                                                .audit_count = rows.count,
+                                                .base = status.commit},
+                          err);
+    }
     trail_appended(&rows);
     return rc;
 }
@@ -148,6 +156,10 @@ int state_drop_token(struct store *store, const char *id, const char *user, stru
                         : err_no_token(id, err);
 }
 
+bool token_setting_wanted(const struct store_setting *setting) {
+    return strncmp(setting->name, TOKEN_SETTING, strlen(TOKEN_SETTING)) == 0;
+}
+
 struct loading {
     struct vault *vault;
     struct token_registry *registry;
@@ -159,7 +171,7 @@ static int load_setting(void *arg, const struct store_setting *setting, struct e
     struct err damage = ERR_INIT;
     struct token token;
 
-    if (strncmp(setting->name, TOKEN_SETTING, strlen(TOKEN_SETTING)) != 0) {
+    if (!token_setting_wanted(setting)) {
         return 0;
     }
     if (open_row(loading->vault, setting, &token, &damage) < 0) {
@@ -208,9 +220,8 @@ static int store_marked(struct state *state, const struct token *tokens, size_t 
                                                      .value_len = vault->items[i].value_len};
     }
     if (result == 0) {
-        result = store_commit(
-            state->store, &(struct store_batch){.settings = settings, .setting_count = count + vault->count},
-            err);
+        result = state_commit(
+            state, &(struct store_batch){.settings = settings, .setting_count = count + vault->count}, err);
     }
     free(rows);
     free(settings);
@@ -258,7 +269,9 @@ int tokens_init(struct state *state, struct err *err) {
     return 0;
 }
 
-/* Returns the number of tokens stored. A failure costs the last uses of this batch, nothing else. */
+/* Returns the number of tokens stored. Each instance of several knows the uses that it has seen: of a shared
+ * store, where they would cost everybody a transaction, they stay in memory. A failure costs the last uses of
+ * this batch, nothing else. */
 static size_t store_uses(struct state *state, struct err *err) {
     struct token *tokens = base_calloc(FLUSH_BATCH, sizeof *tokens);
     struct store_setting *settings = base_calloc(FLUSH_BATCH, sizeof *settings);
@@ -266,6 +279,9 @@ static size_t store_uses(struct state *state, struct err *err) {
     size_t count = 0;
     int result = 0;
 
+    if (store_is_shared(state->store)) {
+        goto done;
+    }
     if (tokens != NULL && settings != NULL && texts != NULL) {
         count = token_registry_take_used(state->tokens.registry, tokens, FLUSH_BATCH);
     }
@@ -273,13 +289,14 @@ static size_t store_uses(struct state *state, struct err *err) {
         result = row_setting(state->vault, &tokens[i], texts[i].name, texts[i].row, &settings[i], err);
     }
     if (result == 0 && count > 0) {
-        result = store_commit(state->store,
-                              &(struct store_batch){.settings = settings, .setting_count = count}, err);
+        result =
+            state_commit(state, &(struct store_batch){.settings = settings, .setting_count = count}, err);
     }
     if (result != 0) {
         log_event(LOG_WARN, "token-uses-lost", LOG_INT("tokens", count), LOG_STR("error", err->text));
         count = 0;
     }
+done:
     free(texts);
     free(settings);
     free(tokens);
@@ -319,14 +336,13 @@ static int task_token(struct state *state, struct task *of, struct err *err) {
             return err_no_token(task->token.id, err);
         }
         token_setting_name(task->token.id, name);
-        if (commit_setting(state->store, &(struct store_setting){.name = name}, err) < 0) {
+        if (commit_setting(state, &(struct store_setting){.name = name}, err) < 0) {
             return -1;
         }
         (void)token_registry_remove(registry, task->token.id);
         return 0;
     }
-    if (token_registry_reserve(registry, err) < 0 ||
-        store_token(state->store, state->vault, &task->token, err) < 0) {
+    if (token_registry_reserve(registry, err) < 0 || store_token(state, &task->token, err) < 0) {
         return -1;
     }
     token_registry_put(registry, &task->token);
@@ -341,6 +357,67 @@ int state_submit_token(struct state *state, struct token_write *write, struct er
 int state_write_token(struct state *state, struct token_write *write, struct err *err) {
     write->task.run = task_token;
     return committer_run(state, &write->task, err);
+}
+
+/* ---- what other instances do with them ---- */
+
+void state_watch_revocations(struct state *state, void (*revoked)(void *arg, const char *user), void *arg) {
+    pthread_mutex_lock(&state->tokens.lock);
+    state->tokens.revoked = revoked;
+    state->tokens.arg = arg;
+    pthread_mutex_unlock(&state->tokens.lock);
+}
+
+static int compare_settings(const void *a, const void *b) {
+    return strcmp(((const struct store_setting *)a)->name, ((const struct store_setting *)b)->name);
+}
+
+/* A token is gone: who waits with it is told so. */
+static void revoke(struct state *state, const char *id) {
+    struct tokens *tokens = &state->tokens;
+    struct principal holder;
+    struct token token;
+
+    if (!token_registry_get(tokens->registry, id, &token) || !token_registry_remove(tokens->registry, id)) {
+        return;
+    }
+    token_principal(&token, &holder);
+    pthread_mutex_lock(&tokens->lock);
+    if (tokens->revoked != NULL) {
+        tokens->revoked(tokens->arg, holder.user);
+    }
+    pthread_mutex_unlock(&tokens->lock);
+}
+
+int tokens_follow(struct state *state, const struct store_setting *setting, struct err *err) {
+    struct loading loading = {.vault = state->vault, .registry = state->tokens.registry};
+
+    if (setting->value == NULL) {
+        revoke(state, setting->name + strlen(TOKEN_SETTING));
+        return 0;
+    }
+    return load_setting(&loading, setting, err);
+}
+
+int tokens_reload(struct state *state, const struct store_setting *settings, size_t count, struct err *err) {
+    struct token *tokens = NULL;
+    size_t known = 0;
+    int result = token_registry_list(state->tokens.registry, &tokens, &known, err);
+
+    for (size_t i = 0; result == 0 && i < known; i++) {
+        char name[TOKEN_SETTING_MAX];
+        token_setting_name(tokens[i].id, name);
+        const struct store_setting key = {.name = name};
+
+        if (bsearch(&key, settings, count, sizeof(key), compare_settings) == NULL) {
+            revoke(state, tokens[i].id);
+        }
+    }
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = tokens_follow(state, &settings[i], err);
+    }
+    free(tokens);
+    return result;
 }
 
 /* ---- last uses ---- */

@@ -14,6 +14,7 @@ struct kept {
     size_t count;
     size_t cap;
     size_t sealed_count;
+    struct store_status status;
 };
 
 static void kept_done(struct kept *kept) {
@@ -21,12 +22,16 @@ static void kept_done(struct kept *kept) {
     arena_done(&kept->arena);
 }
 
+static void kept_moment(void *arg, const struct store_status *status) {
+    ((struct kept *)arg)->status = *status;
+}
+
 static int kept_setting(void *arg, const struct store_setting *setting, struct err *err) {
     struct kept *kept = arg;
     struct vault_setting *items;
     void *value;
 
-    if (strncmp(setting->name, "vault/", strlen("vault/")) != 0) {
+    if (!vault_rows_wanted(setting)) {
         return 0;
     }
     items = base_grow(kept->items, kept->count, &kept->cap, 16, sizeof *items);
@@ -55,14 +60,8 @@ static int kept_sealed(void *arg, const struct store_sealed *sealed, struct err 
     return 0;
 }
 
-int vault_commit_settings(struct store *store, const struct vault_settings *settings, struct err *err) {
-    struct store_setting *rows;
-    int rc;
-
-    if (settings->count == 0) {
-        return 0;
-    }
-    rows = base_calloc(settings->count, sizeof *rows);
+int vault_settings_rows(const struct vault_settings *settings, struct store_setting **ret, struct err *err) {
+    struct store_setting *rows = base_calloc(settings->count, sizeof(*rows));
     if (rows == NULL) {
         return err_no_memory(err);
     }
@@ -71,28 +70,43 @@ int vault_commit_settings(struct store *store, const struct vault_settings *sett
                                          .value = settings->items[i].value,
                                          .value_len = settings->items[i].value_len};
     }
-    rc = store_commit(store, &(struct store_batch){.settings = rows, .setting_count = settings->count}, err);
-    free(rows);
-    return rc;
+    *ret = rows;
+    return 0;
 }
 
-int state_open_vault(struct store *store, struct vault_options *options, struct vault **ret,
+/* One transaction with what the vault wants written, unless somebody has written since it was read. */
+static int commit_settings(struct store *store, const struct vault_settings *settings, uint64_t base,
+                           struct err *err) {
+    struct store_setting *rows;
+    if (settings->count == 0) {
+        return 0;
+    }
+    if (vault_settings_rows(settings, &rows, err) != 0) {
+        return -1;
+    }
+    int result = store_commit(
+        store, &(struct store_batch){.settings = rows, .setting_count = settings->count, .base = base}, err);
+    free(rows);
+    return result;
+}
+
+static int open_once(struct store *store, struct vault_options *options, struct vault **ret,
                      struct err *err) {
     struct kept kept = {0};
-    const struct store_reader reader = {.setting = kept_setting, .sealed = kept_sealed, .arg = &kept};
+    const struct store_reader reader = {
+        .moment = kept_moment, .setting = kept_setting, .sealed = kept_sealed, .arg = &kept};
     struct vault_settings to_write;
     struct vault *vault = NULL;
-    int rc;
 
     arena_init(&kept.arena, 0);
-    rc = store_load(store, &reader, err);
-    if (rc == 0) {
+    int result = store_load(store, &reader, err);
+    if (result == 0) {
         options->sealed_count = kept.sealed_count;
-        rc = vault_open(options, kept.items, kept.count, &vault, &to_write, err);
+        result = vault_open(options, kept.items, kept.count, &vault, &to_write, err);
     }
-    if (rc == 0) {
-        rc = vault_commit_settings(store, &to_write, err);
-        if (rc == 0) {
+    if (result == 0) {
+        result = commit_settings(store, &to_write, kept.status.commit, err);
+        if (result == 0) {
             vault_apply(vault);
             *ret = vault;
         } else {
@@ -100,7 +114,18 @@ int state_open_vault(struct store *store, struct vault_options *options, struct 
         }
     }
     kept_done(&kept);
-    return rc;
+    return result;
+}
+
+/* Of instances that start for the first time together one makes the keys, and the others find them made. */
+int state_open_vault(struct store *store, struct vault_options *options, struct vault **ret,
+                     struct err *err) {
+    int result = open_once(store, options, ret, err);
+    for (int i = 1; i < STATE_TRIES && result != 0 && err->code == ERR_CONFLICT; i++) {
+        err_clear(err);
+        result = open_once(store, options, ret, err);
+    }
+    return result;
 }
 
 /* ---- backups ---- */

@@ -92,6 +92,14 @@ void sqlite_read_end(struct sqlite_store *store) {
     (void)pthread_mutex_unlock(&store->reader_lock);
 }
 
+static struct store_status status_from(const struct sqlite_store *store, const struct store_meta *meta) {
+    return (struct store_status){.revision = meta->revision,
+                                 .compacted = meta->compacted,
+                                 .past = meta->past,
+                                 .past_ms = meta->past_ms,
+                                 .schema_version = store->schema_version};
+}
+
 int sqlite_store_status(struct store *base, struct store_status *ret, struct err *err) {
     struct sqlite_store *store = of(base);
     struct store_meta meta;
@@ -101,11 +109,7 @@ int sqlite_store_status(struct store *base, struct store_status *ret, struct err
     int failed = sqlite_read_meta(&store->reader, &meta, err);
     sqlite_read_end(store);
     if (failed == 0) {
-        *ret = (struct store_status){.revision = meta.revision,
-                                     .compacted = meta.compacted,
-                                     .past = meta.past,
-                                     .past_ms = meta.past_ms,
-                                     .schema_version = store->schema_version};
+        *ret = status_from(store, &meta);
     }
     return failed;
 }
@@ -221,12 +225,28 @@ static int load_objects(struct connection *connection, const struct store_reader
     return loader.sum == meta.content ? 0 : sqlite_content_differs(connection, err);
 }
 
+static int tell_moment(struct sqlite_store *store, const struct store_reader *reader, struct err *err) {
+    struct store_meta meta;
+    if (reader->moment == NULL) {
+        return 0;
+    }
+    if (sqlite_read_meta(&store->reader, &meta, err) < 0) {
+        return -1;
+    }
+    const struct store_status status = status_from(store, &meta);
+    reader->moment(reader->arg, &status);
+    return 0;
+}
+
 int sqlite_store_load(struct store *base, const struct store_reader *reader, struct err *err) {
     struct sqlite_store *store = of(base);
     if (sqlite_read_begin(store, err) < 0) {
         return -1;
     }
-    int failed = sqlite_load_vault(&store->reader, reader, err);
+    int failed = tell_moment(store, reader, err);
+    if (failed == 0) {
+        failed = sqlite_load_vault(&store->reader, reader, err);
+    }
     if (failed == 0 && reader->object != NULL) {
         failed = load_objects(&store->reader, reader, err);
     }

@@ -167,6 +167,16 @@ int store_read_changes(struct store *store, uint64_t after, size_t limit,
     return store->ops->read_changes(store, after, limit, row, arg, err);
 }
 
+bool store_is_shared(const struct store *store) {
+    return store->ops->read_entries != NULL;
+}
+
+int store_read_entries(struct store *store, uint64_t after,
+                       int (*entry)(void *arg, const struct store_batch *batch, struct err *err), void *arg,
+                       struct err *err) {
+    return store->ops->read_entries != NULL ? store->ops->read_entries(store, after, entry, arg, err) : 0;
+}
+
 void store_watch(struct store *store, void (*changed)(void *arg), void *arg) {
     if (store->ops->watch != NULL) {
         store->ops->watch(store, changed, arg);

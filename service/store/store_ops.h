@@ -19,7 +19,11 @@ struct store_ops {
     int (*read_changes)(struct store *store, uint64_t after, size_t limit,
                         int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
                         struct err *err);
-    void (*watch)(struct store *store, void (*changed)(void *arg), void *arg); /* NULL: nobody else writes */
+    /* Both NULL: nobody else writes. */
+    int (*read_entries)(struct store *store, uint64_t after,
+                        int (*entry)(void *arg, const struct store_batch *batch, struct err *err), void *arg,
+                        struct err *err);
+    void (*watch)(struct store *store, void (*changed)(void *arg), void *arg);
     int (*compact)(struct store *store, const struct store_keep *keep, bool *ret_more,
                    uint64_t *ret_compacted, struct err *err);
     /* All three NULL: the store keeps no past; the calls then answer ERR_EXPIRED. */

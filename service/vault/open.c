@@ -422,6 +422,72 @@ int vault_open(const struct vault_options *options, const struct vault_setting *
     return vault_keyring_open(options, settings, count, &cost, ret, ret_to_write, err);
 }
 
+/* ---- what others have written ---- */
+
+/* The record of a change of the root key that is under way; ours must be there as well. */
+static int find_records(const struct vault *vault, const struct stock *stock, struct root *ret_other,
+                        struct err *err) {
+    bool found = false;
+    for (size_t i = 0; i < stock->root_count; i++) {
+        if (strcmp(stock->roots[i].id, vault->root.record.id) == 0) {
+            found = true;
+        } else {
+            ret_other->record = stock->roots[i];
+        }
+    }
+    return found
+               ? 0
+               : err_set(
+                     err, ERR_CONFLICT,
+                     "the root key of this database was changed by another instance, and %s still gives the "
+                     "old one: restart with the new root key",
+                     vault->source.text);
+}
+
+/* `next` gets what was there before. */
+static void take_keys(struct vault *vault, struct vault *next, struct root *other) {
+    struct key keys[VAULT_KEYS_MAX];
+    size_t count = vault->key_count;
+    memcpy(keys, vault->keys, sizeof(keys));
+    pthread_rwlock_wrlock(&vault->lock);
+    memcpy(vault->keys, next->keys, sizeof(vault->keys));
+    vault->key_count = next->key_count;
+    vault->marks_tokens = next->marks_tokens;
+    if (strcmp(vault->other.record.id, other->record.id) != 0) {
+        struct root gone = vault->other;
+        vault->other = *other;
+        vault->staged = false;
+        *other = gone;
+    }
+    pthread_rwlock_unlock(&vault->lock);
+    memcpy(next->keys, keys, sizeof(next->keys));
+    next->key_count = count;
+}
+
+int vault_follow(struct vault *vault, const struct vault_setting *settings, size_t count, struct err *err) {
+    struct vault *next = base_calloc(1, sizeof(*next));
+    struct root other = {.wrap_key = NULL};
+    struct stock stock;
+    if (next == NULL) {
+        return err_no_memory(err);
+    }
+    next->root = vault->root; /* borrowed */
+    int result = -1;
+    if (take_stock(settings, count, &stock, err) == 0 && find_records(vault, &stock, &other, err) == 0 &&
+        load_keys(next, &stock, err) == 0) {
+        take_keys(vault, next, &other);
+        vault_root_done(&other);
+        result = 0;
+    }
+    for (size_t i = 0; i < next->key_count; i++) {
+        sodium_free(next->keys[i].bytes);
+    }
+    sodium_free(next->fingerprint.bytes);
+    sodium_free(next->fingerprint_sub_key);
+    free(next);
+    return result;
+}
+
 void vault_close(struct vault *vault) {
     if (vault == NULL) {
         return;

@@ -38,6 +38,7 @@ void memory_done(struct memory_database *database) {
     free(database->sealed);
     free(database->settings);
     free(database->audit);
+    free(database->entries);
     arena_done(&database->arena);
     pthread_mutex_destroy(&database->watch_lock);
     pthread_mutex_destroy(&database->gate);
@@ -208,6 +209,80 @@ static void write_audit(struct memory_database *database, const struct store_aud
     copy->entry = copy_bytes(database, audit->entry, audit->entry_len);
 }
 
+/* ---- the transactions ---- */
+
+static void *copy_array(struct memory_database *database, const void *items, size_t count, size_t size) {
+    void *copy = arena_alloc(&database->arena, count * size + 1);
+    assert(copy != NULL);
+    if (count > 0) {
+        memcpy(copy, items, count * size);
+    }
+    return copy;
+}
+
+/* A value whose absence means a deletion. */
+static void *copy_value(struct memory_database *database, const void *value, size_t len) {
+    return value == NULL ? NULL : copy_bytes(database, value, len);
+}
+
+static void keep_entry(struct memory_database *database, const struct store_batch *batch) {
+    struct store_change *changes =
+        copy_array(database, batch->changes, batch->change_count, sizeof(*changes));
+    struct store_sealed *sealed = copy_array(database, batch->sealed, batch->sealed_count, sizeof(*sealed));
+    struct store_setting *settings =
+        copy_array(database, batch->settings, batch->setting_count, sizeof(*settings));
+    for (size_t i = 0; i < batch->change_count; i++) {
+        changes[i].kind = arena_strdup(&database->arena, changes[i].kind);
+        changes[i].name = arena_strdup(&database->arena, changes[i].name);
+        changes[i].actor = arena_strdup(&database->arena, changes[i].actor);
+        changes[i].body = copy_bytes(database, changes[i].body, changes[i].body_len);
+        changes[i].request =
+            copy_value(database, changes[i].request, changes[i].request ? strlen(changes[i].request) : 0);
+        changes[i].reason =
+            copy_value(database, changes[i].reason, changes[i].reason ? strlen(changes[i].reason) : 0);
+    }
+    for (size_t i = 0; i < batch->sealed_count; i++) {
+        sealed[i].object = arena_strdup(&database->arena, sealed[i].object);
+        sealed[i].item = arena_strdup(&database->arena, sealed[i].item);
+        sealed[i].nonce = copy_value(database, sealed[i].nonce, sealed[i].nonce_len);
+        sealed[i].ciphertext = copy_value(database, sealed[i].ciphertext, sealed[i].ciphertext_len);
+    }
+    for (size_t i = 0; i < batch->setting_count; i++) {
+        settings[i].name = arena_strdup(&database->arena, settings[i].name);
+        settings[i].value = copy_value(database, settings[i].value, settings[i].value_len);
+    }
+    struct memory_entry *entry =
+        make_room((void **)&database->entries, &database->entry_count, sizeof(*entry), database->entry_count);
+    *entry = (struct memory_entry){.revision = database->revision,
+                                   .batch = {.changes = changes,
+                                             .change_count = batch->change_count,
+                                             .sealed = sealed,
+                                             .sealed_count = batch->sealed_count,
+                                             .settings = settings,
+                                             .setting_count = batch->setting_count,
+                                             .base = database->commit++}};
+}
+
+static bool is_guarded(const struct store_batch *batch) {
+    return batch->change_count + batch->sealed_count + batch->setting_count > 0;
+}
+
+/* Would this commit be kept? */
+static int check_commit(struct memory_database *database, const struct store_batch *batch, struct err *err) {
+    if (database->failure != ERR_NONE) {
+        return err_set(err, database->failure, "the test wants commits to fail");
+    }
+    if (database->change_limit > 0 && batch->change_count > database->change_limit) {
+        return err_set(err, ERR_TOO_LARGE, "the test wants smaller transactions");
+    }
+    if (is_guarded(batch) && batch->base != database->commit) {
+        database->conflicts++;
+        return err_set(err, ERR_CONFLICT, "commit %llu is not the newest", (unsigned long long)batch->base);
+    }
+    assert(batch->change_count == 0 || batch->changes[0].revision > database->revision);
+    return 0;
+}
+
 static void tell_others(struct memory_store *committer) {
     struct memory_database *database = committer->database;
     pthread_mutex_lock(&database->watch_lock);
@@ -222,17 +297,10 @@ static void tell_others(struct memory_store *committer) {
 
 static int memory_commit(struct store *store, const struct store_batch *batch, struct err *err) {
     struct memory_database *database = database_of(store);
-    int failed = 0;
     pthread_mutex_lock(&database->gate);
     pthread_mutex_unlock(&database->gate);
     pthread_mutex_lock(&database->lock);
-    if (database->failure != ERR_NONE) {
-        failed = err_set(err, database->failure, "the test wants commits to fail");
-    } else if (batch->change_count > 0 && batch->changes[0].revision <= database->revision) {
-        database->conflicts++;
-        failed = err_set(err, ERR_CONFLICT, "revision %llu is taken",
-                         (unsigned long long)batch->changes[0].revision);
-    }
+    int failed = check_commit(database, batch, err);
     for (size_t i = 0; failed == 0 && i < batch->change_count; i++) {
         write_change(database, &batch->changes[i]);
     }
@@ -245,11 +313,14 @@ static int memory_commit(struct store *store, const struct store_batch *batch, s
     for (size_t i = 0; failed == 0 && i < batch->audit_count; i++) {
         write_audit(database, &batch->audit[i]);
     }
+    if (failed == 0 && is_guarded(batch)) {
+        keep_entry(database, batch);
+    }
     if (failed == 0 && batch->change_count > database->largest) {
         database->largest = batch->change_count;
     }
     pthread_mutex_unlock(&database->lock);
-    if (failed == 0 && batch->change_count > 0) {
+    if (failed == 0 && is_guarded(batch)) {
         tell_others((struct memory_store *)store);
     }
     return failed;
@@ -303,6 +374,9 @@ static int memory_compact(struct store *store, const struct store_keep *keep, bo
     }
     drop_replaced(database);
     database->compacted = database->past;
+    while (database->entry_count > 0 && database->entries[0].revision <= database->compacted) {
+        take_out(database->entries, &database->entry_count, sizeof(*database->entries), 0);
+    }
     *ret_more = false;
     *ret_compacted = database->compacted;
     pthread_mutex_unlock(&database->lock);
@@ -325,14 +399,19 @@ static int memory_drop_audit(struct store *store, const uint64_t *sequences, siz
 
 /* ---- reading ---- */
 
+static struct store_status status_of(const struct memory_database *database) {
+    return (struct store_status){.revision = database->revision,
+                                 .compacted = database->compacted,
+                                 .past = database->past,
+                                 .past_ms = database->past_ms,
+                                 .commit = database->commit};
+}
+
 static int memory_status(struct store *store, struct store_status *ret, struct err *err) {
     struct memory_database *database = database_of(store);
     (void)err;
     pthread_mutex_lock(&database->lock);
-    *ret = (struct store_status){.revision = database->revision,
-                                 .compacted = database->compacted,
-                                 .past = database->past,
-                                 .past_ms = database->past_ms};
+    *ret = status_of(database);
     pthread_mutex_unlock(&database->lock);
     return 0;
 }
@@ -341,6 +420,10 @@ static int memory_load(struct store *store, const struct store_reader *reader, s
     struct memory_database *database = database_of(store);
     int failed = 0;
     pthread_mutex_lock(&database->lock);
+    const struct store_status status = status_of(database);
+    if (reader->moment != NULL) {
+        reader->moment(reader->arg, &status);
+    }
     for (size_t i = 0; reader->setting != NULL && failed == 0 && i < database->setting_count; i++) {
         failed = reader->setting(reader->arg, &database->settings[i], err);
     }
@@ -470,6 +553,24 @@ static int memory_find_time(struct store *store, int64_t time_ms, uint64_t *ret_
     return failed;
 }
 
+static int memory_read_entries(struct store *store, uint64_t after,
+                               int (*row)(void *arg, const struct store_batch *batch, struct err *err),
+                               void *arg, struct err *err) {
+    struct memory_database *database = database_of(store);
+    int failed = 0;
+    pthread_mutex_lock(&database->lock);
+    if (after < database->commit - database->entry_count) {
+        failed = err_set(err, ERR_EXPIRED, "the entries after %llu are gone", (unsigned long long)after);
+    }
+    for (size_t i = 0; failed == 0 && i < database->entry_count; i++) {
+        if (database->entries[i].batch.base >= after) {
+            failed = row(arg, &database->entries[i].batch, err);
+        }
+    }
+    pthread_mutex_unlock(&database->lock);
+    return failed;
+}
+
 static int memory_read_audit(struct store *store, uint64_t keep,
                              int (*row)(void *arg, const struct store_audit *audit, struct err *err),
                              void *arg, uint64_t *ret_newest, struct err *err) {
@@ -522,6 +623,7 @@ struct store *memory_open(struct memory_database *database) {
         .load = memory_load,
         .commit = memory_commit,
         .read_changes = memory_read_changes,
+        .read_entries = memory_read_entries,
         .watch = memory_watch,
         .compact = memory_compact,
         .read_history = memory_read_history,

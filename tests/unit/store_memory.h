@@ -21,6 +21,12 @@ struct memory_object {
     size_t body_len;
 };
 
+/* What one transaction has written, without its audit entries. */
+struct memory_entry {
+    struct store_batch batch;
+    uint64_t revision; /* of the database afterwards */
+};
+
 struct memory_store;
 
 /* What all handles share. */
@@ -37,6 +43,9 @@ struct memory_database {
     size_t setting_count;
     struct store_audit *audit; /* by sequence */
     size_t audit_count;
+    struct memory_entry *entries; /* of the transactions that are kept, in their order */
+    size_t entry_count;
+    uint64_t commit; /* of the newest */
     uint64_t revision;
     uint64_t compacted;
     uint64_t past; /* status.past */
@@ -44,6 +53,7 @@ struct memory_database {
     enum err_code failure; /* what commits fail with; ERR_NONE: they do not */
     size_t largest;        /* changes in the largest commit so far */
     size_t conflicts;      /* commits that came too late */
+    size_t change_limit;   /* changes that one transaction takes; 0: any number */
     size_t compacting;     /* compactions that were asked for while commits fail */
 
     pthread_mutex_t gate;       /* held by a test: commits wait */
