@@ -110,69 +110,6 @@ int draft_add(struct draft *draft, enum store_op op, enum kind kind, const struc
     return 0;
 }
 
-/* A record that shares no memory with the object whose document this is. */
-static int decode_record(enum kind kind, const char *key, const char *json, size_t json_len,
-                         const struct record **ret, struct err *err) {
-    struct object *object;
-    struct record *record;
-    struct arena arena;
-
-    arena_init(&arena, 0);
-    if (codec_decode_stored(kind, json, json_len, &arena, &object, err) < 0) {
-        arena_done(&arena);
-        return -1;
-    }
-    const char *own_key = arena_strdup(&arena, key);
-    const char *own_json = arena_strndup(&arena, json, json_len);
-
-    if (own_key == NULL || own_json == NULL) {
-        arena_done(&arena);
-        return err_no_memory(err);
-    }
-    if (record_new(&arena, object, own_key, own_json, json_len, &record, err) < 0) {
-        return -1;
-    }
-    *ret = record;
-    return 0;
-}
-
-/* Encode `object` into an exact copy in its arena and make a record of both. The arena is empty afterwards,
- * and a Secret's object gone: its record is a copy without the plaintext. A write that may be applied again
- * keeps both. */
-static int make_record(struct draft *draft, struct arena *arena, const struct object *object,
-                       const struct record **ret, struct err *err) {
-    struct record *record;
-    const char *key = object_key(object, arena);
-    char *json;
-
-    buf_clear(&draft->json);
-    codec_encode(object, &draft->json);
-    if (key == NULL || buf_failed(&draft->json)) {
-        return err_no_memory(err);
-    }
-    if (object->kind == KIND_SECRET) {
-        arena->wipe = true;
-        if (secret_record(draft->again ? NULL : arena, object, draft->json.data, draft->json.len, &record,
-                          err) < 0) {
-            return -1;
-        }
-        *ret = record;
-        return 0;
-    }
-    if (draft->again) {
-        return decode_record(object->kind, key, draft->json.data, draft->json.len, ret, err);
-    }
-    json = arena_strndup(arena, draft->json.data, draft->json.len);
-    if (json == NULL) {
-        return err_no_memory(err);
-    }
-    if (record_new(arena, object, key, json, draft->json.len, &record, err) < 0) {
-        return -1;
-    }
-    *ret = record;
-    return 0;
-}
-
 static int err_missing(enum kind kind, const char *key, struct err *err) {
     const struct kind_info *info = kind_info(kind);
     const char *name = info->namespaced && strchr(key, '/') != NULL ? strchr(key, '/') + 1 : key;
@@ -271,7 +208,7 @@ static int apply_create(struct draft *draft, struct write *write, struct object 
     if (object->meta.uid == NULL) {
         return err_no_memory(err);
     }
-    if (make_record(draft, arena, object, &ret->record, err) < 0) {
+    if (draft_record(draft, arena, object, &ret->record, err) < 0) {
         return -1;
     }
     ret->created = true;
@@ -336,7 +273,7 @@ static int apply_replace(struct draft *draft, struct write *write, const struct 
         return 0;
     }
     object->meta.resource_version = draft->dry ? now->resource_version : draft->revision + 1;
-    if (make_record(draft, arena, object, &ret->record, err) < 0) {
+    if (draft_record(draft, arena, object, &ret->record, err) < 0) {
         return -1;
     }
     draft->revision++;
@@ -413,7 +350,7 @@ static int apply_delete(struct draft *draft, const struct write *write, const st
     }
     arena_init(&arena, 0);
     if (codec_decode_stored(write->kind, draft->other.data, draft->other.len, &arena, &object, err) < 0 ||
-        make_record(draft, &arena, object, &ret->record, err) < 0) {
+        draft_record(draft, &arena, object, &ret->record, err) < 0) {
         arena_done(&arena);
         return -1;
     }

@@ -70,6 +70,11 @@ int draft_add(struct draft *draft, enum store_op op, enum kind kind, const struc
 /* Apply a write and its `also`: all or none. Outcomes are in the writes; -1 when the first one's `err` is
  * set. With `dry_run` the draft stays as it was, unless it is a preview's. */
 int draft_apply(struct draft *draft, struct write *write) MUST_CHECK;
+/* Encode `object` into an exact copy in its arena and make a record of both. The arena is empty afterwards,
+ * and a Secret's object gone: its record is a copy without the plaintext. A write that may be applied again
+ * keeps both. */
+int draft_record(struct draft *draft, struct arena *arena, const struct object *object,
+                 const struct record **ret, struct err *err) MUST_CHECK;
 /* The picture after the draft. */
 int draft_picture(const struct draft *draft, const struct picture *base, struct picture **ret,
                   struct node_set **ret_affected, struct err *err) MUST_CHECK;

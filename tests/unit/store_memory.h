@@ -71,4 +71,16 @@ void memory_address(struct memory_database *database, char out[MEMORY_ADDRESS_MA
 struct store *memory_open(struct memory_database *database);
 void memory_fail(struct memory_database *database, enum err_code failure);
 
+/* ---- between the twin's files: store operations, as store.h says ---- */
+
+struct memory_database *memory_database_of(struct store *store);
+int memory_read_history(struct store *store, const struct store_history_query *query,
+                        int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
+                        struct err *err);
+int memory_read_past(struct store *store, uint64_t revision, uint64_t upto,
+                     int (*row)(void *arg, const char *kind, const char *name,
+                                const struct store_change *change, struct err *err),
+                     void *arg, struct err *err);
+int memory_find_time(struct store *store, int64_t time_ms, uint64_t *ret_revision, struct err *err);
+
 #endif
