@@ -260,6 +260,12 @@ static bool is_readable_only(const struct sqlite_store *store, const struct err 
             (access(store->path, W_OK) != 0 || access(store->dir, W_OK) != 0));
 }
 
+/* The reason in plain words: what SQLite says of a read-only disk is about locks and descriptors. */
+static struct err why_not_writable(const struct sqlite_store *store, const struct err *err) {
+    struct err plain = ERR_INIT;
+    return err->code != ERR_STORAGE_FULL && sqlite_try_disk(store->dir, &plain) != 0 ? plain : *err;
+}
+
 static int open_image(struct sqlite_store *store, struct err *err) {
     struct finding found = {.applied = 0};
     err_clear(&store->base.accepted);
@@ -284,7 +290,7 @@ static int open_database(struct sqlite_store *store, struct err *err) {
     if (!is_readable_only(store, err)) {
         return -1;
     }
-    store->why = *err;
+    store->why = why_not_writable(store, err);
     err_clear(err);
     if (open_image(store, err) != 0) {
         if (err->code != ERR_CORRUPT) {
