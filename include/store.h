@@ -86,9 +86,10 @@ struct store_batch {
     uint64_t base;
 };
 
+struct store_status;
+
 /* Called for each row; texts are borrowed for the call. A negative answer stops with that failure:
  * the callee fills `err`. The callee must not read from the same store. */
-struct store_status;
 struct store_reader {
     /* Comes first: of which moment all that follows is. */
     void (*moment)(void *arg, const struct store_status *status);

@@ -449,10 +449,16 @@ static void probe_store(struct state *state) {
     struct store_batch transaction = {.settings = &setting, .setting_count = 1};
     struct err err = ERR_INIT;
 
-    if (state_commit(state, &transaction, &err) == 0 || state->follow.lost) {
+    int result = state_commit(state, &transaction, &err);
+    bool behind = result != 0 && state->follow.lost; /* the store works, and others have written */
+    if (behind) {
+        err_clear(&err);
+        result = follow_now(state, &err);
+    }
+    if (result == 0) {
         log_event(LOG_INFO, "store-recovered");
         state_set_failure(state, NULL);
-    } else {
+    } else if (!behind) {
         state_set_failure(state, &err);
     }
 }

@@ -6,10 +6,12 @@
  * here. The ones behind it are read in their order (store_read_entries):
  *   1. settings: the vault's keys, because what comes next is sealed under them, and tokens;
  *   2. changes of objects, Secrets with the sealed values that came with them and those that they had before;
- *   3. sealed values without a change: they were sealed again under another key. The picture gets them; no
- * event. Read twice they have the same result: a failure in the middle is mended by reading again. When the
- * store no longer has them, everything is loaded anew, and the difference is published; whoever watches must
- * list again.
+ *   3. sealed values without a change: they were sealed again under another key. The picture gets them, and
+ *      nobody is told of an event.
+ *
+ * Read twice they have the same result: a failure in the middle is mended by reading again. When the store no
+ * longer has them, everything is loaded anew, and the difference is published; whoever watches must list
+ * again.
  *
  * All of it on the committer's thread. What the store's own thread does is to set a flag and to queue a task.
  */

@@ -258,8 +258,8 @@ int committer_run(struct state *state, struct task *task, struct err *err) MUST_
 static inline struct write *write_next(const struct write *write) {
     return (struct write *)write->job.next; /* its first member */
 }
-/* Publish a draft of what others have committed; `commit` is their newest transaction that is in it. With
- * `forget`, what has happened before is no longer told: watches begin anew. On the committer's thread. */
+/* Publish a draft on `base` of what others have committed. With `forget`, what has happened before is no
+ * longer told: watches begin anew. On the committer's thread. */
 int committer_publish(struct state *state, struct draft *draft, struct picture *base, bool forget,
                       struct err *err) MUST_CHECK;
 int committer_start(struct state *state, struct err *err) MUST_CHECK;

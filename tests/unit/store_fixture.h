@@ -114,16 +114,33 @@ static inline struct store_change change_of(enum store_op op, const char *kind, 
                                  .body_len = strlen(body)};
 }
 
+static inline struct store_status status_of(struct store *store) {
+    struct store_status status = {0};
+    struct err err = ERR_INIT;
+    if (store_status(store, &status, &err) < 0) {
+        fail_msg("store_status: %s", err.text);
+    }
+    return status;
+}
+
+/* What a batch is to be based on that is made with the knowledge of all before it. */
+static inline uint64_t newest_commit(struct store *store) {
+    return store_is_shared(store) ? status_of(store).commit : 0;
+}
+
 static inline int try_change(struct store *store, enum store_op op, const char *kind, const char *name,
                              uint64_t revision, const char *body, struct err *err) {
     struct store_change change = change_of(op, kind, name, revision, body);
-    struct store_batch batch = {.changes = &change, .change_count = 1};
+    struct store_batch batch = {.changes = &change, .change_count = 1, .base = newest_commit(store)};
     return store_commit(store, &batch, err);
 }
 
+/* As if made with the knowledge of all before it, whatever its base says. */
 static inline void must_commit(struct store *store, const struct store_batch *batch) {
+    struct store_batch newest = *batch;
     struct err err = ERR_INIT;
-    if (store_commit(store, batch, &err) < 0) {
+    newest.base = newest_commit(store);
+    if (store_commit(store, &newest, &err) < 0) {
         fail_msg("store_commit: %s", err.text);
     }
 }
@@ -132,15 +149,6 @@ static inline void must_change(struct store *store, enum store_op op, const char
                                uint64_t revision, const char *body) {
     struct store_change change = change_of(op, kind, name, revision, body);
     must_commit(store, &(struct store_batch){.changes = &change, .change_count = 1});
-}
-
-static inline struct store_status status_of(struct store *store) {
-    struct store_status status = {0};
-    struct err err = ERR_INIT;
-    if (store_status(store, &status, &err) < 0) {
-        fail_msg("store_status: %s", err.text);
-    }
-    return status;
 }
 
 static inline int dump_object(void *arg, const char *kind, const char *name, uint64_t revision,
