@@ -254,12 +254,18 @@ static void warn_about(const struct http_options *options, const struct http_lis
     }
 }
 
+/* Another instance has revoked a token of this user's. */
+static void hasten(void *park, const char *user) {
+    park_hasten(park, user);
+}
+
 int server_listen(struct http *http, const struct http_options *options, void (*sweep)(void *http),
                   struct err *err) {
     unsigned parked = options->parked_max > 0 ? options->parked_max : HTTP_PARKED_DEFAULT;
     if (park_start(parked, sweep, http, &http->serving.park, err) != 0) {
         return -1;
     }
+    state_watch_revocations(http->serving.state, hasten, http->serving.park);
     /* All sockets first: a taken port must not leave a half-served set behind. */
     for (size_t i = 0; i < options->listen_count; i++) {
         struct http_listener *listener = &http->listeners[i];
@@ -346,7 +352,10 @@ void server_stop(struct http *http) {
             close(http->listeners[i].fd);
         }
     }
-    park_free(serving->park);
+    if (serving->park != NULL) {
+        state_watch_revocations(serving->state, NULL, NULL);
+        park_free(serving->park);
+    }
     worker_stop(serving->worker);
     worker_stop(serving->slow_worker);
     linger_stop(http->linger);
