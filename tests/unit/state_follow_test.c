@@ -450,12 +450,12 @@ static void a_batch_that_is_too_large_is_cut_between_writes(void **state) {
 static void one_change_that_is_too_large_is_refused_alone(void **state) {
     struct pair *pair = *state;
     struct err err = ERR_INIT;
-    struct plan plans[3] = {{.op = WRITE_CREATE, .kind = KIND_NODE, .key = "a"},
-                            {.op = WRITE_CREATE, .kind = KIND_NODE, .key = "b"},
-                            {.op = WRITE_CREATE, .kind = KIND_NODE, .key = "c"}};
+    struct plan plans[3];
     struct call calls[GROUP_MAX];
     for (size_t i = 0; i < 3; i++) {
-        snprintf(plans[i].json, sizeof(plans[i].json), "{\"metadata\":{\"name\":\"%s\"}}", plans[i].key);
+        plans[i] = (struct plan){.op = WRITE_CREATE, .kind = KIND_NODE};
+        snprintf(plans[i].key, sizeof(plans[i].key), "n%zu", i);
+        snprintf(plans[i].json, sizeof(plans[i].json), "{\"metadata\":{\"name\":\"n%zu\"}}", i);
     }
     pair->database.change_limit = 2;
     assert_true(calls_from(calls, plans, 3));
