@@ -349,9 +349,12 @@ static int apply_delete(struct draft *draft, const struct write *write, const st
         return err_no_memory(err);
     }
     arena_init(&arena, 0);
-    if (codec_decode_stored(write->kind, draft->other.data, draft->other.len, &arena, &object, err) < 0 ||
-        draft_record(draft, &arena, object, &ret->record, err) < 0) {
-        arena_done(&arena);
+    int result = codec_decode_stored(write->kind, draft->other.data, draft->other.len, &arena, &object, err);
+    if (result == 0) {
+        result = draft_record(draft, &arena, object, &ret->record, err);
+    }
+    arena_done(&arena); /* of a draft that may be made again it still has the object */
+    if (result != 0) {
         return -1;
     }
     draft->revision++;

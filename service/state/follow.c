@@ -26,9 +26,28 @@
 /* One reading of transactions. */
 struct pass {
     struct state *state;
-    struct draft *draft;
+    struct picture *base;
+    struct draft draft;
     uint64_t commit; /* of the newest that is in the draft */
 };
+
+static void pass_begin(struct pass *pass, struct state *state) {
+    *pass = (struct pass){.state = state, .base = state_picture(state), .commit = state->follow.commit};
+    draft_init(&pass->draft, state, pass->base);
+}
+
+static void pass_end(struct pass *pass) {
+    draft_done(&pass->draft);
+    picture_unref(pass->base);
+}
+
+static int pass_publish(struct pass *pass, struct err *err) {
+    if (pass->draft.count > 0 && committer_publish(pass->state, &pass->draft, pass->base, false, err) != 0) {
+        return -1;
+    }
+    pass->state->follow.commit = pass->commit;
+    return 0;
+}
 
 /* ---- settings ---- */
 
@@ -112,7 +131,7 @@ static int follow_record(struct pass *pass, const struct store_batch *entry,
     struct sealed_rows rows = {.count = 0};
     int result = sealed ? rows_of_secret(before, entry, change->name, change->revision, &rows, err) : 0;
     if (result == 0) {
-        result = state_load_record(sealed ? pass->draft->vault : NULL, &rows, change->kind, change->name,
+        result = state_load_record(sealed ? pass->draft.vault : NULL, &rows, change->kind, change->name,
                                    change->body, change->body_len, ret, err);
     }
     sealed_rows_done(&rows);
@@ -122,7 +141,7 @@ static int follow_record(struct pass *pass, const struct store_batch *entry,
 static int follow_change(struct pass *pass, const struct store_batch *entry,
                          const struct store_change *change, struct err *err) {
     const struct kind_info *info = kind_by_name(change->kind);
-    const struct record *before = info == NULL ? NULL : draft_get(pass->draft, info->kind, change->name);
+    const struct record *before = info == NULL ? NULL : draft_get(&pass->draft, info->kind, change->name);
     struct record *record;
     if (follow_record(pass, entry, change, before, &record, err) != 0) {
         return -1;
@@ -134,8 +153,8 @@ static int follow_change(struct pass *pass, const struct store_batch *entry,
                        "restart the service",
                        change->kind, change->name, (unsigned long long)change->revision);
     }
-    pass->draft->revision = change->revision;
-    int result = draft_add(pass->draft, change->op, info->kind, before, record, NULL, err);
+    pass->draft.revision = change->revision;
+    int result = draft_add(&pass->draft, change->op, info->kind, before, record, NULL, err);
     record_unref(record);
     return result;
 }
@@ -152,7 +171,7 @@ static int add_silently(struct draft *draft, const struct record *before, const 
 /* One Secret, whose values were sealed again. */
 static int follow_reseal(struct pass *pass, const struct store_batch *entry, const char *name,
                          struct err *err) {
-    const struct record *before = draft_get(pass->draft, KIND_SECRET, name);
+    const struct record *before = draft_get(&pass->draft, KIND_SECRET, name);
     struct sealed_rows rows = {.count = 0};
     struct record *record = NULL;
     if (before == NULL) {
@@ -160,19 +179,35 @@ static int follow_reseal(struct pass *pass, const struct store_batch *entry, con
     }
     int result = rows_of_secret(before, entry, name, UINT64_MAX, &rows, err);
     if (result == 0) {
-        result = state_load_record(pass->draft->vault, &rows, kind_info(KIND_SECRET)->name, name,
-                                   before->json, before->json_len, &record, err);
+        result = state_load_record(pass->draft.vault, &rows, kind_info(KIND_SECRET)->name, name, before->json,
+                                   before->json_len, &record, err);
     }
     if (result == 0) {
-        result = add_silently(pass->draft, before, record, err);
+        result = add_silently(&pass->draft, before, record, err);
     }
     record_unref(record);
     sealed_rows_done(&rows);
     return result;
 }
 
+static bool drops_key(const struct store_batch *entry) {
+    for (size_t i = 0; i < entry->setting_count; i++) {
+        if (entry->settings[i].value == NULL && vault_rows_wanted(&entry->settings[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int follow_entry(void *arg, const struct store_batch *entry, struct err *err) {
     struct pass *pass = arg;
+    if (drops_key(entry)) { /* whoever reveals a password finds a picture that no longer needs it */
+        if (pass_publish(pass, err) != 0) {
+            return -1;
+        }
+        pass_end(pass);
+        pass_begin(pass, pass->state);
+    }
     if (follow_settings(pass->state, entry, err) != 0) {
         return -1;
     }
@@ -285,19 +320,13 @@ static int follow_reload(struct state *state, struct err *err) {
 /* ---- both ---- */
 
 static int follow_log(struct state *state, struct err *err) {
-    struct picture *base = state_picture(state);
-    struct draft draft;
-    struct pass pass = {.state = state, .draft = &draft, .commit = state->follow.commit};
-    draft_init(&draft, state, base);
+    struct pass pass;
+    pass_begin(&pass, state);
     int result = store_read_entries(state->store, state->follow.commit, follow_entry, &pass, err);
-    if (result == 0 && draft.count > 0) {
-        result = committer_publish(state, &draft, base, false, err);
-    }
     if (result == 0) {
-        state->follow.commit = pass.commit;
+        result = pass_publish(&pass, err);
     }
-    draft_done(&draft);
-    picture_unref(base);
+    pass_end(&pass);
     return result;
 }
 
