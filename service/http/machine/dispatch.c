@@ -217,6 +217,9 @@ static enum MHD_Result run_handler(struct request *request) {
     if (request->phase == REQUEST_SUSPENDED) {
         handler = request->resume;
         request->phase = REQUEST_BODY;
+    } else if (atomic_load(&request->serving->closed)) {
+        err_set(&err, ERR_UNAVAILABLE, "the service is stopping; nothing was done; try again in a moment");
+        return answer_failure(request, &err);
     }
     return handler(request, &err) == 0 ? MHD_YES : answer_failure(request, &err);
 }

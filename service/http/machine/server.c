@@ -314,6 +314,20 @@ static void pause_briefly(void) {
     nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 }
 
+/*
+ * On a connection that is kept open a request may come at any moment, also in the one before the daemons are
+ * stopped, and must not be suspended then. Whoever has begun before no handler begins any more has time to
+ * end, slow clients apart; then nothing is suspended, and stays so.
+ */
+static void close_handlers(struct http *http) {
+    atomic_store(&http->serving.closed, true);
+    int64_t deadline = clock_monotonic_ms() + HTTP_CLOSE_MS;
+    while (atomic_load(&http->serving.suspended) > 0 ||
+           (serving_active(&http->serving) > 0 && clock_monotonic_ms() < deadline)) {
+        pause_briefly();
+    }
+}
+
 /* Wait until nothing is in progress, or the time for it is over; and until nothing is suspended. */
 static void drain(struct http *http) {
     int64_t deadline = clock_monotonic_ms() + HTTP_DRAIN_MS;
@@ -330,9 +344,7 @@ static void drain(struct http *http) {
                   LOG_STR("text", "their clients have not taken all of the answer, or not sent all of the "
                                   "request"));
     }
-    while (atomic_load(&http->serving.suspended) > 0) {
-        pause_briefly();
-    }
+    close_handlers(http);
 }
 
 void server_stop(struct http *http) {

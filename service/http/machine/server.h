@@ -32,7 +32,9 @@
 #define HTTP_BODY_SECONDS_DEFAULT 30
 /* Bytes of an unwanted body that are read and dropped, so that the client gets to see the answer. */
 #define HTTP_DISCARD_MAX (16 * 1024 * 1024)
-#define HTTP_DRAIN_MS    3000
+/* How long a stop waits for requests in progress, and then for handlers that have begun meanwhile. */
+#define HTTP_DRAIN_MS 3000
+#define HTTP_CLOSE_MS 500
 
 /* Defaults of the limits of callers; http.h has their meaning. */
 #define HTTP_HEADER_SECONDS_DEFAULT 40

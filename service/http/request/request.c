@@ -108,7 +108,9 @@ struct request *request_new(struct serving *serving, struct MHD_Connection *mhd,
     request->principal.role = ROLE_NONE;
     request->principal.user[0] = '\0';
     request->shard = own_shard(serving);
-    atomic_fetch_add_explicit(&serving->shards[request->shard].active, 1, memory_order_relaxed);
+    /* Before `closed` is looked at (dispatch.c), as whoever closes looks at this one afterwards (server.c).
+     */
+    atomic_fetch_add_explicit(&serving->shards[request->shard].active, 1, memory_order_seq_cst);
     return request;
 }
 
@@ -379,7 +381,7 @@ void request_resume(struct request *request) {
 unsigned serving_active(const struct serving *serving) {
     unsigned sum = 0;
     for (size_t i = 0; i < SERVING_SHARDS; i++) {
-        sum += atomic_load_explicit(&serving->shards[i].active, memory_order_acquire);
+        sum += atomic_load_explicit(&serving->shards[i].active, memory_order_seq_cst);
     }
     return sum;
 }

@@ -77,6 +77,7 @@ struct serving {
     unsigned watches_max;
     atomic_uint watches;
     atomic_bool stopping;  /* no new waiting; connections are closed after their answer */
+    atomic_bool closed;    /* no handler begins any more: nothing new may be suspended */
     atomic_uint suspended; /* connections that libmicrohttpd holds for us */
     atomic_uint next_shard;
     struct serving_shard shards[SERVING_SHARDS];
