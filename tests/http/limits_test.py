@@ -105,6 +105,7 @@ class SettingsTest(unittest.TestCase):
             self.assertEqual(len(held), 3)
             held[0].request("GET", "/metrics")
             self.assertIn("\nbgppeerd_http_connections_refused_total 3\n", held[0].getresponse().read().decode())
+            service.wait_for_log("event=connections-refused")
             self.assertEqual(service.log().count("event=connections-refused"), 1)
             for connection in held:
                 connection.close()

@@ -80,7 +80,7 @@ class Service:
             return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
     def wait_for_log(self, text, seconds=60, count=1):
-        """Wait until the log has this text so often: lines of level info come out a moment later."""
+        """Wait until the log has this text so often: its lines come out a moment later."""
         end = time.monotonic() + seconds
         while self.log().count(text) < count:
             if time.monotonic() > end:

@@ -78,6 +78,7 @@ class TokenMarksTest(unittest.TestCase):
             self.assertEqual(self.status(f"bpd_00112233aabbccd{number}_{text}"), 401)
         self.assertEqual(self.status(viewer), 401)
         self.assertEqual(self.status(admin), 200)
+        self.service.wait_for_log("event=token-unreadable", count=4)
         self.assertEqual(self.service.log().count("event=token-unreadable"), 4)
 
     def test_tokens_of_before(self):
