@@ -355,12 +355,17 @@ void fleet_view_done(struct fleet_status *status, struct fleet_view *view) {
     *view = (struct fleet_view){.slot = view->slot};
 }
 
-int64_t fleet_heard_age(const struct fleet_view *view, int64_t now_ms) {
-    int64_t heard_ms = view->polled_ms > view->reported_ms ? view->polled_ms : view->reported_ms;
-    if (view->waits) {
+int64_t fleet_age(bool waits, int64_t polled_ms, int64_t reported_ms, int64_t now_ms) {
+    int64_t heard_ms = polled_ms > reported_ms ? polled_ms : reported_ms;
+    if (waits) {
         return 0;
     }
-    return heard_ms < 0 ? -1 : now_ms - heard_ms;
+    /* `now` may be a little older: another clock's, or read before. */
+    return heard_ms < 0 ? -1 : now_ms > heard_ms ? now_ms - heard_ms : 0;
+}
+
+int64_t fleet_heard_age(const struct fleet_view *view, int64_t now_ms) {
+    return fleet_age(view->waits, view->polled_ms, view->reported_ms, now_ms);
 }
 
 bool fleet_reports(const struct fleet_view *view, int64_t now_ms) {

@@ -156,7 +156,10 @@ struct fleet_view {
 /* `known` false: nothing is known of the slot, and nothing needs to be given back. */
 void fleet_view_take(struct fleet_status *status, uint32_t slot, int64_t now_ms, struct fleet_view *ret);
 void fleet_view_done(struct fleet_status *status, struct fleet_view *view);
-int64_t fleet_heard_age(const struct fleet_view *view, int64_t now_ms); /* -1: never */
+/* How long ago, in ms, somebody of the node's was heard of; 0 while a poll waits, -1: never. All times are
+ * monotonic. */
+int64_t fleet_age(bool waits, int64_t polled_ms, int64_t reported_ms, int64_t now_ms);
+int64_t fleet_heard_age(const struct fleet_view *view, int64_t now_ms);
 /* From when the node was heard (-1: never), and the ETags of what it has and should have (NULL: none). */
 enum status_list_state fleet_list_state(int64_t heard_age_ms, const char *has, const char *current);
 bool fleet_reports(const struct fleet_view *view, int64_t now_ms);

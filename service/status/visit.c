@@ -128,8 +128,7 @@ bool status_node_standing(struct fleet_status *status, uint32_t slot, int64_t no
     pthread_mutex_lock(fleet_stripe(status, slot));
     bool known = node->known;
     if (known) {
-        int64_t heard_ms = node->polled_ms > node->reported_ms ? node->polled_ms : node->reported_ms;
-        int64_t age_ms = node->waits ? 0 : heard_ms < 0 ? -1 : now_ms - heard_ms;
+        int64_t age_ms = fleet_age(node->waits, node->polled_ms, node->reported_ms, now_ms);
         const char *current = node->lists[0] != NULL ? node->lists[0]->etag : NULL;
         const char *has = node->report != NULL ? node->report->list : node->fetched;
         ret->list = fleet_list_state(age_ms, has, current);

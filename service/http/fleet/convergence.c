@@ -125,7 +125,7 @@ int handle_convergence(struct request *request, struct err *err) {
     if (wait == NULL) {
         return err_no_memory(err);
     }
-    wait->deadline_ms = clock_monotonic_ms() + wait_ms;
+    wait->deadline_ms = clock_monotonic_ms() + 1 + wait_ms; /* never less than was asked for */
     request->work = wait;
     return convergence_evaluate(request, err);
 }
