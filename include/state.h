@@ -329,9 +329,10 @@ struct convergence {
  */
 void state_convergence(struct state *state, void (*behind)(void *arg, const char *node), void *arg,
                        struct convergence *ret);
-/* The same sums as they were at most `STATE_CONVERGENCE_MS` ago, for those who wait: counted once for all. */
+/* The same sums as they were at most `STATE_CONVERGENCE_MS` ago, and not before `revision`, for those who
+ * wait: counted once for all. */
 #define STATE_CONVERGENCE_MS 250
-void state_recent_convergence(struct state *state, struct convergence *ret);
+void state_recent_convergence(struct state *state, uint64_t revision, struct convergence *ret);
 
 /* A session's change of verdict, as it is remembered. */
 struct transition {

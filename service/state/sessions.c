@@ -119,11 +119,12 @@ void state_convergence(struct state *state, void (*behind)(void *arg, const char
     *ret = sums;
 }
 
-void state_recent_convergence(struct state *state, struct convergence *ret) {
+void state_recent_convergence(struct state *state, uint64_t revision, struct convergence *ret) {
     struct sessions *sessions = &state->sessions;
     int64_t now_ms = clock_monotonic_ms();
     pthread_mutex_lock(&sessions->lock);
-    bool recent = sessions->convergence_ms > 0 && now_ms - sessions->convergence_ms < STATE_CONVERGENCE_MS;
+    bool recent = sessions->convergence_ms > 0 && now_ms - sessions->convergence_ms < STATE_CONVERGENCE_MS &&
+                  sessions->convergence.resource_version >= revision;
     *ret = sessions->convergence;
     pthread_mutex_unlock(&sessions->lock);
     if (recent) {

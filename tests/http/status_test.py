@@ -338,6 +338,13 @@ class ConvergenceTest(unittest.TestCase):
             self.assertEqual({key: answers[0][key] for key in ("nodes", "fetched", "applied", "silent", "behindCount")},
                              {"nodes": 3, "fetched": 2, "applied": 2, "silent": 1, "behindCount": 0})
             self.assertEqual(fetches(), 2)
+            # Right after a count that found nobody behind: the next change is not answered with that one.
+            self.assertEqual(service.request("GET", f"{OURS}/convergence?wait=1s").json()["behindCount"], 0)
+            made = service.request("PATCH", f"{GROUP}/bgppeers/p", {"spec": {"asNumber": 64998}}, {"Content-Type": "application/merge-patch+json"})
+            path = f"{OURS}/convergence?resourceVersion={made.json()['metadata']['resourceVersion']}"
+            started = time.monotonic()
+            self.assertEqual(service.request("GET", f"{path}&wait=1s").json()["behindCount"], 2)
+            self.assertGreaterEqual(time.monotonic() - started, 1)
             for bad in ("wait=soon", "wait=301s", "wait=-1s"):
                 self.assertEqual(service.request("GET", f"{OURS}/convergence?{bad}").status, 400, bad)
 

@@ -20,10 +20,12 @@
 
 struct convergence_wait {
     struct park_entry entry;
+    uint64_t revision; /* what is waited for: a count from before it says nothing */
     int64_t deadline_ms;
 };
 
-static int revision_param(const struct request *request, struct err *err) {
+/* *ret: the revision that is asked about; without the parameter the newest. */
+static int revision_param(const struct request *request, uint64_t *ret, struct err *err) {
     const char *text = param_text(request, QUERY_VERSION);
     uint64_t wanted = 0;
     if (text != NULL && !u64_parse(text, strlen(text), UINT64_MAX, &wanted)) {
@@ -38,6 +40,7 @@ static int revision_param(const struct request *request, struct err *err) {
                        "; take it from the answer to a write",
                        wanted, newest);
     }
+    *ret = text != NULL ? wanted : newest;
     return 0;
 }
 
@@ -92,7 +95,7 @@ static int convergence_evaluate(struct request *request, struct err *err) {
     struct serving *serving = request->serving;
     struct convergence sums;
     int64_t now_ms = clock_monotonic_ms();
-    state_recent_convergence(serving->state, &sums);
+    state_recent_convergence(serving->state, wait->revision, &sums);
     if (sums.behind == 0 || now_ms >= wait->deadline_ms || atomic_load(&serving->stopping)) {
         return answer_convergence(request, err);
     }
@@ -114,8 +117,9 @@ static int convergence_go_on(struct request *request, struct err *err) {
 }
 
 int handle_convergence(struct request *request, struct err *err) {
+    uint64_t revision = 0;
     int64_t wait_ms;
-    if (revision_param(request, err) != 0 || param_wait(request, &wait_ms, err) != 0) {
+    if (revision_param(request, &revision, err) != 0 || param_wait(request, &wait_ms, err) != 0) {
         return -1;
     }
     if (wait_ms == 0) {
@@ -125,6 +129,7 @@ int handle_convergence(struct request *request, struct err *err) {
     if (wait == NULL) {
         return err_no_memory(err);
     }
+    wait->revision = revision;
     wait->deadline_ms = clock_monotonic_ms() + 1 + wait_ms; /* never less than was asked for */
     request->work = wait;
     return convergence_evaluate(request, err);
