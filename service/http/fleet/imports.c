@@ -421,11 +421,7 @@ static int import_decide(struct request *request, struct err *err) {
     if (dry_run) {
         return worker_run(request->serving->worker, request, plan_job, plan_answer, err);
     }
-    request_suspend(request, store_answer);
-    if (state_submit(request->serving->state, &import->writes[0].write, &import->err) != 0) {
-        request->resume = store_refused;
-        request_resume(request);
-    }
+    write_submit(request, &import->writes[0].write, &import->err, store_answer, store_refused);
     return 0;
 }
 

@@ -322,11 +322,7 @@ static int apply_submit(struct request *request, struct group *group, struct err
     struct write *first = first_write(group);
     first->wants_effect = true;
     first->verify = group->compare_last || is_limited(group->steps.set) ? apply_verify : NULL;
-    request_suspend(request, apply_answer);
-    if (state_submit(request->serving->state, first_write(group), &group->err) != 0) {
-        request->resume = apply_refused;
-        request_resume(request);
-    }
+    write_submit(request, first, &group->err, apply_answer, apply_refused);
     return 0;
 }
 

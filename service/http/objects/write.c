@@ -44,6 +44,17 @@ static bool is_reason(const char *text) {
     return change_reason_is_valid(text);
 }
 
+void write_submit(struct request *request, struct write *write, struct err *failure,
+                  int (*answer)(struct request *, struct err *),
+                  int (*refused)(struct request *, struct err *)) {
+    /* The connection must be suspended before anyone can resume it. */
+    request_suspend(request, answer);
+    if (state_submit(request->serving->state, write, failure) != 0) {
+        request->resume = refused;
+        request_resume(request);
+    }
+}
+
 int write_parameters(struct request *request, struct write_parameters *ret, struct err *err) {
     *ret = (struct write_parameters){.unknown = CODEC_STRICT};
     const char *reason = request_header(request, HEADER_REASON);

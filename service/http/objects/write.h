@@ -20,6 +20,14 @@ struct write_parameters {
  */
 void write_init(struct write *write, struct request *request, enum write_op op, enum kind kind);
 
+/*
+ * Hand the write, and what comes with it, to the committer. The request is suspended until it is done, and
+ * `answer` then goes on; when it cannot be taken (*failure says why) `refused` does.
+ */
+void write_submit(struct request *request, struct write *write, struct err *failure,
+                  int (*answer)(struct request *, struct err *),
+                  int (*refused)(struct request *, struct err *));
+
 /* dryRun and fieldValidation of the query. ERR_BAD_REQUEST. */
 int write_parameters(struct request *request, struct write_parameters *ret, struct err *err) MUST_CHECK;
 /* Is the answer to be a preview? Only of what is not written: ERR_BAD_REQUEST without `dry_run`. */

@@ -145,12 +145,7 @@ static int submit(struct request *request, struct write_work *work, struct err *
                    ? -1
                    : preview_write(request, write, err);
     }
-    /* The connection must be suspended before anyone can resume it. */
-    request_suspend(request, answer);
-    if (state_submit(request->serving->state, write, &write->err) != 0) {
-        request->resume = answer_refused;
-        request_resume(request);
-    }
+    write_submit(request, write, &write->err, answer, answer_refused);
     return 0;
 }
 
