@@ -156,17 +156,12 @@ static int take_kept(json_t *metadata, const json_t *kept, const char *name) {
 /* Calico keeps in this annotation of a custom resource what it shows as labels and annotations. */
 static int take_crd_metadata(json_t *metadata, struct err *err) {
     json_t *annotations = json_object_get(metadata, "annotations");
-    const char *text = import_text(annotations, CRD_METADATA);
     json_auto_t *kept = NULL;
-    if (text[0] == '\0') {
+    if (import_annotation(annotations, CRD_METADATA, &kept, err) != 0) {
+        return -1;
+    }
+    if (kept == NULL) {
         return 0;
-    }
-    if (json_read(text, strlen(text), NULL, &kept, err) != 0) {
-        return err_wrap(err, "annotation " CRD_METADATA);
-    }
-    if (!json_is_object(kept)) {
-        return err_set(err, ERR_BAD_REQUEST, "annotation " CRD_METADATA " holds %s; expected an object",
-                       tree_type_name(kept));
     }
     (void)json_object_del(annotations, CRD_METADATA);
     return take_kept(metadata, kept, "labels") != 0 || take_kept(metadata, kept, "annotations") != 0

@@ -17,6 +17,8 @@ enum import_sort {
 enum import_sort import_sort(const json_t *document, enum kind *ret_kind, char *why);
 /* A text of a document's header or metadata, "" when it has none. */
 const char *import_text(const json_t *object, const char *name);
+/* What an annotation holds, an object in JSON; *ret NULL: there is none. To be freed. ERR_BAD_REQUEST. */
+int import_annotation(const json_t *annotations, const char *name, json_t **ret, struct err *err) MUST_CHECK;
 
 /* ---- import_read.c ---- */
 

@@ -41,15 +41,12 @@ static json_t *member(json_t *object, const char *name) {
 
 static int add_labels(json_t *metadata, const json_t *node, const json_t *annotations, struct err *err) {
     const json_t *own = json_object_get(json_object_get(node, "metadata"), "labels");
-    const char *text = import_text(annotations, LABELS_ANNOTATION);
     json_auto_t *labels = NULL;
-    if (text[0] == '\0') {
+    if (import_annotation(annotations, LABELS_ANNOTATION, &labels, err) != 0) {
+        return -1;
+    }
+    if (labels == NULL) {
         labels = json_object();
-    } else if (json_read(text, strlen(text), NULL, &labels, err) != 0) {
-        return err_wrap(err, "annotation " LABELS_ANNOTATION);
-    } else if (!json_is_object(labels)) {
-        return err_set(err, ERR_BAD_REQUEST, "annotation " LABELS_ANNOTATION " holds %s; expected an object",
-                       tree_type_name(labels));
     }
     if (own != NULL && !json_is_null(own) && !json_is_object(own)) {
         return err_set(err, ERR_BAD_REQUEST, "metadata.labels is %s; expected an object",

@@ -17,6 +17,24 @@ const char *import_text(const json_t *object, const char *name) {
     return text != NULL ? text : "";
 }
 
+int import_annotation(const json_t *annotations, const char *name, json_t **ret, struct err *err) {
+    const char *text = import_text(annotations, name);
+    json_auto_t *held = NULL;
+    if (text[0] == '\0') {
+        *ret = NULL;
+        return 0;
+    }
+    if (json_read(text, strlen(text), NULL, &held, err) != 0) {
+        return err_wrap(err, "annotation %s", name);
+    }
+    if (!json_is_object(held)) {
+        return err_set(err, ERR_BAD_REQUEST, "annotation %s holds %s; expected an object", name,
+                       tree_type_name(held));
+    }
+    *ret = json_incref(held);
+    return 0;
+}
+
 static int add(json_t *documents, json_t *document, struct err *err) {
     if (json_array_size(documents) == IMPORT_DOCUMENTS_MAX) {
         return err_set(err, ERR_TOO_LARGE, "there are more than %d documents; import fewer at a time",
