@@ -21,7 +21,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "model/resources.h"
-#include "state_internal.h"
+#include "secrets.h"
 
 /* One reading of transactions. */
 struct pass {
@@ -98,14 +98,7 @@ static int rows_of_secret(const struct record *before, const struct store_batch 
     const struct secret *secret = before != NULL ? before->object->body : NULL;
     for (size_t i = 0; secret != NULL && i < secret->values.count; i++) {
         const struct secret_value *value = (const struct secret_value *)secret->values.items + i;
-        const struct store_sealed row = {.object = name,
-                                         .item = value->key,
-                                         .version = value->version,
-                                         .key_id = value->key_id,
-                                         .nonce = value->nonce,
-                                         .nonce_len = VAULT_NONCE_BYTES,
-                                         .ciphertext = value->ciphertext,
-                                         .ciphertext_len = value->ciphertext_len};
+        const struct store_sealed row = secret_row(name, value);
         if (value->nonce != NULL && put_row(ret, &row, err) != 0) {
             return -1;
         }

@@ -328,6 +328,17 @@ int secret_seal(struct draft *draft, struct write *write, const struct record *c
 
 /* ---- the rows of a change ---- */
 
+struct store_sealed secret_row(const char *object, const struct secret_value *value) {
+    return (struct store_sealed){.object = object,
+                                 .item = value->key,
+                                 .version = value->version,
+                                 .key_id = value->key_id,
+                                 .nonce = value->nonce,
+                                 .nonce_len = VAULT_NONCE_BYTES,
+                                 .ciphertext = value->ciphertext,
+                                 .ciphertext_len = value->ciphertext_len};
+}
+
 static int add_row(struct draft *draft, const struct store_sealed *row, struct err *err) {
     struct store_sealed *rows =
         base_grow(draft->sealed, draft->sealed_count, &draft->sealed_cap, 16, sizeof(*rows));
@@ -354,18 +365,10 @@ int secret_add_rows(struct draft *draft, const struct record *before, const stru
 
     for (news = walk_values(after); news.at != news.end; news.at++) {
         const struct secret_value *value = news.at, *previous = walk_to(&olds, value->key);
-        const struct store_sealed row = {.object = after->key,
-                                         .item = value->key,
-                                         .version = value->version,
-                                         .key_id = value->key_id,
-                                         .nonce = value->nonce,
-                                         .nonce_len = VAULT_NONCE_BYTES,
-                                         .ciphertext = value->ciphertext,
-                                         .ciphertext_len = value->ciphertext_len};
-
         if (previous != NULL && previous->version == value->version && previous->key_id == value->key_id) {
             continue; /* the row stands already */
         }
+        const struct store_sealed row = secret_row(after->key, value);
         if (add_row(draft, &row, err) != 0) {
             return -1;
         }

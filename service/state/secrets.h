@@ -9,6 +9,8 @@
 
 /* What binds a sealed value to its place; borrows. */
 struct vault_place secret_value_place(const struct meta *meta, const char *key, uint64_t version);
+/* The row that the store keeps of a sealed value; borrows. */
+struct store_sealed secret_row(const char *object, const struct secret_value *value);
 /* Can these bytes be a password? Sets the value's `state` and `flaw`. */
 void secret_judge_value(struct secret_value *value, const void *bytes, size_t len);
 /* What is told of a value's length: a multiple of 8, because the exact length is half of guessing it. */
