@@ -161,8 +161,7 @@ int store_load(struct store *store, const struct store_reader *reader, struct er
  * batch->base (read it with store_read_entries, then make the batch anew); ERR_STORAGE_FULL, ERR_UNAVAILABLE
  * (I/O, busy), ERR_TOO_LARGE (for one transaction), ERR_CORRUPT, ERR_NO_MEMORY, or ERR_INTERNAL when state
  * and store disagree (create of what exists, update or delete of what does not, a revision that is not above
- * the stored one); nothing was changed, and a later call may succeed. ERR_UNKNOWN_OUTCOME, of a shared store
- * only: it may have been kept, or may be yet; what became of it is settled before the next commit. */
+ * the stored one); nothing was changed, and a later call may succeed. */
 int store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
 
 /* Would a commit be kept? For the committing thread, about once a second: ERR_UNAVAILABLE when the store's
