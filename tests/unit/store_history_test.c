@@ -9,9 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <sqlite3.h>
-
 #include "store_fixture.h"
+#include "store_sql.h"
 
 enum { MARK_SIZE = 64, WAL_HEADER = 32, WAL_FRAME = 24 + 4096 };
 
@@ -382,15 +381,6 @@ static void a_log_that_was_cut_is_noticed(void **state) {
     store_close(store);
 }
 
-static void run_sql(const char *dir, const char *sql) {
-    char path[PATH_TEXT_MAX];
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open_v2(path_in(path, dir, "bgppeerd.db"), &db, SQLITE_OPEN_READWRITE, NULL),
-                     SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
-
 /* What no checksum of SQLite's would notice. */
 static void altered_objects_are_refused(void **state) {
     static const char *const alterations[] = {
@@ -413,7 +403,7 @@ static void altered_objects_are_refused(void **state) {
         must_change(store, STORE_UPDATE, "Node", "node-003", 6, "{\"n\":3}");
         must_change(store, STORE_DELETE, "Node", "node-004", 7, "{}");
         store_close(store);
-        run_sql(dir, alterations[i]);
+        run_sql(dir, alterations[i], false);
         store = must_open(dir);
         assert_int_equal(store_load(store, &reader, &err), -1);
         assert_int_equal(err.code, ERR_CORRUPT);

@@ -8,10 +8,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <sqlite3.h>
-
 #include "store_fixture.h"
 #include "store_memory.h"
+#include "store_sql.h"
 
 enum { STEPS = 400, OBJECTS = 12 };
 
@@ -319,21 +318,13 @@ static void an_old_database_knows_its_log(void **state) {
     store_close(store);
 }
 
-static void alter(const char *dir, const char *sql) {
-    char path[PATH_TEXT_MAX];
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open_v2(path_in(path, dir, "bgppeerd.db"), &db, SQLITE_OPEN_READWRITE, NULL),
-                     SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
-
 /* Its log began behind revision 4; what the BGPPeer was before 7, and n2 before 5, nobody knows. */
 static void an_old_database_without_its_oldest_changes(void **state) {
     struct err err = ERR_INIT;
     int objects = 0;
     copy_old(*state);
-    alter(*state, "DELETE FROM change WHERE revision <= 4; UPDATE meta SET compacted = 4, change_rows = 3");
+    run_sql(*state, "DELETE FROM change WHERE revision <= 4; UPDATE meta SET compacted = 4, change_rows = 3",
+            false);
     struct store *store = must_open(*state);
     assert_int_equal(status_of(store).compacted, 4);
     assert_int_equal(status_of(store).past, 7);
