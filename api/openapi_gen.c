@@ -13,7 +13,6 @@
  * at the end, so that the program is clean under the leak checker like everything else.
  */
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,29 +34,7 @@ static const enum kind SERVED[] = {KIND_BGPPEER, KIND_NODE, KIND_BGPCONFIGURATIO
                                    KIND_SECRET};
 #define SERVED_COUNT (sizeof(SERVED) / sizeof(SERVED[0]))
 
-void die(const char *fmt, ...) {
-    va_list args;
-    va_start(args, fmt);
-    fputs("openapi-gen: ", stderr);
-    vfprintf(stderr, fmt, args);
-    fputc('\n', stderr);
-    va_end(args);
-    exit(1);
-}
-
 /* ---- templates ---- */
-
-void set_new(json_t *object, const char *key, json_t *value) {
-    if (value == NULL || json_object_set_new(object, key, value) != 0) {
-        die("out of memory");
-    }
-}
-
-void append_new(json_t *array, json_t *value) {
-    if (value == NULL || json_array_append_new(array, value) != 0) {
-        die("out of memory");
-    }
-}
 
 static bool is_template(const char *text) {
     return strstr(text, "%Kind%") != NULL || strstr(text, "%plural%") != NULL;
@@ -171,20 +148,6 @@ static json_t *expand(json_t *value, const struct kind_info *kind) {
 }
 
 /* ---- schemas from the field tables ---- */
-
-json_t *table_schema(const struct schema *schema) {
-    struct buf text = BUF_INIT;
-    codec_schema(schema, &text);
-    json_error_t where;
-    json_t *result =
-        buf_failed(&text) ? NULL : json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, &where);
-    if (result == NULL) {
-        die("the schema of %s cannot be read back as JSON: %s", schema->name,
-            buf_failed(&text) ? "out of memory" : where.text);
-    }
-    buf_done(&text);
-    return result;
-}
 
 static json_t *enumerate_one(const char *value, const char *description) {
     return json_pack("{s:s, s:[s], s:s}", "type", "string", "enum", value, "description", description);
