@@ -194,6 +194,19 @@ const char *tree_type_name(const json_t *value);
 
 /* ---- fields.c, metadata.c, secret.c: tree to struct ---- */
 
+/* metadata as it stands in JSON; its field table (metadata_fields.c) is codec_meta_schema(). */
+struct wire_meta {
+    const char *name;
+    const char *name_space;
+    const char *generate_name;
+    const char *uid;
+    const char *resource_version;
+    struct opt_int generation;
+    const char *creation;
+    struct label_set labels;
+    struct label_set annotations;
+};
+
 /* Every member of `object` that `schema` knows into `out` (zeroed, schema->size bytes); complaints go
  * to `d`. */
 void fields_decode(struct decoding *d, const struct schema *schema, json_t *object, const struct path *path,
