@@ -14,21 +14,6 @@
 #define AS_LAST_16_BIT      65535
 #define AS_LAST_32_BIT      UINT32_C(4294967295)
 
-typedef void advise_kind(const struct object *object, struct advice *advice);
-
-static advise_kind *const advisers[KIND_COUNT] = {
-    [KIND_BGPPEER] = bgp_peer_advise,
-    [KIND_NODE] = node_advise,
-    [KIND_BGPCONFIGURATION] = bgp_configuration_advise,
-    [KIND_BGPFILTER] = bgp_filter_advise,
-    [KIND_SECRET] = secret_advise,
-};
-
-void object_advise(const struct object *object, struct advice *advice) {
-    meta_advise(&object->meta, advice);
-    advisers[object->kind](object, advice);
-}
-
 void advise_name(struct advice *advice, const char *field, const char *name) {
     char text[SHOWN_MAX];
     if (is_given(name) && !name_is_portable(name)) {
