@@ -104,8 +104,9 @@ struct status_want {
     bool passive;
     bool withheld;
     bool has_password;
-    uint64_t password; /* of the password's fingerprint; 0 = none */
-    uint64_t digest;   /* of everything in the list's entry: equal means that nothing about it changed */
+    uint64_t password;    /* of the password's fingerprint; 0 = none */
+    uint64_t digest;      /* of everything in the list's entry: equal means that nothing about it changed */
+    const char *bgp_peer; /* that it comes from; NULL: the mesh. Lives as long as the want */
 };
 #define STATUS_NO_SLOT UINT32_MAX
 
@@ -142,7 +143,9 @@ void status_judge(const struct status_end *here, const struct status_end *there,
 
 struct fleet_status;
 
-int status_new(struct fleet_status **ret, struct err *err) MUST_CHECK;
+/* News are numbered from `first` + 1 on: with a clock's microseconds for it, no number of an earlier life of
+ * the process is taken for one of this life. */
+int status_new(uint64_t first, struct fleet_status **ret, struct err *err) MUST_CHECK;
 void status_free(struct fleet_status *status); /* accepts NULL; nobody may use it any more */
 
 /* A node's place. The uid tells a node from an earlier one that had its slot. */
@@ -238,6 +241,60 @@ int status_visit_node(struct fleet_status *status, uint32_t slot, int64_t now_ms
                       void (*view)(void *arg, const struct status_node_view *view),
                       bool (*row)(void *arg, const struct status_row *row), void *arg,
                       struct err *err) MUST_CHECK;
+
+/* The same for one session of the node: false, and no call, when there is none. `life`: of which node with
+ * that slot (status_news). */
+bool status_visit_session(struct fleet_status *status, uint32_t slot, uint32_t life,
+                          const struct ip_addr *address, uint16_t port, int64_t now_ms,
+                          bool (*row)(void *arg, const struct status_row *row), void *arg);
+
+/* ---- news: what happened to sessions, for those who watch them ---- */
+
+#define STATUS_NEWS_KEPT 131072 /* of all sessions together; a storm over 10,000 nodes fits */
+
+enum status_news_type { STATUS_ADDED, STATUS_CHANGED, STATUS_DELETED };
+
+/* What is to be seen of a session at one moment. */
+struct status_sight {
+    uint8_t verdict; /* enum status_verdict */
+    uint8_t here;    /* enum session_state; SESSION_ABSENT: not reported */
+    uint8_t there;
+};
+
+/* A session came, went, or looks different. What happens to one session within a sweep is one. */
+struct status_news {
+    uint64_t sequence;
+    enum status_news_type type;
+    struct status_sight before; /* ADDED: nothing */
+    struct status_sight after;  /* DELETED: as it was last */
+    uint32_t slot;
+    uint32_t life;
+    struct ip_addr address;
+    uint16_t port;
+    char node[STATUS_NAME_MAX];
+};
+
+/* The number of the newest. */
+uint64_t status_newest(struct fleet_status *status);
+/* Up to `max` with sequence > after, the oldest first. ERR_EXPIRED: some of those are forgotten, or `after`
+ * is a number of another process. */
+int status_read_news(struct fleet_status *status, uint64_t after, struct status_news *items, size_t max,
+                     size_t *ret_count, struct err *err) MUST_CHECK;
+
+/* Tells somebody that there are news. Memory is the caller's. */
+struct status_watcher {
+    void (*wake)(void *arg); /* once per arming, from the sweep's thread: must not call back into this room */
+    void *arg;
+    /* the room's own */
+    struct status_watcher *prev, *next;
+    bool linked;
+};
+/* *ret_ready true: there are some with sequence > after already (or they are forgotten); nothing was armed.
+ */
+void status_watch_arm(struct fleet_status *status, struct status_watcher *watcher, uint64_t after,
+                      bool *ret_ready);
+/* true: disarmed, wake will not be called. false: it was not armed, or wake has been or is being called. */
+bool status_watch_disarm(struct fleet_status *status, struct status_watcher *watcher);
 
 /* ---- changes ---- */
 

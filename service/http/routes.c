@@ -33,8 +33,8 @@
     (PAGES | QUERY_SET(QUERY_EVENT) | QUERY_SET(QUERY_USER) | QUERY_SET(QUERY_RESOURCE) |                    \
      QUERY_SET(QUERY_NAME) | QUERY_SET(QUERY_SINCE) | QUERY_SET(QUERY_UNTIL))
 #define SESSIONS_QUERY                                                                                       \
-    (PAGES | QUERY_SET(QUERY_LABELS) | QUERY_SET(QUERY_VERDICT) | QUERY_SET(QUERY_STATE) |                   \
-     QUERY_SET(QUERY_NODE) | QUERY_SET(QUERY_BGP_PEER))
+    (PAGES | GET_QUERY | WATCH_QUERY | QUERY_SET(QUERY_LABELS) | QUERY_SET(QUERY_VERDICT) |                  \
+     QUERY_SET(QUERY_STATE) | QUERY_SET(QUERY_NODE) | QUERY_SET(QUERY_BGP_PEER))
 #define TRANSITIONS_QUERY                                                                                    \
     (PAGES | QUERY_SET(QUERY_NODE) | QUERY_SET(QUERY_PEER) | QUERY_SET(QUERY_SINCE) | QUERY_SET(QUERY_UNTIL))
 #define CHANGES_QUERY                                                                                        \

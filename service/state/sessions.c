@@ -26,7 +26,7 @@ int sessions_init(struct sessions *sessions, struct err *err) {
         pthread_mutex_destroy(&sessions->lock);
         return err_no_memory(err);
     }
-    return status_new(&sessions->status, err);
+    return status_new((uint64_t)clock_realtime_ms() * 1000, &sessions->status, err);
 }
 
 void sessions_done(struct sessions *sessions) {

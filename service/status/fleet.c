@@ -14,7 +14,7 @@
 #include "base/alloc.h"
 #include "model/resources.h"
 
-int status_new(struct fleet_status **ret, struct err *err) {
+int status_new(uint64_t first, struct fleet_status **ret, struct err *err) {
     struct fleet_status *status = base_calloc(1, sizeof(*status));
     if (status == NULL) {
         return err_no_memory(err);
@@ -24,8 +24,37 @@ int status_new(struct fleet_status **ret, struct err *err) {
     }
     pthread_mutex_init(&status->grow, NULL);
     pthread_mutex_init(&status->sweep, NULL);
+    news_init(&status->news, first);
     *ret = status;
     return 0;
+}
+
+/* ---- names ---- */
+
+struct fleet_name *fleet_name_ref(struct fleet_name *name) {
+    if (name != NULL) {
+        atomic_fetch_add_explicit(&name->refs, 1, memory_order_relaxed);
+    }
+    return name;
+}
+
+void fleet_name_unref(struct fleet_name *name) {
+    if (name != NULL && atomic_fetch_sub_explicit(&name->refs, 1, memory_order_acq_rel) == 1) {
+        free(name);
+    }
+}
+
+static struct fleet_name *name_new(const char *text, struct err *err) {
+    size_t size = strnlen(text, FLEET_NAME_MAX - 1) + 1;
+    struct fleet_name *name = base_malloc(sizeof(*name) + size);
+    if (name == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    atomic_init(&name->refs, 1);
+    memcpy(name->text, text, size - 1);
+    name->text[size - 1] = '\0';
+    return name;
 }
 
 static void node_clear(struct fleet_status *status, struct fleet_node *node) {
@@ -35,6 +64,8 @@ static void node_clear(struct fleet_status *status, struct fleet_node *node) {
     }
     report_unref(status, node->report);
     node->report = NULL;
+    fleet_name_unref(node->name);
+    node->name = NULL;
     node->known = false;
     node->waits = false;
     node->fetched[0] = '\0';
@@ -57,6 +88,7 @@ void status_free(struct fleet_status *status) {
         struct fleet_chunk *chunk = atomic_load(&status->chunks[c]);
         for (size_t i = 0; chunk != NULL && i < FLEET_CHUNK; i++) {
             node_clear(status, &chunk->nodes[i]);
+            fleet_name_unref(chunk->nodes[i].judged_name);
             free(chunk->nodes[i].judged);
         }
         free(chunk);
@@ -66,6 +98,7 @@ void status_free(struct fleet_status *status) {
     }
     pthread_mutex_destroy(&status->grow);
     pthread_mutex_destroy(&status->sweep);
+    news_done(&status->news);
     free(status);
 }
 
@@ -122,8 +155,13 @@ struct fleet_node *fleet_lock(struct fleet_status *status, const struct status_n
     }
     pthread_mutex_lock(fleet_stripe(status, key->slot));
     if (!node->known || strcmp(node->uid, key->uid) != 0) {
+        struct fleet_name *name = name_new(key->name, err);
+        if (name == NULL) {
+            pthread_mutex_unlock(fleet_stripe(status, key->slot));
+            return NULL;
+        }
         node_clear(status, node);
-        snprintf(node->name, sizeof(node->name), "%s", key->name);
+        node->name = name;
         snprintf(node->uid, sizeof(node->uid), "%s", key->uid);
         node->known = true;
     }
@@ -167,13 +205,9 @@ struct wants *wants_ref(struct wants *wants) {
     return wants;
 }
 
-static size_t wants_size(size_t count) {
-    return sizeof(struct wants) + count * sizeof(struct status_want);
-}
-
 void wants_unref(struct fleet_status *status, struct wants *wants) {
     if (wants != NULL && atomic_fetch_sub_explicit(&wants->refs, 1, memory_order_acq_rel) == 1) {
-        atomic_fetch_sub_explicit(&status->memory, wants_size(wants->count), memory_order_relaxed);
+        atomic_fetch_sub_explicit(&status->memory, wants->size, memory_order_relaxed);
         free(wants);
     }
 }
@@ -249,19 +283,44 @@ static struct status_want want_of(const struct peering_list *list, const struct 
     return want;
 }
 
+/* Does the entry come from the same BGPPeer as the one before? Then they share its name. */
+static bool shares_peer(const struct peering_list *list, size_t i) {
+    return i > 0 && list->entries[i - 1].origin.bgp_peer != NULL &&
+           strcmp(list->entries[i - 1].origin.bgp_peer, list->entries[i].origin.bgp_peer) == 0;
+}
+
+static size_t wants_size(const struct peering_list *list) {
+    size_t size = sizeof(struct wants) + list->entry_count * sizeof(struct status_want);
+    for (size_t i = 0; i < list->entry_count; i++) {
+        const char *peer = list->entries[i].origin.bgp_peer;
+        size += peer != NULL && !shares_peer(list, i) ? strlen(peer) + 1 : 0;
+    }
+    return size;
+}
+
 static int wants_new(struct fleet_status *status, const struct peering_list *list, const char *etag,
                      const struct status_lists *lists, struct wants **ret, struct err *err) {
-    struct wants *wants = base_malloc(wants_size(list->entry_count));
+    size_t size = wants_size(list);
+    struct wants *wants = base_malloc(size);
     if (wants == NULL) {
         return err_no_memory(err);
     }
     atomic_init(&wants->refs, 1);
     snprintf(wants->etag, sizeof(wants->etag), "%s", etag);
+    wants->size = size;
     wants->count = list->entry_count;
+    char *text = (char *)&wants->items[wants->count];
     for (size_t i = 0; i < list->entry_count; i++) {
+        const char *peer = list->entries[i].origin.bgp_peer;
         wants->items[i] = want_of(list, &list->entries[i], lists);
+        if (peer != NULL && shares_peer(list, i)) {
+            wants->items[i].bgp_peer = wants->items[i - 1].bgp_peer;
+        } else if (peer != NULL) {
+            wants->items[i].bgp_peer = text;
+            text = stpcpy(text, peer) + 1;
+        }
     }
-    atomic_fetch_add_explicit(&status->memory, wants_size(wants->count), memory_order_relaxed);
+    atomic_fetch_add_explicit(&status->memory, size, memory_order_relaxed);
     *ret = wants;
     return 0;
 }
@@ -325,7 +384,7 @@ int status_set_list(struct fleet_status *status, const struct status_node_key *k
 
 void fleet_view_take(struct fleet_status *status, uint32_t slot, int64_t now_ms, struct fleet_view *ret) {
     struct fleet_node *node = fleet_node(status, slot);
-    *ret = (struct fleet_view){.slot = slot};
+    *ret = (struct fleet_view){.slot = slot, .name = "the far node"};
     if (node == NULL) {
         return;
     }
@@ -333,7 +392,8 @@ void fleet_view_take(struct fleet_status *status, uint32_t slot, int64_t now_ms,
     ret->known = node->known;
     ret->life = node->life;
     if (node->known) {
-        memcpy(ret->name, node->name, sizeof(ret->name));
+        ret->name_ref = fleet_name_ref(node->name);
+        ret->name = node->name->text;
         memcpy(ret->fetched, node->fetched, sizeof(ret->fetched));
         for (size_t i = 0; i < FLEET_LISTS; i++) {
             ret->lists[i] = wants_ref(node->lists[i]);
@@ -352,6 +412,7 @@ void fleet_view_done(struct fleet_status *status, struct fleet_view *view) {
         wants_unref(status, view->lists[i]);
     }
     report_unref(status, view->report);
+    fleet_name_unref(view->name_ref);
     *view = (struct fleet_view){.slot = view->slot};
 }
 

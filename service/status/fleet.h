@@ -21,10 +21,17 @@
 #define FLEET_BOOT_MAX   48
 #define FLEET_NAME_MAX   STATUS_NAME_MAX
 
-/* The sessions that one list wants, by address and port. */
+/* A node's name, which is told also of one that is gone. */
+struct fleet_name {
+    atomic_uint refs;
+    char text[];
+};
+
+/* The sessions that one list wants, by address and port. The names of their BGPPeers stand behind them. */
 struct wants {
     atomic_uint refs;
     char etag[DIGEST_TEXT_MAX];
+    size_t size; /* bytes, of all of it */
     size_t count;
     struct status_want items[];
 };
@@ -67,15 +74,17 @@ struct judged {
     uint8_t class;   /* the last one that is not Converging */
     bool fresh;      /* not judged to be anything but Unknown or Converging since the start */
     bool external;
-    bool seen;         /* in the present walk */
-    uint8_t rows;      /* transitions told in the window */
-    uint32_t folded;   /* … and not told */
-    int64_t window_ms; /* when the window began */
+    struct status_sight sight; /* as the newest news has it */
+    bool seen;                 /* in the present walk */
+    uint8_t rows;              /* transitions told in the window */
+    uint32_t folded;           /* … and not told */
+    int64_t window_ms;         /* when the window began */
+    uint64_t news;             /* number of the newest about it; 0: none */
 };
 
 struct fleet_node {
     bool known;
-    char name[FLEET_NAME_MAX];
+    struct fleet_name *name; /* NULL: not known */
     char uid[FLEET_UID_MAX];
     uint32_t life; /* counts the nodes that have had this slot */
     /* Polls. */
@@ -95,11 +104,36 @@ struct fleet_node {
     bool dirty;
     /* The sweep's. */
     uint32_t judged_life;
+    struct fleet_name *judged_name; /* of that life; NULL: none was known */
     struct judged *judged;
     size_t judged_count;
     size_t judged_cap;
     bool judged_before; /* has the node been looked at since the start? */
     int64_t due_ms;
+};
+
+/* One of the news as it is kept. */
+struct news_item {
+    struct fleet_name *name;
+    uint32_t slot;
+    uint32_t life;
+    struct ip_addr address;
+    uint8_t type; /* enum status_news_type */
+    struct status_sight before;
+    struct status_sight after;
+    uint16_t port;
+};
+
+struct news {
+    pthread_mutex_t lock;   /* taken last */
+    struct news_item *ring; /* `cap` places, which double until there are STATUS_NEWS_KEPT; number n is at
+                             * (n - first - 1) % cap */
+    size_t cap;
+    uint64_t first;     /* numbers begin behind it */
+    uint64_t forgotten; /* up to this number nothing can be read any more */
+    uint64_t newest;
+    uint64_t shown; /* up to this number they are there for others: the sweep before was done then */
+    struct status_watcher *armed;
 };
 
 struct fleet_chunk {
@@ -118,7 +152,11 @@ struct fleet_status {
     uint64_t verdicts[VERDICT_COUNT][2];
     uint64_t transitions[VERDICT_COUNT];
     uint32_t sweep_next; /* slot where the next partial sweep begins */
+    struct news news;
 };
+
+struct fleet_name *fleet_name_ref(struct fleet_name *name); /* accepts NULL */
+void fleet_name_unref(struct fleet_name *name);             /* accepts NULL */
 
 /* The node of a slot; NULL: no node was ever there. Its members want its stripe's lock. */
 struct fleet_node *fleet_node(struct fleet_status *status, uint32_t slot);
@@ -144,7 +182,8 @@ struct fleet_view {
     uint32_t slot;
     uint32_t life;
     bool known;
-    char name[FLEET_NAME_MAX];
+    struct fleet_name *name_ref; /* NULL: not known */
+    const char *name;            /* its text, or what to call a node that is not known */
     char fetched[DIGEST_TEXT_MAX];
     struct wants *lists[FLEET_LISTS];
     struct report *report;
@@ -177,6 +216,18 @@ void fleet_judge(struct fleet_status *status, const struct fleet_view *view, con
 /* All sessions of the view's node, by address and port, until `row` says false. */
 void fleet_visit(struct fleet_status *status, const struct fleet_view *view, int64_t now_ms,
                  bool (*row)(void *arg, const struct status_row *row), void *arg);
+
+/* ---- news.c ---- */
+
+void news_init(struct news *news, uint64_t first);
+void news_done(struct news *news);
+/* The session looks as `sight` says: news when it did not before. The sweep's. */
+void news_note(struct news *news, const struct fleet_view *view, struct judged *judged,
+               const struct status_sight *sight);
+/* It is gone. */
+void news_drop(struct news *news, uint32_t slot, const struct fleet_node *node, const struct judged *judged);
+/* The sweep is done: show what there is, and tell those who wait. With no lock held but the sweep's. */
+void news_show(struct news *news);
 
 /* The report with its sessions linked to what the applied list wants; under the stripe's lock. -1: no
  * memory; the report stays as it is. */

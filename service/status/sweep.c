@@ -118,10 +118,17 @@ static void sweep_tell(struct sweep *sweep, const char *node, struct judged *jud
     }
 }
 
+static uint8_t state_of(const struct status_session *session) {
+    return session == NULL ? SESSION_ABSENT : session->state;
+}
+
 /* Take a new verdict into the sums, and tell when it is of another class. */
-static void sweep_note(struct sweep *sweep, const char *node, struct judged *judged,
+static void sweep_note(struct sweep *sweep, const struct fleet_view *view, struct judged *judged,
                        const struct status_row *row) {
     enum status_verdict verdict = row->judgement.verdict;
+    struct status_sight sight = {
+        .verdict = (uint8_t)verdict, .here = state_of(row->here), .there = state_of(row->there)};
+    news_note(&sweep->status->news, view, judged, &sight);
     if (judged->verdict != VERDICT_COUNT) {
         sweep->status->verdicts[judged->verdict][judged->external]--;
     }
@@ -137,13 +144,14 @@ static void sweep_note(struct sweep *sweep, const char *node, struct judged *jud
         judged->fresh = verdict == VERDICT_UNKNOWN;
         return;
     }
-    sweep_tell(sweep, node, judged, row, from);
+    sweep_tell(sweep, view->name, judged, row, from);
 }
 
 /* ---- one node ---- */
 
-static void judged_drop(struct fleet_status *status, struct fleet_node *node, size_t place) {
+static void judged_drop(struct fleet_status *status, uint32_t slot, struct fleet_node *node, size_t place) {
     struct judged *judged = &node->judged[place];
+    news_drop(&status->news, slot, node, judged);
     if (judged->verdict != VERDICT_COUNT) {
         status->verdicts[judged->verdict][judged->external]--;
     }
@@ -151,9 +159,9 @@ static void judged_drop(struct fleet_status *status, struct fleet_node *node, si
     memmove(judged, judged + 1, (node->judged_count - place) * sizeof(*judged));
 }
 
-static void judged_drop_all(struct fleet_status *status, struct fleet_node *node) {
+static void judged_drop_all(struct fleet_status *status, uint32_t slot, struct fleet_node *node) {
     while (node->judged_count > 0) {
-        judged_drop(status, node, node->judged_count - 1);
+        judged_drop(status, slot, node, node->judged_count - 1);
     }
     node->judged_before = false;
 }
@@ -176,7 +184,7 @@ static void sweep_mirror(struct sweep *sweep, const struct status_want *want) {
         struct fleet_far far;
         fleet_judge(sweep->status, &view, &want->own, want->own_port, sweep->now_ms, &row, &far);
         if (row.want != NULL || row.here != NULL) {
-            sweep_note(sweep, view.name, &node->judged[place], &row);
+            sweep_note(sweep, &view, &node->judged[place], &row);
             int64_t soon_ms = sweep->now_ms + SWEEP_TROUBLED_MS;
             if (row.judgement.verdict != VERDICT_UP && node->due_ms > soon_ms) {
                 node->due_ms = soon_ms;
@@ -194,7 +202,7 @@ static bool sweep_row(void *arg, const struct status_row *row) {
         return false;
     }
     judged->seen = true;
-    sweep_note(sweep, sweep->view->name, judged, row);
+    sweep_note(sweep, sweep->view, judged, row);
     sweep->trouble = sweep->trouble || row->judgement.verdict != VERDICT_UP;
     if (sweep->mirror && row->want != NULL && row->want->remote_slot != STATUS_NO_SLOT) {
         sweep_mirror(sweep, row->want);
@@ -203,10 +211,10 @@ static bool sweep_row(void *arg, const struct status_row *row) {
 }
 
 /* Sessions that are neither wanted nor reported any more. */
-static void drop_unseen(struct fleet_status *status, struct fleet_node *node) {
+static void drop_unseen(struct fleet_status *status, uint32_t slot, struct fleet_node *node) {
     for (size_t i = node->judged_count; i-- > 0;) {
         if (!node->judged[i].seen) {
-            judged_drop(status, node, i);
+            judged_drop(status, slot, node, i);
         }
     }
 }
@@ -216,7 +224,9 @@ static void sweep_node(struct sweep *sweep, uint32_t slot, struct fleet_node *no
     struct fleet_view view;
     fleet_view_take(status, slot, sweep->now_ms, &view);
     if (!view.known || view.life != node->judged_life) {
-        judged_drop_all(status, node);
+        judged_drop_all(status, slot, node);
+        fleet_name_unref(node->judged_name);
+        node->judged_name = fleet_name_ref(view.name_ref);
         node->judged_life = view.life;
     }
     sweep->view = &view;
@@ -230,7 +240,7 @@ static void sweep_node(struct sweep *sweep, uint32_t slot, struct fleet_node *no
     if (view.known) {
         fleet_visit(status, &view, sweep->now_ms, sweep_row, sweep);
         if (!sweep->failed) {
-            drop_unseen(status, node);
+            drop_unseen(status, slot, node);
         }
         node->judged_before = node->judged_before || view.lists[0] != NULL;
     }
@@ -267,6 +277,7 @@ size_t status_sweep(struct fleet_status *status, int64_t now_ms, size_t max_node
         slot = slot + 1 < slots ? slot + 1 : 0;
     }
     status->sweep_next = slot;
+    news_show(&status->news);
     pthread_mutex_unlock(&status->sweep);
     return looked;
 }

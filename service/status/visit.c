@@ -67,13 +67,12 @@ void fleet_judge(struct fleet_status *status, const struct fleet_view *view, con
     struct fleet_view there;
     fleet_view_take(status, here.want->remote_slot, now_ms, &there);
     if (!there.known) {
-        snprintf(there.name, sizeof(there.name), "%s", "the far node");
         there.polled_ms = there.reported_ms = -1;
     }
     struct status_end other = end_of(&there, &here.want->own, here.want->own_port, now_ms);
     status_judge(&here, &other, &row->judgement);
     if (there.known) {
-        memcpy(far->name, there.name, sizeof(far->name));
+        snprintf(far->name, sizeof(far->name), "%s", there.name);
         row->remote = far->name;
     }
     if (other.has != NULL) {
@@ -134,7 +133,7 @@ bool status_node_standing(struct fleet_status *status, uint32_t slot, int64_t no
         ret->list = fleet_list_state(age_ms, has, current);
         ret->applied = node->report != NULL && current != NULL && strcmp(node->report->list, current) == 0;
         ret->fetched = ret->applied || (current != NULL && strcmp(node->fetched, current) == 0);
-        memcpy(ret->name, node->name, sizeof(ret->name));
+        snprintf(ret->name, sizeof(ret->name), "%s", node->name->text);
     }
     pthread_mutex_unlock(fleet_stripe(status, slot));
     return known;
@@ -179,4 +178,22 @@ int status_visit_node(struct fleet_status *status, uint32_t slot, int64_t now_ms
     }
     fleet_view_done(status, &taken);
     return 0;
+}
+
+bool status_visit_session(struct fleet_status *status, uint32_t slot, uint32_t life,
+                          const struct ip_addr *address, uint16_t port, int64_t now_ms,
+                          bool (*row)(void *arg, const struct status_row *row), void *arg) {
+    struct fleet_view view;
+    struct fleet_far far;
+    struct status_row shown = {.want = NULL};
+    fleet_view_take(status, slot, now_ms, &view);
+    if (view.known && view.life == life) {
+        fleet_judge(status, &view, address, port, now_ms, &shown, &far);
+    }
+    bool there_is = shown.want != NULL || shown.here != NULL;
+    if (there_is) {
+        row(arg, &shown);
+    }
+    fleet_view_done(status, &view);
+    return there_is;
 }

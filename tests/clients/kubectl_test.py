@@ -474,6 +474,32 @@ class Session:
             informer = self.run("get", "bgppeers", "-w", "--request-timeout=3s", KUBE_FEATURE_WatchListClient="true")
             self.check("streaming lists do not hang", "extra-a" in informer.out, informer.err)
 
+    def watching_sessions(self):
+        """A session's state is printed when its agent reports another one."""
+        with Service() as service:
+            other = Session(self.program, service)
+            other.apply(FLEET.replace("ipv4Address: 10.0.2.11/24, ", ""))
+            path = f"{GROUP}/nodes/rack1-a/peerings"
+
+            def report(sequence, state):
+                etag = service.request("GET", path).headers["ETag"].strip('"')
+                return service.request("PUT", f"{path}/status", {
+                    "kind": "PeeringStatus", "list": etag, "agent": {"boot": "b", "sequence": sequence},
+                    "sessions": [{"peerIP": "10.0.1.1", "state": state}]}).status
+
+            watch = other.start("get", "sessions", "-w", "--output-watch-events")
+            sorted_ones = other.run("get", "sessions", "--sort-by=.verdict")
+            other.check("get sessions -w: what there is", *self.read_line(watch, r"ADDED +rack1-a +10\.0\.1\.1 "))
+            other.equal("a report is taken", report(1, "Active"), 200)
+            other.check("get sessions -w: a state", *self.read_line(watch, r"(ADDED|MODIFIED) +rack1-a +10\.0\.1\.1 .* Active "))
+            other.equal("another one is taken", report(2, "Established"), 200)
+            other.check("get sessions -w: another state", *self.read_line(watch, r"MODIFIED +rack1-a +10\.0\.1\.1 .* Established "))
+            other.check("a watch of sessions stays open", watch.poll() is None)
+            other.says("sessions in order", sorted_ones, "rack1-a")
+            watch.kill()
+            watch.communicate()
+            self.passed, self.failed = self.passed + other.passed, self.failed + other.failed
+
     def waiting(self):
         waiter = self.start("wait", "--for=delete", "bgppeer/seen", "--timeout=60s")
         time.sleep(0.5)
@@ -505,7 +531,8 @@ class Session:
 
     def whole(self):
         for part in (self.discovery, self.explaining, self.applying, self.dry_runs, self.outputs, self.selecting, self.changing,
-                     self.replacing, self.creating, self.sets, self.refusals, self.secrets, self.watches, self.waiting, self.deleting):
+                     self.replacing, self.creating, self.sets, self.refusals, self.secrets, self.watches,
+                     self.watching_sessions, self.waiting, self.deleting):
             before = self.failed
             try:
                 part()

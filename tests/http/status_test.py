@@ -222,7 +222,7 @@ class StatusTest(FleetTest):
         groups = [group["name"] for group in self.request("GET", "/apis").json()["groups"]]
         self.assertEqual(groups, ["projectcalico.org", "bgppeerd.io"])
         resources = {resource["name"]: resource for resource in self.request("GET", "/apis/bgppeerd.io/v1").json()["resources"]}
-        self.assertEqual((resources["sessions"]["kind"], resources["sessions"]["verbs"]), ("Session", ["list"]))
+        self.assertEqual((resources["sessions"]["kind"], resources["sessions"]["verbs"]), ("Session", ["list", "watch"]))
 
     def test_a_node_that_is_deleted_and_made_again(self):
         one, two = self.fleet("again", "10.10.13")

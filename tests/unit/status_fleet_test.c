@@ -41,7 +41,7 @@ static void test_restart_makes_no_transitions(void **state) {
     /* The service starts anew; agents go on. Lists and reports come in any order. */
     struct err err = ERR_INIT;
     status_free(world.status);
-    assert_int_equal(status_new(&world.status, &err), 0);
+    assert_int_equal(status_new(1000, &world.status, &err), 0);
     world.now_ms += 1000;
     for (size_t i = 0; i < world.node_count; i++) {
         if (i % 2 == 0) {

@@ -112,7 +112,7 @@ void world_report_all(struct world *world) {
 void world_make(struct world *world, size_t nodes) {
     struct err err = ERR_INIT;
     *world = (struct world){.now_ms = 1000000, .node_count = nodes};
-    assert_int_equal(status_new(&world->status, &err), 0);
+    assert_int_equal(status_new(1000, &world->status, &err), 0);
     for (size_t i = 0; i < nodes; i++) {
         struct sim *sim = &world->nodes[i];
         snprintf(sim->name, sizeof(sim->name), "host%zu", i);

@@ -75,8 +75,8 @@ static void add_verbs(const char *resource, struct buf *out) {
         }
         buf_json_comma(out);
         buf_add_json_str(out, routes[i].verb);
-        /* A list of stored objects can be watched on the same path. */
-        if (strcmp(routes[i].verb, "list") == 0 && routes[i].kind != ROUTE_KIND_NONE) {
+        /* A list is watched on its own path. */
+        if (strcmp(routes[i].verb, "list") == 0 && (routes[i].query & QUERY_SET(QUERY_WATCH)) != 0) {
             buf_add_str(out, ",\"watch\"");
         }
     }

@@ -254,13 +254,13 @@ static void add_view(void *arg, const struct status_node_view *view) {
 int handle_status_get(struct request *request, struct err *err) {
     struct session_rows rows;
     struct buf body = BUF_INIT;
-    if (session_rows_open(request, request->params[0], &body, &rows, err) != 0) {
+    if (session_rows_open(request->serving->state, request->params[0], &body, &rows, err) != 0) {
         return -1;
     }
     buf_add_str(&body, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"SessionStatusList\",\"metadata\":{");
     buf_json_member_str(&body, "node", request->params[0]);
     buf_add_str(&body, "},\"status\":");
-    int result = session_rows_visit(&rows, add_view, session_add_row, err);
+    int result = session_rows_visit(&rows, add_view, session_add_row, &rows, err);
     session_rows_close(&rows);
     buf_add_str(&body, "]}");
     if (result == 0) {

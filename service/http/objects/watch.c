@@ -1,71 +1,43 @@
 /*
- * Watches: changes of a list as a stream of JSON lines.
+ * Watches of objects: changes of a list, from state's history.
  *
- * Nothing is queued for a watcher: each keeps the revision it has reported and reads on from state's
- * history when its connection can take more. A reader too slow for the history, or that takes nothing for a
- * while, is cut off with a 410 (see connection.h), and its memory never grows. An idle watch is a suspended
- * connection and one entry in the park; it is looked at when there is a change of its kind, at its deadline,
- * and now and then to notice a client that has gone.
- *
- * The watch belongs to its connection's thread, except while it is parked.
+ * See watch_stream.h for the stream itself. What is told is chosen here: what a change is to a watcher whose
+ * selection an object may enter and leave.
  */
 #include "objects/watch.h"
 
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "access/access.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/number.h"
-#include "base/random.h"
-#include "machine/connection.h"
-#include "machine/park.h"
 #include "objects/resource.h"
 #include "objects/table.h"
-#include "request/reply.h"
+#include "objects/watch_stream.h"
 #include "request/serving.h"
 
-/* Small, because a thousand watches have each touched this much of their connections' memory. */
-#define WATCH_BLOCK   2048  /* bytes sent at a time */
-#define WATCH_FILL    2048  /* stop collecting events for one write beyond this */
-#define WATCH_EVENTS  8     /* read from the history at a time */
-#define WATCH_LOOK_MS 30000 /* how often an idle client is looked at */
-/* Clients take a watch that says nothing for 30 s for dead. */
-#define WATCH_BOOKMARK_MS 25000
-#define WATCH_SECONDS_MAX 86400
+#define WATCH_EVENTS 8 /* read from the history at a time */
 
-struct watch {
-    struct park_entry entry;
+struct object_watch {
+    struct watch_source source;
     struct watcher watcher;
-    struct serving *serving;
-    struct request *request; /* gone before the watch is: not for free_watch */
+    void (*wake)(void *arg); /* what the watcher is for */
+    struct request *request;
+    struct state *state;
     enum kind kind;
     struct selection selection;
     enum media_answer answer;
     enum table_object object;
     bool columns_sent;
-    bool bookmarks;
-    bool initial_events;             /* sendInitialEvents: mark their end */
-    const struct snapshot *snapshot; /* initial events are still to come from here; NULL = done */
+    const struct snapshot *snapshot; /* what there was at the beginning; NULL = told */
     struct snapshot_cursor cursor;
     const struct record *record; /* at the cursor */
-    uint64_t reported;           /* every change up to this revision has been */
-    int64_t deadline_ms;         /* monotonic; INT64_MAX = none */
-    int64_t initial_by_ms;       /* monotonic; the snapshot is not held longer for a slow reader */
-    int64_t next_bookmark_ms;
-    bool ended; /* what is in `out` is the last */
-    struct buf out;
-    size_t sent; /* of `out` */
 };
 
 /* ---- writing events ---- */
 
-static void add_object(struct watch *watch, const struct record *record) {
-    struct buf *out = &watch->out;
+static void add_object(struct object_watch *watch, const struct record *record, struct buf *out) {
     if (watch->answer != MEDIA_TABLE) {
         buf_add(out, record->json, record->json_len);
         return;
@@ -79,58 +51,31 @@ static void add_object(struct watch *watch, const struct record *record) {
     watch->columns_sent = true;
 }
 
-static void add_event(struct watch *watch, const char *type, const struct record *record) {
-    buf_add_str(&watch->out, "{\"type\":\"");
-    buf_add_str(&watch->out, type);
-    buf_add_str(&watch->out, "\",\"object\":");
-    add_object(watch, record);
-    buf_add_str(&watch->out, "}\n");
-}
-
-static void add_bookmark(struct watch *watch, bool initial_end) {
-    const struct kind_info *kind = kind_info(watch->kind);
-    struct buf *out = &watch->out;
-    buf_add_str(out, "{\"type\":\"BOOKMARK\",\"object\":{");
-    buf_json_member_str(out, "kind", kind->name);
-    buf_json_member_str(out, "apiVersion", kind->api_version);
-    buf_printf(out, ",\"metadata\":{\"resourceVersion\":\"%" PRIu64 "\",\"creationTimestamp\":null%s}}}\n",
-               watch->reported,
-               initial_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "");
-}
-
-/* The stream's last word; the client lists anew. */
-static void add_failure(struct watch *watch, const struct err *failure) {
-    struct buf *out = &watch->out;
-    buf_add_str(out,
-                "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},"
-                "\"status\":\"Failure\"");
-    buf_json_member_str(out, "message", failure->text);
-    buf_json_member_str(out, "reason", err_reason(failure->code));
-    buf_json_member_u64(out, "code", err_http_status(failure->code));
-    buf_add_str(out, "}}\n");
-    watch->ended = true;
+static void add_event(struct object_watch *watch, const char *type, const struct record *record,
+                      struct buf *out) {
+    buf_add_str(out, "{\"type\":\"");
+    buf_add_str(out, type);
+    buf_add_str(out, "\",\"object\":");
+    add_object(watch, record, out);
+    buf_add_str(out, "}\n");
 }
 
 /* ---- collecting events ---- */
 
-static void add_initial(struct watch *watch) {
-    while (watch->record != NULL && watch->out.len < WATCH_FILL) {
-        if (selection_matches(&watch->selection, watch->record->object)) {
-            add_event(watch, "ADDED", watch->record);
-        }
-        watch->record = snapshot_step(&watch->cursor);
-    }
+static bool objects_initial(struct watch_source *source, struct buf *out) {
+    struct object_watch *watch = (struct object_watch *)source;
     if (watch->record == NULL) {
-        if (watch->initial_events) {
-            add_bookmark(watch, true);
-        }
-        snapshot_unref(watch->snapshot);
-        watch->snapshot = NULL;
+        return false;
     }
+    if (selection_matches(&watch->selection, watch->record->object)) {
+        add_event(watch, "ADDED", watch->record, out);
+    }
+    watch->record = snapshot_step(&watch->cursor);
+    return watch->record != NULL;
 }
 
 /* What a change is to this watcher, whose selection an object may enter and leave. */
-static const char *event_type(const struct watch *watch, const struct state_event *event) {
+static const char *event_type(const struct object_watch *watch, const struct state_event *event) {
     bool after = selection_matches(&watch->selection, event->after->object);
     if (event->op == STORE_CREATE) {
         return after ? "ADDED" : NULL;
@@ -152,255 +97,123 @@ static const char *event_type(const struct watch *watch, const struct state_even
     return before ? "DELETED" : NULL;
 }
 
-static int add_changes(struct watch *watch, struct err *err) {
+static int objects_changes(struct watch_source *source, uint64_t *reported, struct buf *out,
+                           struct err *err) {
+    struct object_watch *watch = (struct object_watch *)source;
     struct state_event events[WATCH_EVENTS];
     size_t count = WATCH_EVENTS;
-    while (count == WATCH_EVENTS && watch->out.len < WATCH_FILL) {
-        uint64_t upto = watch->reported;
-        if (state_events(watch->serving->state, watch->kind, watch->reported, events, WATCH_EVENTS, &count,
-                         &upto, err) != 0) {
+    while (count == WATCH_EVENTS && out->len < WATCH_FILL) {
+        uint64_t upto = *reported;
+        if (state_events(watch->state, watch->kind, *reported, events, WATCH_EVENTS, &count, &upto, err) !=
+            0) {
             return -1;
         }
         for (size_t i = 0; i < count; i++) {
             const char *type = event_type(watch, &events[i]);
             if (type != NULL) {
-                add_event(watch, type, events[i].after);
+                add_event(watch, type, events[i].after, out);
             }
             record_unref(events[i].before);
             record_unref(events[i].after);
         }
-        watch->reported = upto;
+        *reported = upto;
     }
     return 0;
-}
-
-/* The end has come in good order: a bookmark says from where a watch can go on that had nothing to report for
- * long, before the changes since its last event are forgotten. */
-static void add_farewell(struct watch *watch) {
-    struct err err = ERR_INIT;
-    if (watch->bookmarks && watch->snapshot == NULL && add_changes(watch, &err) == 0) {
-        add_bookmark(watch, false);
-    }
-    watch->ended = true;
-}
-
-/* Fill the empty buffer with what there is now. */
-static void fill(struct watch *watch) {
-    struct err err = ERR_INIT;
-    int64_t now = clock_monotonic_ms();
-    buf_clear(&watch->out);
-    watch->sent = 0;
-    /* Also when its credential has ended meanwhile: whoever begins anew is then told so. */
-    watch->ended = access_recheck(watch->request, &err) != 0;
-    if (watch->ended) {
-        return;
-    }
-    if (atomic_load(&watch->serving->stopping) || now >= watch->deadline_ms) {
-        add_farewell(watch);
-        return;
-    }
-    if (watch->snapshot != NULL && now >= watch->initial_by_ms) {
-        err_set(&err, ERR_EXPIRED,
-                "what there was at the beginning has not been read within %lld s; list again, in pages, and "
-                "watch from the list's resourceVersion",
-                (long long)(connections_answer_ms(watch->serving->connections) / 1000));
-        add_failure(watch, &err);
-    } else if (watch->snapshot != NULL) {
-        add_initial(watch);
-    } else if (add_changes(watch, &err) != 0) {
-        add_failure(watch, &err);
-    } else if (watch->out.len == 0 && watch->bookmarks && now >= watch->next_bookmark_ms) {
-        add_bookmark(watch, false);
-    }
-    if (watch->out.len > 0) {
-        watch->next_bookmark_ms = now + WATCH_BOOKMARK_MS;
-    }
-}
-
-/* Its reader has stalled. What can still be told it is the rest of the event it is in the middle of, and why
- * it is the last. */
-static void end_stalled(struct watch *watch) {
-    struct buf *out = &watch->out;
-    struct err err = ERR_INIT;
-    if (watch->ended) {
-        return;
-    }
-    if (watch->sent > 0 && watch->sent < out->len && out->data[watch->sent - 1] != '\n') {
-        const char *end = memchr(out->data + watch->sent, '\n', out->len - watch->sent);
-        buf_truncate(out, (size_t)(end - out->data) + 1);
-    } else {
-        buf_truncate(out, watch->sent);
-    }
-    err_set(&err, ERR_EXPIRED,
-            "the reader of this watch has taken nothing for %lld s; list again and watch from the list's "
-            "resourceVersion",
-            (long long)(connections_stall_ms(watch->serving->connections) / 1000));
-    add_failure(watch, &err);
 }
 
 /* ---- waiting ---- */
 
-static void on_news(struct watcher *watcher) {
-    park_wake(watcher->arg);
+static void objects_wake(struct watcher *watcher) {
+    struct object_watch *watch =
+        (struct object_watch *)((char *)watcher - offsetof(struct object_watch, watcher));
+    watch->wake(watcher->arg);
 }
 
-static bool withdraw(struct park_entry *entry) {
-    struct watch *watch = (struct watch *)((char *)entry - offsetof(struct watch, entry));
-    return state_watch_disarm(watch->serving->state, &watch->watcher);
+static void objects_arm(struct watch_source *source, uint64_t reported, void (*wake)(void *arg), void *arg,
+                        bool *ret_ready) {
+    struct object_watch *watch = (struct object_watch *)source;
+    watch->wake = wake;
+    watch->watcher = (struct watcher){.kind = watch->kind, .wake = objects_wake, .arg = arg};
+    state_watch_arm(watch->state, &watch->watcher, reported, ret_ready);
 }
 
-static ssize_t wait_for_news(struct watch *watch) {
-    struct serving *serving = watch->serving;
-    struct err err = ERR_INIT;
-    if (connection_has_gone(watch->request->connection)) {
-        return REPLY_STREAM_BROKEN;
-    }
-    /* An idle watch costs no buffer. */
-    buf_done(&watch->out);
-    watch->sent = 0;
-    int64_t until = clock_monotonic_ms() + WATCH_LOOK_MS + (int64_t)(random_u64() % (WATCH_LOOK_MS / 16));
-    if (watch->bookmarks && watch->next_bookmark_ms < until) {
-        until = watch->next_bookmark_ms;
-    }
-    if (watch->deadline_ms < until) {
-        until = watch->deadline_ms;
-    }
-    /* An uncounted wait cannot fail. */
-    if (park_enter(serving->park, &watch->entry, watch->request, false, until, withdraw, NULL, &err) != 0) {
-        return REPLY_STREAM_BROKEN;
-    }
-    watch->watcher = (struct watcher){.kind = watch->kind, .wake = on_news, .arg = &watch->entry};
-    bool ready = true;
-    state_watch_arm(serving->state, &watch->watcher, watch->reported, &ready);
-    park_settle(&watch->entry, !ready);
-    return 0;
+static bool objects_disarm(struct watch_source *source) {
+    struct object_watch *watch = (struct object_watch *)source;
+    return state_watch_disarm(watch->state, &watch->watcher);
 }
 
-static ssize_t read_events(void *cls, uint64_t position, char *bytes, size_t max) {
-    struct watch *watch = cls;
-    struct connection *connection = watch->request->connection;
-    (void)position;
-    if (!connection_has_taken(connection)) {
-        end_stalled(watch);
-    }
-    if (watch->sent == watch->out.len) {
-        if (!watch->ended) {
-            fill(watch);
-        }
-        if (buf_failed(&watch->out)) {
-            return REPLY_STREAM_BROKEN;
-        }
-        if (watch->sent == watch->out.len) {
-            if (watch->ended) {
-                return REPLY_STREAM_END;
-            }
-            return wait_for_news(watch);
-        }
-    }
-    size_t len = watch->out.len - watch->sent < max ? watch->out.len - watch->sent : max;
-    if (len > WATCH_BLOCK) {
-        len = WATCH_BLOCK;
-    }
-    memcpy(bytes, watch->out.data + watch->sent, len);
-    watch->sent += len;
-    watch->request->reply_bytes += len;
-    connection_streams(connection);
-    return (ssize_t)len;
-}
-
-static void free_watch(void *cls) {
-    struct watch *watch = cls;
-    atomic_fetch_sub(&watch->serving->watches, 1);
+static void objects_forget(struct watch_source *source) {
+    struct object_watch *watch = (struct object_watch *)source;
     snapshot_unref(watch->snapshot);
-    buf_done(&watch->out);
-    free(watch);
+    watch->snapshot = NULL;
+    watch->record = NULL;
 }
+
+static void objects_free(struct watch_source *source) {
+    free(source);
+}
+
+static const struct watch_operations OBJECTS = {.initial = objects_initial,
+                                                .changes = objects_changes,
+                                                .arm = objects_arm,
+                                                .disarm = objects_disarm,
+                                                .forget = objects_forget,
+                                                .free = objects_free};
 
 /* ---- starting ---- */
 
-static int parse_times(struct watch *watch, struct err *err) {
-    const char *seconds = request_query(watch->request, QUERY_TIMEOUT_SECONDS);
-    uint64_t value = 0;
-    if (seconds != NULL && seconds[0] != '\0' && !u64_parse(seconds, strlen(seconds), UINT32_MAX, &value)) {
-        return err_set(err, ERR_BAD_REQUEST, "timeoutSeconds=%.50s is not a number of seconds", seconds);
-    }
-    int64_t now = clock_monotonic_ms();
-    if (value > WATCH_SECONDS_MAX) {
-        value = WATCH_SECONDS_MAX;
-    }
-    watch->deadline_ms = value > 0 ? now + (int64_t)value * 1000 + 1 : INT64_MAX;
-    watch->initial_by_ms = now + connections_answer_ms(watch->serving->connections);
-    watch->next_bookmark_ms = now + WATCH_BOOKMARK_MS;
-    return 0;
-}
-
 /* Where the stream begins. *ret_too_new: the version asked for is yet to come. */
-static int parse_start(struct watch *watch, uint64_t *ret_too_new, uint64_t *ret_current, struct err *err) {
-    struct request *request = watch->request;
-    uint64_t from;
-    if (parse_times(watch, err) != 0 || table_object_param(request, &watch->object, err) != 0 ||
-        resource_version_param(request, &from, err) != 0) {
+static int parse_start(struct object_watch *watch, uint64_t *ret_too_new, uint64_t *ret_current,
+                       struct err *err) {
+    if (table_object_param(watch->request, &watch->object, err) != 0) {
         return -1;
     }
-    watch->bookmarks = request_query_flag(request, QUERY_BOOKMARKS);
-    const char *initial = request_query(request, QUERY_INITIAL_EVENTS);
-    watch->initial_events = request_query_flag(request, QUERY_INITIAL_EVENTS);
-    struct picture *picture = state_picture(request->serving->state);
+    struct picture *picture = state_picture(watch->state);
     uint64_t current = snapshot_revision(picture->snapshot);
-    *ret_current = current;
-    *ret_too_new = from > current ? from : 0;
-    bool everything = initial != NULL && initial[0] != '\0' ? watch->initial_events : from == 0;
-    watch->reported = from;
-    if (from == 0 || everything) {
-        watch->reported = current;
-    }
-    if (everything) {
+    uint64_t asked = 0;
+    int result = watch_read_start(watch->request, current, &watch->source, &asked, err);
+    if (result == 0 && watch->source.initial) {
         watch->snapshot = snapshot_ref(picture->snapshot);
         watch->record = snapshot_seek(&watch->cursor, watch->snapshot, watch->kind, NULL);
     }
     picture_unref(picture);
-    return 0;
+    *ret_current = current;
+    *ret_too_new = asked > current ? asked : 0;
+    return result;
 }
 
-/* Takes the watch over, also on failure. */
-static int start(struct watch *watch, struct err *err) {
+/* Takes the watch and its place over, also on failure. */
+static int start(struct object_watch *watch, struct err *err) {
     struct request *request = watch->request;
-    uint64_t too_new;
-    uint64_t current;
-    if (parse_start(watch, &too_new, &current, err) != 0) {
-        free_watch(watch);
-        return -1;
+    uint64_t too_new = 0;
+    uint64_t current = 0;
+    int result = parse_start(watch, &too_new, &current, err);
+    if (result == 0 && too_new == 0) {
+        return watch_start(request, &watch->source, err);
     }
-    if (too_new != 0) {
-        free_watch(watch);
-        return resource_reply_too_new(request, too_new, current, err);
-    }
-    /* A version too old is said by the status, while there still is one to send. */
-    if (watch->snapshot == NULL && add_changes(watch, err) != 0) {
-        free_watch(watch);
-        return -1;
-    }
-    return reply_stream(request, TYPE_JSON, WATCH_BLOCK, read_events, free_watch, watch, err);
+    watch_leave_place(request->serving);
+    objects_forget(&watch->source);
+    objects_free(&watch->source);
+    return result != 0 ? -1 : resource_reply_too_new(request, too_new, current, err);
 }
 
 int handle_watch(struct request *request, const struct selection *selection, enum media_answer answer,
                  struct err *err) {
-    struct serving *serving = request->serving;
-    if (atomic_fetch_add(&serving->watches, 1) >= serving->watches_max) {
-        atomic_fetch_sub(&serving->watches, 1);
-        return err_set(err, ERR_UNAVAILABLE, "%u watches are open already; try again later",
-                       serving->watches_max);
+    if (watch_take_place(request->serving, err) != 0) {
+        return -1;
     }
-    struct watch *watch = base_calloc(1, sizeof(*watch));
+    struct object_watch *watch = base_calloc(1, sizeof(*watch));
     if (watch == NULL) {
-        atomic_fetch_sub(&serving->watches, 1);
+        watch_leave_place(request->serving);
         return err_no_memory(err);
     }
-    watch->serving = serving;
-    watch->request = request;
     watch->kind = request->route->kind;
+    watch->source = (struct watch_source){.operations = &OBJECTS,
+                                          .kind = kind_info(watch->kind)->name,
+                                          .api_version = kind_info(watch->kind)->api_version};
+    watch->state = request->serving->state;
+    watch->request = request;
     watch->selection = *selection; /* its texts are in the request's arena */
     watch->answer = answer;
-    buf_init(&watch->out);
     return start(watch, err);
 }
