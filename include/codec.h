@@ -126,6 +126,30 @@ int codec_decode_change_set(enum codec_syntax syntax, const char *bytes, size_t 
                             struct arena *arena, struct change_set *ret, struct causes *causes,
                             struct err *err) MUST_CHECK;
 
+#define ROLLBACK_NAMES_MAX 1000
+/* Which objects are meant: of these kinds, with these names. Nothing said: all. */
+struct rollback_scope {
+    unsigned kinds; /* a bit per enum kind; 0 = all */
+    struct string_list names;
+};
+/* `only` NULL: all. */
+bool rollback_scope_has(const struct rollback_scope *only, enum kind kind, const char *name);
+
+/* A body of rollbacks. */
+struct rollback {
+    bool is_undo;
+    uint64_t revision; /* the change that is undone; otherwise where to go back to, unless a time says it */
+    const char *time;  /* as it was written; NULL = none */
+    struct rollback_scope only;
+    bool dry_run;
+    const char *reason;      /* NULL = none given */
+    uint64_t max_disruptive; /* these two as in a change set */
+    uint64_t max_nodes;
+};
+/* Texts live in `arena`. ERR_BAD_REQUEST. */
+int codec_decode_rollback(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                          struct rollback *ret, struct err *err) MUST_CHECK;
+
 /*
  * The JSON text of `document` over the stored one, as `kubectl apply` does it: objects are merged member by
  * member, everything else is replaced, null takes away. What the document does not name stays; unless kubectl

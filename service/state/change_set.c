@@ -1,7 +1,9 @@
 /*
  * The way from one state of the fleet to another, as a change set. Pure: reads two snapshots, which share
- * their records where nothing differs. No locks.
+ * their records where nothing differs; to take back one change of several, a third. No locks.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "state_internal.h"
@@ -90,6 +92,13 @@ static int find_kind(struct finding *finding, const struct snapshot *from, const
     return result;
 }
 
+static struct change_set found_set(const struct finding *finding) {
+    return (struct change_set){.max_disruptive = CHANGE_UNLIMITED,
+                               .max_nodes = CHANGE_UNLIMITED,
+                               .items = finding->items,
+                               .count = finding->count};
+}
+
 int state_changes_between(const struct snapshot *from, const struct snapshot *to, struct arena *arena,
                           struct change_set *ret, struct err *err) {
     struct finding finding = {.arena = arena, .text = BUF_INIT};
@@ -101,10 +110,98 @@ int state_changes_between(const struct snapshot *from, const struct snapshot *to
     }
     buf_done(&finding.text);
     if (result == 0) {
-        *ret = (struct change_set){.max_disruptive = CHANGE_UNLIMITED,
-                                   .max_nodes = CHANGE_UNLIMITED,
-                                   .items = finding.items,
-                                   .count = finding.count};
+        *ret = found_set(&finding);
+    }
+    return result;
+}
+
+/* ---- taking back ---- */
+
+struct undoing {
+    struct finding finding;
+    const struct snapshot *now;
+    const struct rollback_scope *only;
+    struct causes *conflicts;
+};
+
+/* Do both say the same, but for what the service assigns? Either may be NULL: there is none. */
+static int say_same(struct undoing *undoing, const struct record *a, const struct record *b, bool *ret,
+                    struct err *err) {
+    *ret = a == b;
+    if (a == b || a == NULL || b == NULL) {
+        return 0;
+    }
+    buf_clear(&undoing->finding.text);
+    return codec_find_patch(a->object->kind, a->json, a->json_len, b->json, b->json_len,
+                            &undoing->finding.text, ret, err);
+}
+
+static void add_conflict(struct undoing *undoing, const struct record *after, const struct record *now,
+                         const struct record *any) {
+    char field[ERR_FIELD_MAX];
+    snprintf(field, sizeof(field), "%s \"%.200s\"", kind_info(any->object->kind)->name, any->key);
+    if (now == NULL) {
+        causes_add(undoing->conflicts, err_reason(ERR_CONFLICT), field, "it has been deleted since");
+    } else {
+        causes_add(undoing->conflicts, err_reason(ERR_CONFLICT), field,
+                   "it has been %s since, at revision %" PRIu64, after == NULL ? "created again" : "changed",
+                   now->revision);
+    }
+}
+
+static int undo_one(struct undoing *undoing, const struct record *before, const struct record *after,
+                    struct err *err) {
+    const struct record *any = before != NULL ? before : after;
+    const struct record *now = snapshot_get(undoing->now, any->object->kind, any->key);
+    bool as_before, as_after;
+    if (say_same(undoing, now, before, &as_before, err) != 0 ||
+        say_same(undoing, now, after, &as_after, err) != 0) {
+        return -1;
+    }
+    if (as_before) {
+        return 0;
+    }
+    if (!as_after) {
+        add_conflict(undoing, after, now, any);
+        return 0;
+    }
+    return before == NULL ? find_add(&undoing->finding, CHANGE_DELETE, now->object, err)
+           : now == NULL  ? find_created(&undoing->finding, before, err)
+                          : find_changed(&undoing->finding, now, before, err);
+}
+
+static int undo_kind(struct undoing *undoing, const struct snapshot *before, const struct snapshot *after,
+                     enum kind kind, struct err *err) {
+    struct snapshot_cursor old_cursor, new_cursor;
+    const struct record *old = snapshot_seek(&old_cursor, before, kind, NULL);
+    const struct record *new = snapshot_seek(&new_cursor, after, kind, NULL);
+    int result = 0;
+    while (result == 0 && (old != NULL || new != NULL)) {
+        int order = old == NULL ? 1 : new == NULL ? -1 : old == new ? 0 : strcmp(old->key, new->key);
+        const struct record *any = order <= 0 ? old : new;
+        if (old != new &&rollback_scope_has(undoing->only, kind, any->object->meta.name)) {
+            result = undo_one(undoing, order <= 0 ? old : NULL, order >= 0 ? new : NULL, err);
+        }
+        old = order <= 0 ? snapshot_step(&old_cursor) : old;
+        new = order >= 0 ? snapshot_step(&new_cursor) : new;
+    }
+    return result;
+}
+
+int state_changes_undone(const struct snapshot *before, const struct snapshot *after,
+                         const struct snapshot *now, const struct rollback_scope *only, struct arena *arena,
+                         struct change_set *ret, struct causes *conflicts, struct err *err) {
+    struct undoing undoing = {
+        .finding = {.arena = arena, .text = BUF_INIT}, .now = now, .only = only, .conflicts = conflicts};
+    int result = 0;
+    for (enum kind kind = 0; result == 0 && kind < KIND_COUNT; kind++) {
+        if (kind != KIND_SECRET) {
+            result = undo_kind(&undoing, before, after, kind, err);
+        }
+    }
+    buf_done(&undoing.finding.text);
+    if (result == 0) {
+        *ret = found_set(&undoing.finding);
     }
     return result;
 }

@@ -163,6 +163,37 @@ int secret_load(struct vault *vault, const struct sealed_rows *rows, struct obje
     return arena->failed ? err_no_memory(err) : 0;
 }
 
+/* ---- the past ---- */
+
+static const struct secret_value *find_version(const struct record *record,
+                                               const struct secret_value *wanted) {
+    const struct secret *secret = record != NULL ? record->object->body : NULL;
+    const struct secret_value *values = secret != NULL ? secret->values.items : NULL;
+    for (size_t i = 0; values != NULL && i < secret->values.count; i++) {
+        if (strcmp(values[i].key, wanted->key) == 0 && values[i].version == wanted->version) {
+            return &values[i];
+        }
+    }
+    return NULL;
+}
+
+void secret_judge_past(struct record *then, const struct record *later, bool has_vault) {
+    const struct secret *secret = then->object->body;
+    struct secret_value *values = (struct secret_value *)secret->values.items;
+    for (size_t i = 0; i < secret->values.count; i++) {
+        const struct secret_value *same = find_version(later, &values[i]);
+        if (same != NULL) {
+            values[i].state = same->state;
+            values[i].flaw = same->flaw;
+        } else {
+            values[i].state = !has_vault                                                ? SECRET_UNREADABLE
+                              : values[i].size == 0                                     ? SECRET_EMPTY
+                              : values[i].size > secret_rounded_size(PASSWORD_SIZE_MAX) ? SECRET_TOO_LONG
+                                                                                        : SECRET_USABLE;
+        }
+    }
+}
+
 /* ---- rotation ---- */
 
 static int reseal_value(struct vault *vault, const struct meta *meta, struct arena *arena,

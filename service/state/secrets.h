@@ -22,5 +22,11 @@ const uint8_t *secret_copy_bytes(struct arena *arena, const uint8_t *bytes, size
 /* A copy of the value in memory of its own, in `arena`. */
 int secret_keep_value(const struct secret_value *old, struct arena *arena, struct secret_value *ret,
                       struct err *err) MUST_CHECK;
+/*
+ * What can be told of the values of a Secret of the past, whose record nobody else has yet: that of the same
+ * version in `later` (NULL: there is none), otherwise what its size says. Of a value that is gone and that no
+ * daemon would have taken, nobody knows that any more.
+ */
+void secret_judge_past(struct record *then, const struct record *later, bool has_vault);
 
 #endif

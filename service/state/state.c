@@ -153,6 +153,7 @@ int state_open(struct store *store, const struct state_options *options, struct 
     pthread_mutex_init(&state->picture_lock, NULL);
     pthread_mutex_init(&state->failure_lock, NULL);
     pthread_mutex_init(&state->tokens.lock, NULL);
+    past_init(&state->past);
     if (keys_init(&state->keys, err) < 0 || sessions_init(&state->sessions, err) != 0) {
         state_close(state);
         return -1;
@@ -184,6 +185,7 @@ void state_close(struct state *state) {
     tokens_done(state);
     trail_close(state);
     history_done(&state->history);
+    past_done(&state->past);
     lists_done(&state->lists);
     sessions_done(&state->sessions);
     follow_done(&state->follow);

@@ -10,6 +10,7 @@
  *   lists.wake_lock  slots waiting for the notifier
  *   keys.lock      whose the vault's keys are
  *   sessions.lock  the remembered transitions
+ *   past.lock      the pictures of earlier revisions that are kept
  *   tokens.lock    who is told of revocations; held while it is told
  *   (the token registry and the audit trail have locks of their own, taken last)
  */
@@ -414,6 +415,19 @@ void trail_appended(struct audit_rows *rows);
 /* It was stored, or not. `rows` is empty afterwards; accepts an empty one. */
 void trail_settle(struct state *state, struct audit_rows *rows, bool stored);
 
+/* ---- past.c ---- */
+
+#define PAST_PICTURES 2 /* of earlier revisions that are kept: a comparison asks for two */
+
+struct past {
+    pthread_mutex_t lock;                    /* `pictures`; with none held inside it */
+    struct picture *pictures[PAST_PICTURES]; /* the last that were asked for, newest first; NULL = none */
+    bool ready;
+};
+
+void past_init(struct past *past);
+void past_done(struct past *past); /* accepts a zeroed one */
+
 /* ---- figures.c ---- */
 
 /* What the committer counts. */
@@ -448,6 +462,7 @@ struct state {
     struct queue queue;
     struct committer committer;
     struct history history;
+    struct past past;
     struct lists lists;
     struct follow follow;
     struct keys keys;
