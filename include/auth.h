@@ -90,6 +90,8 @@ enum auth_resource {
     AUTH_CONVERGENCE,      /* who has the newest lists */
     AUTH_TRANSITIONS,
     AUTH_CHANGES,       /* who changed what, and why: names Secrets */
+    AUTH_DIFF,          /* likewise, between two moments */
+    AUTH_ROLLBACKS,     /* back to one of them */
     AUTH_PEER_PEERINGS, /* a BGPPeer's sessions over all nodes */
     AUTH_SECRETS,
     AUTH_NAMESPACES,

@@ -47,8 +47,9 @@ static const struct rule {
     {ADMIN,             READ | WRITE,  ALL,                                     ANY},
     {OPERATOR,          READ | WRITE,  BGP,                                     ANY},
     {OPERATOR,          READ | SUBMIT, ON(AUTH_SECRETS),                        ANY}, /* shown redacted */
-    {OPERATOR,          READ,          ON(AUTH_CHANGES),                        ANY}, /* names Secrets */
+    {OPERATOR,          READ,          ON(AUTH_CHANGES) | ON(AUTH_DIFF),        ANY}, /* name Secrets */
     {OPERATOR,          AUTH_CREATE,   ON(AUTH_PREVIEWS) | ON(AUTH_APPLIES) | ON(AUTH_IMPORTS), ANY},
+    {OPERATOR,          AUTH_CREATE,   ON(AUTH_ROLLBACKS),                      ANY},
     {OPERATOR | VIEWER, READ,          BGP | COMPUTED,                          ANY},
     {OPERATOR | VIEWER, READ,          ON(AUTH_NAMESPACES) | ON(AUTH_METRICS),  ANY},
     {EVERYONE,          AUTH_GET,      ON(AUTH_DOCUMENTS),                      ANY},
@@ -74,6 +75,8 @@ static const struct {
     [AUTH_CONVERGENCE] = {"bgppeerd.io", "convergence"},
     [AUTH_TRANSITIONS] = {"bgppeerd.io", "transitions"},
     [AUTH_CHANGES] = {"bgppeerd.io", "changes"},
+    [AUTH_DIFF] = {"bgppeerd.io", "diff"},
+    [AUTH_ROLLBACKS] = {"bgppeerd.io", "rollbacks"},
     [AUTH_PEER_PEERINGS] = {"projectcalico.org", "bgppeers/peerings"},
     [AUTH_SECRETS] = {"", "secrets"},
     [AUTH_NAMESPACES] = {"", "namespaces"},

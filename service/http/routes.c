@@ -93,6 +93,12 @@ static const struct route ROUTES[] = {
         QUERY_SET(QUERY_VERSION) | QUERY_SET(QUERY_WAIT), handle_convergence),
     OWN(METHOD_GET, "transitions", "list", "transitions", ROUTE_PLAIN, TRANSITIONS_QUERY, handle_transitions),
     OWN(METHOD_GET, "changes", "list", "changes", ROUTE_PLAIN, CHANGES_QUERY, handle_changes),
+    OWN(METHOD_GET, "changes/{name}", "get", "changes", ROUTE_NAMED, VIEW, handle_change),
+    OWN(METHOD_GET, "diff", "get", "diff", ROUTE_PLAIN,
+        QUERY_SET(QUERY_FROM) | QUERY_SET(QUERY_TO) | QUERY_SET(QUERY_VIEW) | QUERY_SET(QUERY_NODE) |
+            QUERY_SET(QUERY_AFTER),
+        handle_diff),
+    OWN(METHOD_POST, "rollbacks", "create", "rollbacks", ROUTE_BODY, DRY_RUN | VIEW, handle_rollbacks),
     OWN(METHOD_POST, "previews", "create", "previews", ROUTE_BODY, DRY_RUN | VALIDATION | VIEW,
         handle_previews),
     OWN(METHOD_POST, "applies", "create", "applies", ROUTE_BODY, DRY_RUN | VALIDATION, handle_applies),

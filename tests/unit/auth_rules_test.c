@@ -41,6 +41,8 @@ static const struct {
     {AUTH_CONVERGENCE, "glw-----", "glw-----", "--------"},
     {AUTH_TRANSITIONS, "glw-----", "glw-----", "--------"},
     {AUTH_CHANGES, "glw-----", "--------", "--------"},
+    {AUTH_DIFF, "glw-----", "--------", "--------"},
+    {AUTH_ROLLBACKS, "---c----", "--------", "--------"},
     {AUTH_PEER_PEERINGS, "glw-----", "glw-----", "--------"},
     {AUTH_SECRETS, "glwcup--", "--------", "--------"},
     {AUTH_NAMESPACES, "glw-----", "glw-----", "--------"},

@@ -10,8 +10,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/number.h"
+#include "fleet/change_rows.h"
 #include "fleet/handlers.h"
+#include "fleet/moment.h"
 #include "machine/worker.h"
 #include "request/media.h"
 #include "request/params.h"
@@ -23,21 +24,10 @@
 #define CHANGES_ROWS_MAX  2000
 #define CHANGES_BYTES_MAX ((size_t)16 << 20)
 
-/* From when on, or until when: a time or a revision. */
-struct moment {
-    bool given;
-    bool is_time;
-    int64_t time_ms;
-    uint64_t revision;
-};
-
 /* What was changed together, as far as it is wanted and on this page. */
 struct change_item {
-    uint64_t txn;
-    uint64_t revision; /* of the newest of its objects */
-    int64_t time_ms;
-    const char *actor, *request, *reason; /* "" = not known */
-    bool has_first; /* its first row was seen, which is the one with request and reason */
+    struct change_head head; /* `last` is of the newest of its objects */
+    bool has_first;          /* its first row was seen, which is the one with request and reason */
     size_t count;
     struct buf objects;      /* the elements of a JSON array */
     const char *kind, *name; /* of the newest of them */
@@ -63,23 +53,12 @@ struct changes {
 
 /* ---- parameters ---- */
 
-static int read_moment(const struct request *request, enum query_name name, struct moment *ret,
-                       struct err *err) {
-    const char *text = param_text(request, name);
-    *ret = (struct moment){.given = text != NULL};
-    if (text == NULL || u64_parse(text, strlen(text), INT64_MAX, &ret->revision)) {
-        return 0;
-    }
-    ret->is_time = true;
-    return param_time(request, name, &ret->time_ms, err);
-}
-
 static int read_changes_query(struct request *request, struct changes *changes, struct err *err) {
     enum media_answer answer;
     uint64_t limit = CHANGES_PAGE;
     if (media_accept(request_header(request, HEADER_ACCEPT), &answer, err) != 0 ||
-        read_moment(request, QUERY_SINCE, &changes->since, err) != 0 ||
-        read_moment(request, QUERY_UNTIL, &changes->until, err) != 0 ||
+        moment_read(request, QUERY_SINCE, &changes->since, err) != 0 ||
+        moment_read(request, QUERY_UNTIL, &changes->until, err) != 0 ||
         param_number(request, QUERY_LIMIT, CHANGES_PAGE_MAX, &limit, err) != 0 ||
         param_number(request, QUERY_CONTINUE, INT64_MAX, &changes->below, err) != 0) {
         return -1;
@@ -98,57 +77,32 @@ static int read_changes_query(struct request *request, struct changes *changes, 
 
 /* ---- reading, on the worker ---- */
 
-static int err_gone(const struct store_status *status, const char *what, struct err *err) {
-    char time[CLOCK_TEXT_MAX] = "";
-    if (status->past_ms != 0) {
-        clock_format_millis(status->past_ms, time);
-    }
-    return err_set(err, ERR_EXPIRED,
-                   "%s reaches back to changes that are no longer kept, those up to revision %" PRIu64
-                   "%s%s; the oldest that may be asked for is %" PRIu64,
-                   what, status->past, time[0] != '\0' ? " of " : "", time, status->past + 1);
-}
-
-/* *ret: the newest revision before the moment. */
-static int revision_before(struct state *state, const struct store_status *status,
-                           const struct moment *moment, const char *what, uint64_t *ret, struct err *err) {
-    if (moment->is_time) {
-        return state_find_time(state, moment->time_ms - 1, ret, err);
-    }
-    *ret = moment->revision > 0 ? moment->revision - 1 : 0;
-    return *ret < status->past ? err_gone(status, what, err) : 0;
-}
-
 static bool is_wanted(const struct changes *changes, const struct store_change *change) {
     return (changes->kind == NULL || strcmp(changes->kind, change->kind) == 0) &&
            (changes->name == NULL || strcmp(changes->name, change->name) == 0);
 }
 
-static const char *op_name(enum store_op op) {
-    return op == STORE_CREATE ? "create" : op == STORE_UPDATE ? "update" : "delete";
-}
-
 static int note_first(struct changes *changes, struct change_item *item, const struct store_change *change,
                       struct err *err) {
     item->has_first = true;
-    item->request = arena_strdup(changes->arena, change->request);
-    item->reason = arena_strdup(changes->arena, change->reason);
-    return item->request == NULL || item->reason == NULL ? err_no_memory(err) : 0;
+    item->head.request = arena_strdup(changes->arena, change->request);
+    item->head.reason = arena_strdup(changes->arena, change->reason);
+    return item->head.request == NULL || item->head.reason == NULL ? err_no_memory(err) : 0;
 }
 
 static struct change_item *add_item(struct changes *changes, const struct store_change *change) {
     struct change_item *item = &changes->items[changes->count];
-    *item = (struct change_item){.txn = change->txn,
-                                 .revision = change->revision,
-                                 .time_ms = change->time_ms,
-                                 .actor = arena_strdup(changes->arena, change->actor),
-                                 .request = "",
-                                 .reason = "",
+    *item = (struct change_item){.head = {.txn = change->txn,
+                                          .last = change->revision,
+                                          .time_ms = change->time_ms,
+                                          .actor = arena_strdup(changes->arena, change->actor),
+                                          .request = "",
+                                          .reason = ""},
                                  .objects = BUF_INIT,
                                  .kind = arena_strdup(changes->arena, change->kind),
                                  .name = arena_strdup(changes->arena, change->name),
                                  .op = change->op};
-    if (item->actor == NULL || item->kind == NULL || item->name == NULL) {
+    if (item->head.actor == NULL || item->kind == NULL || item->name == NULL) {
         return NULL;
     }
     changes->count++;
@@ -161,7 +115,7 @@ static void add_object(struct change_item *item, const struct store_change *chan
     buf_add_char(out, '{');
     buf_json_member_str(out, "kind", change->kind);
     buf_json_member_str(out, "name", change->name);
-    buf_json_member_str(out, "op", op_name(change->op));
+    buf_json_member_str(out, "op", change_row_op(change->op));
     buf_json_key(out, "revision");
     buf_printf(out, "\"%" PRIu64 "\"}", change->revision);
     item->count++;
@@ -172,7 +126,7 @@ static int take_row(void *arg, const struct store_change *change, struct err *er
     struct changes *changes = arg;
     struct change_item *item = changes->count > 0 ? &changes->items[changes->count - 1] : NULL;
     bool wanted = is_wanted(changes, change);
-    if (item != NULL && item->txn != change->txn) {
+    if (item != NULL && item->head.txn != change->txn) {
         item = NULL;
     }
     if (changes->rows == CHANGES_ROWS_MAX || changes->bytes >= CHANGES_BYTES_MAX ||
@@ -204,12 +158,13 @@ static int find_firsts(struct state *state, struct changes *changes, struct err 
     int result = 0;
     for (size_t i = 0; result == 0 && i < count; i++) {
         const struct change_item *item = &changes->items[i];
-        if (!item->has_first && item->txn > 0) {
+        if (!item->has_first && item->head.txn > 0) {
             changes->count = i; /* which item take_first fills */
-            result = state_read_history(
-                state,
-                &(struct store_history_query){.after = item->txn - 1, .below = item->txn + 1, .limit = 1},
-                take_first, changes, err);
+            result =
+                state_read_history(state,
+                                   &(struct store_history_query){
+                                       .after = item->head.txn - 1, .below = item->head.txn + 1, .limit = 1},
+                                   take_first, changes, err);
         }
     }
     changes->count = count;
@@ -221,15 +176,13 @@ static int read_page(struct state *state, struct changes *changes, struct err *e
     uint64_t after = 0;
     uint64_t upto = 0;
     if (state_store_status(state, &status, err) != 0 ||
-        (changes->since.given &&
-         revision_before(state, &status, &changes->since, "since", &after, err) != 0) ||
-        (changes->until.given &&
-         revision_before(state, &status, &changes->until, "until", &upto, err) != 0)) {
+        (changes->since.given && moment_before(state, &status, &changes->since, "since", &after, err) != 0) ||
+        (changes->until.given && moment_before(state, &status, &changes->until, "until", &upto, err) != 0)) {
         return -1;
     }
     changes->revision = status.revision;
     if (changes->below != 0 && changes->below <= status.past) {
-        return err_gone(&status, "continue", err);
+        return moment_gone(&status, "continue", err);
     }
     struct store_history_query query = {
         .after = after, .below = changes->below, .limit = CHANGES_ROWS_MAX + 1};
@@ -259,21 +212,9 @@ static void changes_job(struct request *request) {
 
 /* ---- the answer ---- */
 
-static const char *known(const char *text) {
-    return text[0] != '\0' ? text : NULL;
-}
-
 static void add_item_json(struct buf *out, const struct change_item *item) {
-    char time[CLOCK_TEXT_MAX];
-    clock_format_millis(item->time_ms, time);
     buf_json_comma(out);
-    buf_add_str(out, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"Change\"");
-    buf_printf(out, ",\"metadata\":{\"name\":\"%" PRIu64 "\"},\"txn\":\"%" PRIu64 "\"", item->txn, item->txn);
-    buf_printf(out, ",\"resourceVersion\":\"%" PRIu64 "\"", item->revision);
-    buf_json_member_str(out, "time", time);
-    buf_json_member_str(out, "actor", known(item->actor));
-    buf_json_member_str(out, "reason", known(item->reason));
-    buf_json_member_str(out, "request", known(item->request));
+    change_head_write(&item->head, out);
     buf_json_key(out, "objects");
     buf_add_char(out, '[');
     buf_add(out, item->objects.data, item->objects.len);
@@ -282,12 +223,12 @@ static void add_item_json(struct buf *out, const struct change_item *item) {
 
 static void add_item_row(struct buf *out, const struct change_item *item) {
     char time[CLOCK_TEXT_MAX];
-    clock_format_millis(item->time_ms, time);
+    clock_format_millis(item->head.time_ms, time);
     buf_json_comma(out);
-    buf_printf(out, "{\"cells\":[\"%" PRIu64 "\",\"%s\",", item->txn, time);
-    buf_add_json_str(out, item->actor);
+    buf_printf(out, "{\"cells\":[\"%" PRIu64 "\",\"%s\",", item->head.txn, time);
+    buf_add_json_str(out, item->head.actor);
     struct buf text = BUF_INIT;
-    buf_printf(&text, "%s %s/%s", op_name(item->op), item->kind, item->name);
+    buf_printf(&text, "%s %s/%s", change_row_op(item->op), item->kind, item->name);
     if (item->count > 1) {
         buf_printf(&text, " and %zu more", item->count - 1);
     }
@@ -296,13 +237,13 @@ static void add_item_row(struct buf *out, const struct change_item *item) {
     out->failed = out->failed || buf_failed(&text);
     buf_done(&text);
     buf_add_char(out, ',');
-    buf_add_json_str(out, item->reason);
+    buf_add_json_str(out, item->head.reason);
     buf_add_char(out, ',');
-    buf_add_json_str(out, item->request);
+    buf_add_json_str(out, item->head.request);
     buf_printf(out,
                "],\"object\":{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\","
                "\"metadata\":{\"name\":\"%" PRIu64 "\"}}}",
-               item->txn);
+               item->head.txn);
 }
 
 static void add_columns(struct buf *out) {

@@ -26,8 +26,12 @@ int handle_sessions(struct request *request, struct err *err) MUST_CHECK;
 int handle_convergence(struct request *request, struct err *err) MUST_CHECK;
 int handle_transitions(struct request *request, struct err *err) MUST_CHECK;
 
-/* changes.c: what was changed, by whom and why */
+/* changes.c: what was changed, by whom and why; change.c: one of it; diff.c, rollbacks.c: between two moments
+ */
 int handle_changes(struct request *request, struct err *err) MUST_CHECK;
+int handle_change(struct request *request, struct err *err) MUST_CHECK;
+int handle_diff(struct request *request, struct err *err) MUST_CHECK;
+int handle_rollbacks(struct request *request, struct err *err) MUST_CHECK;
 
 /* previews.c */
 int handle_previews(struct request *request, struct err *err) MUST_CHECK;

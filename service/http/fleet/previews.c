@@ -31,6 +31,7 @@
 /* A request for several changes. */
 struct group {
     struct steps steps;
+    const char *members;        /* more members of the answer; NULL: none */
     char body[DIGEST_TEXT_MAX]; /* of the body's bytes */
     struct preview_view view;
     uint64_t if_fleet; /* applies: If-Match, 0 = none */
@@ -55,8 +56,8 @@ static void cleanup(struct request *request) {
     buf_done(&group->warnings);
 }
 
-static int group_new(struct request *request, const struct change_set *set, struct group **ret,
-                     struct err *err) {
+static int group_new(struct request *request, const struct change_set *set, const char *members,
+                     struct group **ret, struct err *err) {
     struct group *group = arena_alloc(&request->arena, sizeof(*group));
     if (group == NULL) {
         return err_no_memory(err);
@@ -64,7 +65,7 @@ static int group_new(struct request *request, const struct change_set *set, stru
     if (set->count == 0) {
         return err_set(err, ERR_BAD_REQUEST, "there is nothing to change");
     }
-    *group = (struct group){.steps = {.set = set}, .err = ERR_INIT};
+    *group = (struct group){.steps = {.set = set}, .members = members, .err = ERR_INIT};
     buf_init(&group->changes);
     buf_init(&group->warnings);
     digest_hex(request->body.data, request->body.len, group->body);
@@ -209,6 +210,13 @@ static void preview_job(struct request *request) {
     }
 }
 
+static void add_members(const char *members, struct buf *out) {
+    if (members != NULL) {
+        buf_add_str(out, members);
+        buf_add_char(out, ',');
+    }
+}
+
 static int preview_answer(struct request *request, struct err *err) {
     struct group *group = request->work;
     if (group->err.code != ERR_NONE) {
@@ -220,15 +228,18 @@ static int preview_answer(struct request *request, struct err *err) {
     shown_previews_add(request->serving->previews, &shown);
 
     struct buf objects = BUF_INIT;
+    add_members(group->members, &objects);
     steps_add(&group->steps, &objects);
     int result = preview_reply(request, group->revision, &objects, &group->changes, &group->warnings, err);
     buf_done(&objects);
     return result;
 }
 
-int change_set_preview(struct request *request, const struct change_set *set, struct err *err) {
+int change_set_preview(struct request *request, const struct change_set *set, const char *members,
+                       struct err *err) {
     struct group *group;
-    if (group_new(request, set, &group, err) != 0 || preview_read_view(request, &group->view, err) != 0) {
+    if (group_new(request, set, members, &group, err) != 0 ||
+        preview_read_view(request, &group->view, err) != 0) {
         return -1;
     }
     return worker_run(request->serving->worker, request, preview_job, preview_answer, err);
@@ -236,7 +247,7 @@ int change_set_preview(struct request *request, const struct change_set *set, st
 
 int handle_previews(struct request *request, struct err *err) {
     struct change_set *set;
-    return read_set(request, &set, err) != 0 ? -1 : change_set_preview(request, set, err);
+    return read_set(request, &set, err) != 0 ? -1 : change_set_preview(request, set, NULL, err);
 }
 
 /* ---- apply ---- */
@@ -347,6 +358,7 @@ static int apply_reply(struct request *request, const struct group *group, struc
     struct buf out = BUF_INIT;
     buf_add_str(&out, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"Apply\",\"metadata\":{");
     buf_printf(&out, "\"resourceVersion\":\"%llu\"},", (unsigned long long)revision);
+    add_members(group->members, &out);
     steps_add(&group->steps, &out);
     if (group->changes.len > 0) {
         buf_json_key(&out, "changes");
@@ -429,16 +441,32 @@ static int fleet_if_match(struct request *request, struct group *group, struct e
     return 0;
 }
 
-int change_set_apply(struct request *request, const struct change_set *set, struct err *err) {
+int change_set_apply(struct request *request, const struct change_set *set, const char *members,
+                     struct err *err) {
     struct group *group;
-    if (group_new(request, set, &group, err) != 0 || fleet_if_match(request, group, err) != 0) {
+    if (group_new(request, set, members, &group, err) != 0 || fleet_if_match(request, group, err) != 0) {
         return -1;
     }
     first_write(group)->if_fleet = group->if_fleet;
     return apply_submit(request, group, err);
 }
 
+int change_set_nothing(struct request *request, bool preview, uint64_t revision, const char *members,
+                       struct err *err) {
+    struct buf out = BUF_INIT;
+    buf_printf(&out, "{\"apiVersion\":\"bgppeerd.io/v1\",\"kind\":\"%s\",\"metadata\":{",
+               preview ? "Preview" : "Apply");
+    buf_printf(&out, "\"resourceVersion\":\"%llu\"},", (unsigned long long)revision);
+    add_members(members, &out);
+    buf_add_str(&out, "\"objects\":[],\"results\":[],\"changes\":");
+    preview_encode_nothing(&out);
+    buf_add_str(&out, preview ? ",\"warnings\":[]}" : "}");
+    int result = reply_buffer(request, STATUS_OK, TYPE_JSON, &out, err);
+    buf_done(&out);
+    return result;
+}
+
 int handle_applies(struct request *request, struct err *err) {
     struct change_set *set;
-    return read_set(request, &set, err) != 0 ? -1 : change_set_apply(request, set, err);
+    return read_set(request, &set, err) != 0 ? -1 : change_set_apply(request, set, NULL, err);
 }

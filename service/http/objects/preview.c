@@ -276,6 +276,13 @@ int preview_encode(const struct picture *before, const struct picture *after, co
     return result;
 }
 
+void preview_encode_nothing(struct buf *changes) {
+    struct previewing none = {.nodes = BUF_INIT};
+    buf_add_char(&none.nodes, '[');
+    write_changes(&none, changes);
+    buf_done(&none.nodes);
+}
+
 int preview_count(const struct picture *before, const struct picture *after, const struct node_set *affected,
                   size_t pairs_max, struct peering_diff *ret, size_t *ret_nodes, struct err *err) {
     const struct preview_view view = {.totals = true, .quiet = true, .pairs_max = pairs_max};
@@ -460,13 +467,10 @@ int preview_writes(struct request *request, struct write *first, uint64_t revisi
     if (first != NULL) {
         return write_preview_start(request, first, true, err);
     }
-    struct previewing none = {.nodes = BUF_INIT};
     struct buf objects = BUF_INIT, changes = BUF_INIT, warnings = BUF_INIT;
     buf_add_str(&objects, "\"objects\":[]");
-    buf_add_char(&none.nodes, '[');
-    write_changes(&none, &changes);
+    preview_encode_nothing(&changes);
     int result = preview_reply(request, revision, &objects, &changes, &warnings, err);
-    buf_done(&none.nodes);
     buf_done(&objects);
     buf_done(&changes);
     buf_done(&warnings);

@@ -35,6 +35,9 @@ int preview_encode(const struct picture *before, const struct picture *after, co
                    const struct preview_view *view, struct buf *changes, struct buf *warnings,
                    char ret_digest[DIGEST_TEXT_MAX], struct err *err) MUST_CHECK;
 
+/* The `changes` object of what changes nothing. */
+void preview_encode_nothing(struct buf *changes);
+
 /* The totals alone: sessions in `ret`, and how many nodes' lists differ. ERR_TOO_LARGE: more than `pairs_max`
  * sessions must be compared. */
 int preview_count(const struct picture *before, const struct picture *after, const struct node_set *affected,

@@ -76,6 +76,8 @@ static const struct {
     [QUERY_AFTER] = {"after", OURS},
     [QUERY_SOURCE] = {"source", OURS},
     [QUERY_SKIP_BAD] = {"skipBad", OURS},
+    [QUERY_FROM] = {"from", OURS},
+    [QUERY_TO] = {"to", OURS},
 };
 
 /* What Kubernetes would heed and this service does not serve, by the route's verb. */
