@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "session.h"
 
@@ -16,6 +17,8 @@ int frr_sessions(const char *text, size_t len, struct session_list *ret, struct 
 
 /* GoBGP: `gobgp -j neighbor`. */
 int gobgp_sessions(const char *text, size_t len, struct session_list *ret, struct err *err) MUST_CHECK;
+/* … and `gobgp -j global`, as lines like those of its file, without what is the default there. */
+int gobgp_global(const char *text, size_t len, struct buf *ret, struct err *err) MUST_CHECK;
 /* OpenBGPD: `bgpctl -j show neighbor`. */
 int openbgpd_sessions(const char *text, size_t len, struct session_list *ret, struct err *err) MUST_CHECK;
 

@@ -248,10 +248,29 @@ const char *child_words(const struct child_result *result) {
     return result->out.data != NULL ? result->out.data : "";
 }
 
-bool child_first_line(const struct child_result *said, char *ret, size_t size) {
+/* Of standard error, or else of its output. */
+static const char *child_complaint(const struct child_result *said) {
     const struct buf *from = said->err.len > 0 ? &said->err : &said->out;
-    const char *text = from->data != NULL ? from->data : "";
+    return from->data != NULL ? from->data : "";
+}
+
+bool child_first_line(const struct child_result *said, char *ret, size_t size) {
+    const char *text = child_complaint(said);
     text += strspn(text, " \r\n");
     snprintf(ret, size, "%.*s", (int)strcspn(text, "\r\n"), text);
+    return false;
+}
+
+bool child_last_line(const struct child_result *said, char *ret, size_t size) {
+    const char *text = child_complaint(said);
+    size_t end = strlen(text);
+    while (end > 0 && strchr(" \r\n", text[end - 1]) != NULL) {
+        end--;
+    }
+    size_t start = end;
+    while (start > 0 && text[start - 1] != '\n') {
+        start--;
+    }
+    snprintf(ret, size, "%.*s", (int)(end - start), text + start);
     return false;
 }

@@ -44,5 +44,7 @@ const char *child_words(const struct child_result *result);
 
 /* For `complains`: the first line of what it said, of standard error, or else of its output. False. */
 bool child_first_line(const struct child_result *said, char *ret, size_t size);
+/* The same with the last line, for programs that first say what they do. */
+bool child_last_line(const struct child_result *said, char *ret, size_t size);
 
 #endif

@@ -82,6 +82,48 @@ int gobgp_sessions(const char *text, size_t len, struct session_list *ret, struc
     return result;
 }
 
+/* Every address, which the file says by saying nothing. */
+static bool gobgp_is_everywhere(const json_t *addresses) {
+    return json_array_size(addresses) == 2 &&
+           strcmp(json_string_value(json_array_get(addresses, 0)), "0.0.0.0") == 0 &&
+           strcmp(json_string_value(json_array_get(addresses, 1)), "::") == 0;
+}
+
+static void gobgp_add_addresses(const json_t *addresses, struct buf *ret) {
+    buf_add_str(ret, "local-address-list = [");
+    for (size_t i = 0; i < json_array_size(addresses); i++) {
+        buf_printf(ret, "%s\"%s\"", i > 0 ? ", " : "", json_string_value(json_array_get(addresses, i)));
+    }
+    buf_add_str(ret, "]\n");
+}
+
+int gobgp_global(const char *text, size_t len, struct buf *ret, struct err *err) {
+    json_t *root = NULL;
+    if (agent_json_read(text, len, "GoBGP's own settings", &root, err) != 0) {
+        return -1;
+    }
+    const json_t *addresses = agent_json_member(root, "listen_addresses");
+    uint64_t port = agent_json_number(root, "listen_port", 0);
+    bool good = agent_json_number(root, "asn", 0) > 0 && json_array_size(addresses) > 0;
+    for (size_t i = 0; i < json_array_size(addresses); i++) {
+        good = good && json_is_string(json_array_get(addresses, i));
+    }
+    if (good) {
+        buf_printf(ret, "as = %llu\nrouter-id = \"%s\"\n",
+                   (unsigned long long)agent_json_number(root, "asn", 0), agent_json_text(root, "router_id"));
+        if (port != BGP_PORT) {
+            buf_printf(ret, "port = %llu\n", (unsigned long long)port);
+        }
+        if (!gobgp_is_everywhere(addresses)) {
+            gobgp_add_addresses(addresses, ret);
+        }
+    }
+    json_decref(root);
+    return !good             ? err_set(err, ERR_UNAVAILABLE, "GoBGP does not say with which settings it runs")
+           : buf_failed(ret) ? err_no_memory(err)
+                             : 0;
+}
+
 /* ---- OpenBGPD ---- */
 
 static bool openbgpd_address(const json_t *peer, struct ip_addr *ret) {
@@ -94,7 +136,10 @@ static void openbgpd_take(const json_t *peer, struct session *session) {
     const json_t *prefixes = agent_json_member(agent_json_member(peer, "stats"), "prefixes");
     session->state = session_state_of(state, strlen(state));
     session->disabled = agent_json_is_set(config, "down");
-    session->ttl_hops = -1; /* it says whether, not how far */
+    session->ttl_hops = agent_json_member(config, "ttl_security") == NULL ? -1
+                        : agent_json_is_set(config, "ttl_security")
+                            ? (int)agent_json_number(config, "multihop_distance", 1)
+                            : 0;
     session->received = agent_json_number(prefixes, "received", 0);
     session->sent = agent_json_number(prefixes, "sent", 0);
     const json_t *age = agent_json_member(peer, "last_updown_sec"); /* -1: never */

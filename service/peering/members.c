@@ -2,7 +2,7 @@
  * The tables of members, and what can be asked of one: is it there, is it the same, does its change disrupt.
  *
  * What daemons do to a running session was measured with BIRD 2.0.12 (`configure`), FRR 8.4 (frr-reload.py),
- * GoBGP 3.10 (SIGHUP) and OpenBGPD 7.7 (`bgpctl reload`). Pure functions, no state.
+ * GoBGP 3.10 (SIGHUP) and OpenBGPD 7.7 (`bgpctl reload`, and the agent's `clear`). Pure functions, no state.
  */
 #include "peering/members.h"
 
@@ -39,8 +39,8 @@ const struct peering_member peering_entry_members[] = {
     ENTRY("routeReflectorClusterID",  MEMBER_TEXT,     route_reflector_cluster_id,
                                                                        {RESTART, RESTART, RESET,   RESET}, MIRROR_NONE),
     ENTRY("numAllowedLocalASNumbers", MEMBER_U32,      num_allowed_local_as_numbers,
-                                                                       {RESTART, KEEPS,   RESTART, LATER}, MIRROR_NONE),
-    ENTRY("passive",                  MEMBER_FLAG,     passive,        {RESTART, RESTART, RESTART, LATER}, MIRROR_NOT_BOTH),
+                                                                       {RESTART, KEEPS,   RESTART, KEEPS}, MIRROR_NONE),
+    ENTRY("passive",                  MEMBER_FLAG,     passive,        {RESTART, RESTART, RESTART, RESET}, MIRROR_NOT_BOTH),
     {"filters", MEMBER_TEXTS, offsetof(struct peering_entry, filters), offsetof(struct peering_entry, filter_count),
                                                                        {KEEPS,   KEEPS,   KEEPS,   KEEPS}, MIRROR_NONE},
     ENTRY("reachableBy",              MEMBER_TEXT,     reachable_by,   {KEEPS,   KEEPS,   KEEPS,   KEEPS}, MIRROR_NONE),
@@ -54,12 +54,12 @@ const struct peering_member peering_local_members[] = {
     LOCAL("asNumber",                 MEMBER_AS,       as_number,      {KEEPS,   RESTART, RESET,   RESET}, MIRROR_NONE),
     LOCAL("ipv4Address",              MEMBER_TEXT,     ipv4_address,   {KEEPS,   KEEPS,   KEEPS,   KEEPS}, MIRROR_NONE),
     LOCAL("ipv6Address",              MEMBER_TEXT,     ipv6_address,   {KEEPS,   KEEPS,   KEEPS,   KEEPS}, MIRROR_NONE),
-    LOCAL("routerID",                 MEMBER_TEXT,     router_id,      {RESTART, RESTART, RESET,   LATER}, MIRROR_NONE),
-    LOCAL("listenPort",               MEMBER_PORT,     listen_port,    {RESTART, RESET,   RESET,   RESET}, MIRROR_NONE),
+    LOCAL("routerID",                 MEMBER_TEXT,     router_id,      {RESTART, RESTART, RESET,   RESET}, MIRROR_NONE),
+    LOCAL("listenPort",               MEMBER_PORT,     listen_port,    {RESTART, RESET,   RESET,   KEEPS}, MIRROR_NONE),
     LOCAL("routeReflectorClusterID",  MEMBER_TEXT,     route_reflector_cluster_id,
                                                                        {KEEPS,   KEEPS,   KEEPS,   KEEPS}, MIRROR_NONE),
     LOCAL("logSeverity",              MEMBER_TEXT,     log_severity,   {KEEPS,   KEEPS,   KEEPS,   KEEPS}, MIRROR_NONE),
-    LOCAL("bindMode",                 MEMBER_TEXT,     bind_mode,      {RESTART, RESET,   RESET,   RESET}, MIRROR_NONE),
+    LOCAL("bindMode",                 MEMBER_TEXT,     bind_mode,      {RESTART, RESET,   RESET,   KEEPS}, MIRROR_NONE),
     {"ignoredInterfaces", MEMBER_TEXTS, offsetof(struct peering_list, local.ignored_interfaces),
      offsetof(struct peering_list, local.ignored_interface_count),     {KEEPS,   KEEPS,   KEEPS,   KEEPS}, MIRROR_NONE},
 };

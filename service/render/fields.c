@@ -27,7 +27,9 @@
     BEYOND(RENDER_LEFT_OUT, "a hold time is at most 65535 s (RFC 4271), so a keepalive time 21845 s")
 #define KEEPALIVE_NOT_0                                                                                      \
     BEYOND(RENDER_LEFT_OUT, "takes 1 to 21845 s: for 0 nothing is written, for more 21845")
-#define UNREADABLE    BEYOND(RENDER_DISABLED, "a filter that is not there, or that cannot be read")
+#define UNREADABLE BEYOND(RENDER_DISABLED, "a filter that is not there, or that cannot be read")
+#define AT_START                                                                                             \
+    NEVER(RENDER_OK, "takes another one only when it starts: the agent's report asks for a restart")
 #define NO_INTERFACES NEVER(RENDER_OK, "takes no routes from interfaces, so there is nothing to ignore")
 #define UNUSABLE_SOURCE                                                                                      \
     BEYOND(RENDER_DISABLED,                                                                                  \
@@ -66,7 +68,9 @@ static const struct render_field FIELDS[LIST_FIELD_COUNT] = {
           BEYOND(RENDER_DISABLED, "takes 1 to 80 bytes, none of them a blank or a control character"),
           BEYOND(RENDER_DISABLED, "takes 1 to 80 bytes of UTF-8"),
           BEYOND(RENDER_DISABLED, "takes 1 to 80 bytes")}},
-    [FIELD_TTL_SECURITY] = {"ttlSecurity", {OK, BEYOND(RENDER_DISABLED, "takes 1 to 254 hops"), OK, OK}},
+    [FIELD_TTL_SECURITY] = {"ttlSecurity",
+                            {OK, BEYOND(RENDER_DISABLED, "takes 1 to 254 hops"), OK,
+                             BEYOND(RENDER_DISABLED, "checks the TTL of external sessions only")}},
     [FIELD_RESTART_TIME] =
         {"maxRestartTimeSeconds",
          {RESTART_MAX,
@@ -128,13 +132,13 @@ static const struct render_field FIELDS[LIST_FIELD_COUNT] = {
                           NEVER(RENDER_OK, "takes prefixes at run time only: lines `# announce` name them"),
                           OK}},
     [FIELD_ADVERTISE_COMMUNITIES] = {"advertise[].communities", ALL_OK},
-    [FIELD_NODE_AS] = {"local.asNumber", ALL_OK},
-    [FIELD_ROUTER_ID] = {"local.routerID", ALL_OK},
+    [FIELD_NODE_AS] = {"local.asNumber", {OK, OK, AT_START, OK}},
+    [FIELD_ROUTER_ID] = {"local.routerID", {OK, OK, AT_START, OK}},
     [FIELD_LISTEN_PORT] = {"local.listenPort",
                            {OK,
                             NEVER(RENDER_LEFT_OUT,
                                   "takes it on the command line of bgpd (-p), not in its configuration"),
-                            OK, OK}},
+                            AT_START, OK}},
     [FIELD_LOG_SEVERITY] = {"local.logSeverity",
                             {OK, OK,
                              NEVER(RENDER_LEFT_OUT,
@@ -144,8 +148,8 @@ static const struct render_field FIELDS[LIST_FIELD_COUNT] = {
         {"local.bindMode",
          {BEYOND(RENDER_LEFT_OUT,
                  "listens on every address of a family when a session of that family has no sourceAddress"),
-          NEVER(RENDER_LEFT_OUT, "takes it on the command line of bgpd (-l), not in its configuration"), OK,
-          OK}},
+          NEVER(RENDER_LEFT_OUT, "takes it on the command line of bgpd (-l), not in its configuration"),
+          AT_START, OK}},
     [FIELD_IGNORED_INTERFACES] = {"local.ignoredInterfaces",
                                   {OK, NO_INTERFACES, NO_INTERFACES, NO_INTERFACES}},
 };

@@ -9,6 +9,7 @@
  *   - A backslash at the end of a line goes on with the next one, in comments too: none is ever written.
  *   - A reload never touches a running session: the agent must clear those that changed.
  *   - AS 23456 is refused, with the whole file.
+ *   - `ttl-security` of an internal session is taken, and nothing is checked: such a session is disabled.
  */
 #include "openbgpd.h"
 
@@ -49,6 +50,9 @@ static void openbgpd_check_session(struct plan *plan, struct plan_session *sessi
     if (session->source != NULL && session->password_len > 0) {
         session->source = NULL;
         plan_cannot(plan, session, FIELD_SOURCE_ADDRESS);
+    }
+    if (entry->ttl_security > 0 && !entry->external) {
+        plan_cannot(plan, session, FIELD_TTL_SECURITY);
     }
     if (session->has_timers && session->keepalive_s == 0) {
         session->has_timers = false;

@@ -26,14 +26,15 @@ KINDS = fleet.drivable(*(ALL[:2] if SHORT else ALL))
 
 
 def fields():
-    """The service's own table, which it prints in Markdown: {field: {daemon: "ok", "n/a" or "disabled"}}."""
+    """The service's own table, which it prints in Markdown: {field: {daemon: (of usual values, of others)}}, where
+    each is "ok", "n/a" or "disabled"."""
     text = subprocess.run([os.path.join(fleet.BUILD, "tests/e2e/fields")], stdout=subprocess.PIPE, text=True, check=True).stdout
     found = {}
     for line in text.splitlines():
         row = re.match(r"\| `(.*?)` \|(.*)\|$", line)
         if row:
-            cells = [re.match(r" (ok|n/a|disabled)\b", cell)[1] for cell in row[2].split("|")]
-            found[row[1]] = dict(zip(("bird", "frr", "gobgp", "openbgpd"), cells, strict=True))
+            cells = [re.match(r" (ok|n/a|disabled)(?:, else (ok|n/a|disabled))?", cell) for cell in row[2].split("|")]
+            found[row[1]] = dict(zip(ALL, ((cell[1], cell[2] or cell[1]) for cell in cells), strict=True))
     return found
 
 
@@ -116,7 +117,7 @@ class FieldsTest(case.LabTest):
             place.peers.change(one.name, **changes)
 
     def check_effect(self, place, one):
-        cell = self.fields[one.field][place.kind]
+        cell = self.fields[one.field][place.kind][place.kind in one.beyond]
         if cell == "disabled":
             place.wait_down(one.name)
         elif cell == "n/a":
@@ -175,7 +176,7 @@ class FieldsTest(case.LabTest):
 
     def cell(self, field, kind):
         results = self.results.get((field, kind), ["-" if SHORT else "untested"])
-        return "FAILED" if "FAILED" in results else results[-1]
+        return "FAILED" if "FAILED" in results else "/".join(dict.fromkeys(results))
 
     def test_99_the_table(self):
         """Every field on every daemon (-: not in the short form); what previews call disruptive, some daemon restarts for."""

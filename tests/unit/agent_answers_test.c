@@ -38,9 +38,11 @@ static const char GOBGP[] =
 
 static const char OPENBGPD[] =
     "{\"neighbors\":[{\"remote_as\":\"64496\",\"remote_addr\":\"192.0.2.1\",\"state\":\"Established\","
-    "\"last_updown_sec\":8,\"config\":{\"down\":false},\"stats\":{\"prefixes\":{\"sent\":3,\"received\":7}},"
+    "\"last_updown_sec\":8,\"config\":{\"down\":false,\"multihop_distance\":3,\"ttl_security\":true},"
+    "\"stats\":{\"prefixes\":{\"sent\":3,\"received\":7}},"
     "\"session\":{\"holdtime\":60}},"
-    "{\"remote_addr\":\"192.0.2.2\",\"state\":\"Idle\",\"last_updown_sec\":-1,\"config\":{\"down\":true},"
+    "{\"remote_addr\":\"192.0.2.2\",\"state\":\"Idle\",\"last_updown_sec\":-1,\"config\":{\"down\":true,"
+    "\"ttl_security\":false},"
     "\"last_error_received\":\"Cease, administratively down\"},"
     "{\"remote_addr\":\"2001:db8::1\",\"state\":\"Active\","
     "\"last_error_sent\":\"error in OPEN message, AS unacceptable\"},"
@@ -120,10 +122,42 @@ static void keys_and_hops_are_read_back(void **state) {
     assert_int_equal(find(&gobgp, "192.0.2.2")->ttl_hops, 0);
     assert_int_equal(openbgpd_sessions(OPENBGPD, sizeof(OPENBGPD) - 1, &openbgpd, &err), 0);
     assert_int_equal(find(&openbgpd, "192.0.2.1")->key, KEY_UNKNOWN);
-    assert_int_equal(find(&openbgpd, "192.0.2.1")->ttl_hops, -1);
+    assert_int_equal(find(&openbgpd, "192.0.2.1")->ttl_hops, 3);
+    assert_int_equal(find(&openbgpd, "192.0.2.2")->ttl_hops, 0);
+    assert_int_equal(find(&openbgpd, "2001:db8::1")->ttl_hops, -1);
     session_list_done(&frr);
     session_list_done(&gobgp);
     session_list_done(&openbgpd);
+}
+
+static void gobgps_own_settings_are_lines_of_its_file(void **state) {
+    (void)state;
+    static const struct {
+        const char *json, *lines; /* NULL: it is refused */
+    } CASES[] = {
+        {"{\"asn\":64500,\"router_id\":\"192.0.2.1\",\"listen_port\":179,\"listen_addresses\":[\"0.0.0.0\","
+         "\"::\"]}",
+         "as = 64500\nrouter-id = \"192.0.2.1\"\n"},
+        {"{\"asn\":64500,\"router_id\":\"192.0.2.1\",\"listen_port\":1790,\"listen_addresses\":[\"192.0.2."
+         "1\",\"::\"]}",
+         "as = 64500\nrouter-id = \"192.0.2.1\"\nport = 1790\nlocal-address-list = [\"192.0.2.1\", "
+         "\"::\"]\n"},
+        {"{\"asn\":64500,\"router_id\":\"192.0.2.1\"}", NULL},
+        {"{\"asn\":64500,\"listen_addresses\":[\"::\",7]}", NULL},
+        {"{}", NULL},
+        {"[]", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct buf lines = BUF_INIT;
+        struct err err = ERR_INIT;
+        int result = gobgp_global(CASES[i].json, strlen(CASES[i].json), &lines, &err);
+        assert_int_equal(result, CASES[i].lines != NULL ? 0 : -1);
+        if (CASES[i].lines != NULL) {
+            assert_string_equal(lines.data, CASES[i].lines);
+        }
+        buf_done(&lines);
+    }
 }
 
 static void causes_are_read(void **state) {
@@ -239,10 +273,15 @@ int main(void) {
     }
     agent_json_start();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sessions_are_read),        cmocka_unit_test(keys_and_hops_are_read_back),
-        cmocka_unit_test(causes_are_read),          cmocka_unit_test(what_is_cut_off_is_refused),
-        cmocka_unit_test(changed_bytes_do_no_harm), cmocka_unit_test(complaints_name_lines_and_nothing_else),
-        cmocka_unit_test(ports_are_those_expected), cmocka_unit_test(a_daemon_may_have_no_sessions),
+        cmocka_unit_test(sessions_are_read),
+        cmocka_unit_test(keys_and_hops_are_read_back),
+        cmocka_unit_test(gobgps_own_settings_are_lines_of_its_file),
+        cmocka_unit_test(causes_are_read),
+        cmocka_unit_test(what_is_cut_off_is_refused),
+        cmocka_unit_test(changed_bytes_do_no_harm),
+        cmocka_unit_test(complaints_name_lines_and_nothing_else),
+        cmocka_unit_test(ports_are_those_expected),
+        cmocka_unit_test(a_daemon_may_have_no_sessions),
     };
     return cmocka_run_group_tests_name("agent_answers", tests, NULL, NULL);
 }

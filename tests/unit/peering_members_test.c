@@ -319,7 +319,7 @@ static const struct row {
     {"nextHop", "", false},
     {"routeReflectorClusterID", "BFGO", false},
     {"numAllowedLocalASNumbers", "BG", false},
-    {"passive", "BFG", true},
+    {"passive", "BFGO", true},
     {"filters", "", false},
     {"reachableBy", "", false},
     {"withheld", "BFGO", false},

@@ -178,6 +178,18 @@ static void test_different_prepends_are_several_statements(void **state) {
     assert_accepted("gobgp", &fixture->text);
 }
 
+/* OpenBGPD takes the line for an internal session, and checks nothing. */
+static void test_openbgpd_checks_no_ttl_of_internal_sessions(void **state) {
+    struct list_fixture *fixture = *state;
+    fixture->entries[0].filter_count = fixture->entries[1].filter_count = 0;
+    fixture->entries[1].ttl_security = 1;
+    (void)fixture_render(fixture, "openbgpd", true);
+    assert_up(fixture, "openbgpd", "192.0.2.1");
+    assert_down(fixture, "openbgpd", "192.0.2.12");
+    assert_non_null(fixture_problem(fixture, "192.0.2.12", "ttlSecurity"));
+    assert_accepted("openbgpd", &fixture->text);
+}
+
 static void test_as_23456_would_cost_openbgpd_the_whole_file(void **state) {
     struct list_fixture *fixture = *state;
     fixture->entries[2].as_number = 23456;
@@ -298,6 +310,7 @@ int main(void) {
         TEST(test_the_origin_restarts_no_session_of_gobgp),
         TEST(test_gobgp_names_what_it_must_be_told),
         TEST(test_different_prepends_are_several_statements),
+        TEST(test_openbgpd_checks_no_ttl_of_internal_sessions),
         TEST(test_as_23456_would_cost_openbgpd_the_whole_file),
         TEST(test_what_is_outside_for_openbgpd),
         TEST(test_frr_takes_so_many_rules),

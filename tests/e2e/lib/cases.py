@@ -6,7 +6,7 @@ here is untested, and the test says so. A case changes one session, or a whole n
 import dataclasses
 import typing
 
-from . import kernel, wait
+from . import fleet, kernel, wait
 from .fleet import document, secret
 from .places import FAR, FLEET_AS, LEARNED, OWN, PEER_AS, block
 from .plain import Sent
@@ -27,6 +27,7 @@ class Case:
     documents_after: typing.Callable = lambda ground, place: []  # … and what the change is, besides the BGPPeer
     addresses: typing.Callable = None           # (place): (the peer's address before, after); None: the next free one
     whole_node: bool = False                    # it may restart every session of the node
+    beyond: tuple = ()                          # kinds of daemon that take other values of the field, and not this one
 
 
 def up(_, place, name):
@@ -38,9 +39,9 @@ def rules(name, **spec):
     return document("BGPFilter", name, spec)
 
 
-def filtered(field, name, effect, *, sends=(), **spec):
+def filtered(field, name, effect, *, sends=(), beyond=(), **spec):
     """A case that adds a filter to a session."""
-    return Case(field, name, effect, before=spec.pop("before", {}), after={**spec.pop("after", {}), "filters": [name]},
+    return Case(field, name, effect, before=spec.pop("before", {}), after={**spec.pop("after", {}), "filters": [name]}, beyond=beyond,
                 peer={"sends": sends, **spec.pop("peer", {})}, documents=lambda ground, place: [rules(name, **spec)])
 
 
@@ -80,6 +81,8 @@ def gtsm(_, place, name):
     place.wait_down(name)  # the peer still sends a TTL of 64
     wait.until(lambda: kernel.counters(place.host)["TcpExtTCPMinTTLDrop"] > drops, f"{place.name} drops what comes from afar")
     place.peers.change(name, ttl_security=True)
+    if place.kind == "openbgpd":  # it waits 240 s for what it cannot hear, whatever the hold time
+        place.daemon.control_neighbor(place.address_of(name), "clear")
     place.wait_up(name)
 
 
@@ -208,11 +211,13 @@ def carries(*communities):
     return effect
 
 
-def prepended(_, place, name):
-    place.wait_received(name, *OWN)
-    # GoBGP puts its own AS behind the prepended ones.
-    wanted = (65541, 65542, FLEET_AS) if place.kind == "gobgp" else (FLEET_AS, 65541, 65542)
-    wait.until(lambda: place.peers.received(name)[OWN[0]].as_path == wanted, f"{wanted}: {place.peers.received(name)}")
+def prepended(*own):
+    """On what the host announces, behind the AS numbers that it puts there itself."""
+    def effect(_, place, name):
+        place.wait_received(name, *OWN)
+        wait.until(lambda: place.peers.received(name)[OWN[0]].as_path == (*own, 65541, 65542),
+                   lambda: f"{(*own, 65541, 65542)}: {place.peers.received(name)}")
+    return effect
 
 
 def preferred(_, place, name):
@@ -221,7 +226,7 @@ def preferred(_, place, name):
                lambda: f"local preference {PREFERENCE}: {place.daemon.routes()}")
 
 
-IN, NOT_IN, TYPE, COMMUNITY, PATH, PRIORITIES = (parts(number) for number in (18, 19, 22, 23, 24, 25))
+IN, NOT_IN, TYPE, COMMUNITY, PATH, PRIORITIES, SOURCE, FIRST = (parts(number) for number in (18, 19, 22, 23, 24, 25, 26, 27))
 OUTSIDE = str(block(20))
 REJECT = {"action": "Reject"}
 OURS = {"cidr": "203.0.113.240/29", "matchOperator": "In"}  # both of OWN
@@ -236,8 +241,10 @@ FILTER_CASES = [
         {"action": "Reject", "cidr": NOT_IN[0], "matchOperator": "NotIn"},
         {"action": "Accept", "cidr": NOT_IN[1], "matchOperator": "Equal"},
         {"action": "Reject", "cidr": NOT_IN[2], "matchOperator": "NotEqual"}]),
-    filtered("filters[].source", "remote", announces(LEARNED), exportV4=[
+    filtered("filters[].source", "remote", announces(LEARNED), beyond=("openbgpd",), exportV4=[
         {"action": "Accept", "cidr": LEARNED, "matchOperator": "In", "source": "RemotePeers"}, REJECT]),
+    filtered("filters[].source", "from-remote", accepts(SOURCE[1]), sends=sends(*SOURCE[:2]), importV4=[
+        {"action": "Accept", "cidr": SOURCE[1], "matchOperator": "Equal", "source": "RemotePeers"}, REJECT]),
     filtered("filters[].interface", "interface", announces(*OWN), exportV4=[
         {"action": "Reject", "interface": "net*", "source": "RemotePeers"},
         {"action": "Accept", "cidr": LEARNED, "matchOperator": "Equal"}]),
@@ -250,16 +257,21 @@ FILTER_CASES = [
         *sends(*COMMUNITY[3:])), importV4=[
             {"action": "Reject", "communities": {"values": ["64496:7"]}},
             {"action": "Reject", "communities": {"values": ["64496:1:2"]}}]),
-    filtered("filters[].asPathPrefix", "path", accepts(*PATH[1:]), sends=(
+    filtered("filters[].asPathPrefix", "path", accepts(*PATH[1:]), beyond=("openbgpd",), sends=(
         Sent(PATH[0], path=(65541, 65542)), Sent(PATH[1], path=(65542, 65541)), *sends(*PATH[2:])), importV4=[
             {"action": "Reject", "asPathPrefix": [PEER_AS, 65541]}]),
+    filtered("filters[].asPathPrefix", "first-as", accepts(), sends=sends(*FIRST[:2]), importV4=[
+        {"action": "Reject", "asPathPrefix": [PEER_AS]}]),
     filtered("filters[].priority", "priority", accepts(*PRIORITIES[1:]), before={"asNumber": FLEET_AS}, after={"asNumber": FLEET_AS},
              peer={"as_number": FLEET_AS}, sends=(Sent(PRIORITIES[0], local_pref=PREFERENCE), *sends(*PRIORITIES[1:])), importV4=[
                  {"action": "Reject", "priority": PRIORITY}]),
     filtered("filters[].operations[].addCommunity", "add-community", carries("64500:9", "64500:1:9"), exportV4=[
         {"action": "Accept", **OURS, "operations": [{"addCommunity": {"value": "64500:9"}}, {"addCommunity": {"value": "64500:1:9"}}]}]),
-    filtered("filters[].operations[].prependASPath", "prepend", prepended, exportV4=[
+    filtered("filters[].operations[].prependASPath", "prepend", prepended(FLEET_AS), beyond=("gobgp",), exportV4=[
         {"action": "Accept", **OURS, "operations": [{"prependASPath": {"prefix": [65541, 65542]}}]}]),
+    filtered("filters[].operations[].prependASPath", "prepend-internal", prepended(), before={"asNumber": FLEET_AS},
+             after={"asNumber": FLEET_AS}, peer={"as_number": FLEET_AS}, exportV4=[
+                 {"action": "Accept", **OURS, "operations": [{"prependASPath": {"prefix": [65541, 65542]}}]}]),
     filtered("filters[].operations[].setPriority", "set-priority", preferred, sends=sends(str(block(28))), importV4=[
         {"action": "Accept", "operations": [{"setPriority": {"value": PRIORITY}}]}]),
 ]
@@ -297,7 +309,21 @@ def tagged(ground, place, name):
                lambda: f"{MORE} with communities: {place.peers.received(name)}")
 
 
+def restarted(ground, place):
+    """GoBGP takes some settings only when it starts: the report says so, until the host has started it again."""
+    def complaint():
+        status = ground.fleet.demand("GET", f"{fleet.CALICO}/nodes/{place.name}/peerings/status")
+        return status["status"].get("applyError", "")
+    if place.kind == "gobgp":
+        wait.until(lambda: "only when it starts" in complaint(), lambda: f"{place.name} asks for a restart: {complaint()!r}")
+        place.daemon.stop()
+        place.daemon.launch_only()
+        place.daemon.wait_ready()
+        wait.until(lambda: not complaint(), lambda: f"{place.name} asks for nothing: {complaint()!r}")
+
+
 def node_as(ground, place, name):
+    restarted(ground, place)
     for peer in place.peers.peers:
         if place.peers.peers[peer].host_as == FLEET_AS:
             place.peers.change(peer, host_as=64510)
@@ -306,11 +332,13 @@ def node_as(ground, place, name):
 
 
 def router_id(ground, place, name):
+    restarted(ground, place)
     wait.until(lambda: place.peers.session(name).router_id == "198.51.100.7", lambda: f"router ID: {place.peers.session(name)}")
     place.wait_up(name)
 
 
 def listen_port(ground, place, name):
+    restarted(ground, place)
     wait.until(lambda: any(port == 1790 for _, port in kernel.listening(place.host)), lambda: f"port 1790: {kernel.listening(place.host)}")
     place.peers.change(name, host_port=1790)
     place.wait_up(name)
@@ -318,6 +346,7 @@ def listen_port(ground, place, name):
 
 def bind_mode(ground, place, name):
     """BIRD does not listen on one address of a family that has a session without an address of its own, as IPv4 has here."""
+    restarted(ground, place)
     own = {(place.address6, 179)} | ({(place.address, 179)} if place.kind != "bird" else set())
     wait.until(lambda: own <= kernel.listening(place.host),
                lambda: f"{place.name} listens on its own addresses: {kernel.listening(place.host)}")
