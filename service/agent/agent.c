@@ -48,7 +48,8 @@ struct agent {
     char etag[ETAG_TEXT_MAX];
     int64_t retry_at; /* monotonic ms */
     int64_t retry_ms;
-    char failure[ERR_TEXT_MAX]; /* the one that was logged last */
+    char failure[ERR_TEXT_MAX];        /* the one that was logged last */
+    char pending[SESSION_PENDING_MAX]; /* what the daemon did not use at the last look */
     /* What the daemon runs, and what it does. */
     struct expected expected;
     struct session_list sessions;
@@ -96,6 +97,17 @@ static void agent_look_failed(struct agent *agent, const struct err *err) {
     }
 }
 
+/* That the daemon runs with some settings of before is told like an error, until it is over. */
+static void agent_note_pending(struct agent *agent, const char *pending) {
+    if (strcmp(agent->facts.apply_error, agent->pending) == 0) {
+        snprintf(agent->facts.apply_error, sizeof(agent->facts.apply_error), "%s", pending);
+    }
+    if (pending[0] != '\0' && strcmp(pending, agent->pending) != 0) {
+        log_event(LOG_WARN, "restart-needed", LOG_STR("text", pending));
+    }
+    snprintf(agent->pending, sizeof(agent->pending), "%s", pending);
+}
+
 /* Read the daemon's sessions, see that none runs as it must not, and report. */
 static void agent_look(struct agent *agent) {
     const struct driver *driver = agent->settings.driver;
@@ -121,6 +133,7 @@ static void agent_look(struct agent *agent) {
     if (verify_guard(&agent->host, &agent->expected, &sessions, &err) != 0) {
         snprintf(agent->facts.apply_error, sizeof(agent->facts.apply_error), "%s", err.text);
     }
+    agent_note_pending(agent, sessions.pending);
     agent_merge(&agent->sessions, &sessions, clock_realtime_ms());
     session_list_done(&agent->sessions);
     agent->sessions = sessions;
@@ -174,7 +187,7 @@ static void agent_change_failed(struct agent *agent, const char *event, const st
 
 static void agent_change_done(struct agent *agent, int64_t started_ms) {
     buf_done(&agent->text);
-    agent->failure[0] = agent->facts.apply_error[0] = '\0';
+    agent->failure[0] = agent->facts.apply_error[0] = agent->pending[0] = '\0';
     if (agent->memory.revision > agent->poll.revision) {
         agent->poll.revision = agent->memory.revision;
     }

@@ -258,6 +258,9 @@ enum change_end change_run(struct host *host, struct memory *memory, const char 
             (driver->comment == NULL || expected_read(old.data, old.len, driver->comment,
                                                       driver->restart_lines, &change.before, &foreign) == 0);
         change.everything_restarts = strcmp(change.now.node_digest, change.before.node_digest) != 0;
+        if (driver->mark != NULL && change.replaces) {
+            driver->mark(&change);
+        }
         end = change_bring(host, memory, &change, etag, err);
     }
     host->expected = NULL;

@@ -59,6 +59,8 @@ struct driver {
     int (*prepare)(struct host *host, struct err *err);
     /* Would the daemon take the file `path`? */
     int (*check)(struct host *host, const char *path, struct err *err);
+    /* Note in change->now which sessions restart though their parts of the file are the same. NULL: none. */
+    void (*mark)(struct change *change);
     /* The new file is in its place: make the daemon use it. */
     int (*apply)(struct host *host, const struct change *change, struct err *err);
     /* What was applied is good. NULL: it needs no word. */

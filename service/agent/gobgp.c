@@ -1,9 +1,12 @@
 /*
  * GoBGP: its file, SIGHUP, and the gobgp program. Kept between calls is only which process was last told the
- * node's prefixes: GoBGP takes none from its file and forgets them when it ends.
+ * node's prefixes (GoBGP takes none from its file and forgets them when it ends), and was last asked for the
+ * settings that it takes only when it starts.
  *
  * On SIGHUP GoBGP silently ignores another TTL or cluster ID of a session; such a session is taken out of the
- * file and put in again. What `gobgp neighbor` prints has passwords in it and is shown to nobody.
+ * file and put in again. Another export policy is not used for what was announced already: it is asked to go
+ * through that again, or the session is reset. What `gobgp neighbor` prints has passwords in it and is shown
+ * to nobody.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -23,16 +26,19 @@
 #include "child.h"
 #include "driver.h"
 #include "file.h"
+#include "gobgp_text.h"
 
 #define GOBGP_SECONDS      10
 #define GOBGP_TAKE_MS      5000 /* until a SIGHUP is seen to be taken */
 #define GOBGP_LOOK_MS      100
 #define GOBGP_PREFIXES_MAX 4096
 
-static const char ANNOUNCE[] = "# announce ";
+static const struct gobgp_text NO_TEXT = {.text = NULL};
 static const char UNIX_TARGET[] = "unix://";
 
-static pid_t gobgp_told; /* who knows our prefixes; 0 = nobody that we know of */
+static pid_t gobgp_told;                        /* who knows our prefixes; 0 = nobody that we know of */
+static pid_t gobgp_compared;                    /* whose settings were compared with the file; 0 = nobody's */
+static char gobgp_pending[SESSION_PENDING_MAX]; /* what came of it */
 
 /* ---- the process ---- */
 
@@ -134,45 +140,16 @@ static int gobgp_tell(struct host *host, const char *const *words, struct err *e
 
 /* ---- prefixes ---- */
 
-/* The next prefix that a file announces; false: there is none. */
-static bool gobgp_next_prefix(const char **at, const char *end, char ret[IP_CIDR_TEXT_MAX]) {
-    while (*at < end) {
-        const char *newline = memchr(*at, '\n', (size_t)(end - *at));
-        const char *line = *at;
-        size_t len = (size_t)((newline != NULL ? newline : end) - line);
-        *at += len + 1;
-        size_t start = sizeof(ANNOUNCE) - 1;
-        struct ip_cidr cidr;
-        if (len > start && len - start < IP_CIDR_TEXT_MAX && memcmp(line, ANNOUNCE, start) == 0 &&
-            ip_parse_cidr(line + start, len - start, &cidr)) {
-            snprintf(ret, IP_CIDR_TEXT_MAX, "%.*s", (int)(len - start), line + start);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool gobgp_announces(const char *text, size_t len, const char *prefix) {
-    char other[IP_CIDR_TEXT_MAX];
-    const char *at = text;
-    while (at != NULL && gobgp_next_prefix(&at, text + len, other)) {
-        if (strcmp(other, prefix) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Tell GoBGP one thing about each prefix of `text` that is not in `except`. */
-static int gobgp_tell_prefixes(struct host *host, const char *verb, const char *text, size_t len,
-                               const char *except, size_t except_len, struct err *err) {
+/* Tell GoBGP one thing about each prefix of `file` that is not in `except`. */
+static int gobgp_tell_prefixes(struct host *host, const char *verb, const struct gobgp_text *file,
+                               const struct gobgp_text *except, struct err *err) {
     char prefix[IP_CIDR_TEXT_MAX];
-    const char *at = text;
-    for (size_t i = 0; i < GOBGP_PREFIXES_MAX && at != NULL && gobgp_next_prefix(&at, text + len, prefix);
+    const char *at = file->text;
+    for (size_t i = 0; i < GOBGP_PREFIXES_MAX && at != NULL && gobgp_text_next_prefix(file, &at, prefix);
          i++) {
         const char *const words[] = {
             "global", "rib", verb, "-a", strchr(prefix, ':') != NULL ? "ipv6" : "ipv4", prefix, NULL};
-        if (!gobgp_announces(except, except_len, prefix) && gobgp_tell(host, words, err) != 0) {
+        if (!gobgp_text_announces(except, prefix) && gobgp_tell(host, words, err) != 0) {
             return -1;
         }
     }
@@ -203,69 +180,6 @@ static int gobgp_check(struct host *host, const char *path, struct err *err) {
 }
 
 /* ---- applying ---- */
-
-/* What SIGHUP ignores. */
-static bool gobgp_is_ignored_line(const char *line, size_t len) {
-    static const char *const KEYS[] = {"ttl-min ",
-                                       "multihop-ttl ",
-                                       "route-reflector-cluster-id ",
-                                       "route-reflector-client ",
-                                       "[neighbors.ttl-security.config]",
-                                       "[neighbors.ebgp-multihop.config]"};
-    for (size_t i = 0; i < sizeof(KEYS) / sizeof(KEYS[0]); i++) {
-        size_t key = strlen(KEYS[i]);
-        if (len >= key && memcmp(line, KEYS[i], key) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The part of a session in a file: behind its comment, up to the next one's. */
-static const char *gobgp_part(const char *text, size_t len, const struct ip_addr *peer, size_t *ret_len) {
-    char address[IP_TEXT_MAX], first[IP_TEXT_MAX + 32];
-    ip_format(peer, address);
-    int first_len = snprintf(first, sizeof(first), "# session peerIP=%s ", address);
-    const char *start = text != NULL ? memmem(text, len, first, (size_t)first_len) : NULL;
-    if (start == NULL) {
-        return NULL;
-    }
-    static const char NEXT[] = "\n# session ";
-    const char *end = memmem(start + 1, (size_t)(text + len - start - 1), NEXT, sizeof(NEXT) - 1);
-    *ret_len = (size_t)((end != NULL ? end + 1 : text + len) - start);
-    return start;
-}
-
-static void gobgp_ignored_lines(const char *text, size_t len, const struct ip_addr *peer, struct buf *ret) {
-    size_t left = 0;
-    const char *at = gobgp_part(text, len, peer, &left);
-    while (at != NULL && left > 0) {
-        const char *newline = memchr(at, '\n', left);
-        size_t line = newline != NULL ? (size_t)(newline - at) : left;
-        if (gobgp_is_ignored_line(at, line)) {
-            buf_add(ret, at, line);
-            buf_add_char(ret, '\n');
-        }
-        at += line + (newline != NULL ? 1 : 0);
-        left -= line + (newline != NULL ? 1 : 0);
-    }
-}
-
-/* Does a session have to be taken out and put in again? */
-static bool gobgp_must_renew(const char *old_text, size_t old_len, const char *text, size_t len,
-                             const struct ip_addr *peer) {
-    struct buf before = BUF_INIT, now = BUF_INIT;
-    size_t part;
-    if (gobgp_part(old_text, old_len, peer, &part) == NULL || gobgp_part(text, len, peer, &part) == NULL) {
-        return false;
-    }
-    gobgp_ignored_lines(old_text, old_len, peer, &before);
-    gobgp_ignored_lines(text, len, peer, &now);
-    bool differs = before.len != now.len || (now.len > 0 && memcmp(before.data, now.data, now.len) != 0);
-    buf_done(&before);
-    buf_done(&now);
-    return differs;
-}
 
 static int gobgp_signal(struct host *host, struct err *err) {
     pid_t pid = 0;
@@ -330,16 +244,15 @@ static int gobgp_wait_taken(struct host *host, const struct expected *wanted, co
 }
 
 /* The file `text` without the sessions of `out`, into the file's place. */
-static int gobgp_write_without(struct host *host, const char *text, size_t len, const struct expected *wanted,
-                               const bool *out, struct err *err) {
+static int gobgp_write_without(struct host *host, const struct gobgp_text *file,
+                               const struct expected *wanted, const bool *out, struct err *err) {
     struct buf rest = {.wipe = true};
     const struct agent_settings *settings = host->settings;
-    buf_add(&rest, text, len);
+    buf_add(&rest, file->text, file->len);
     for (size_t i = 0; i < wanted->count; i++) {
         size_t part_len = 0;
-        const char *part = out[i] && rest.data != NULL
-                               ? gobgp_part(rest.data, rest.len, &wanted->sessions[i].peer, &part_len)
-                               : NULL;
+        const struct gobgp_text whole = {rest.data, rest.len};
+        const char *part = out[i] ? gobgp_text_session(&whole, &wanted->sessions[i].peer, &part_len) : NULL;
         if (part != NULL) {
             size_t start = (size_t)(part - rest.data);
             memmove(rest.data + start, rest.data + start + part_len, rest.len - start - part_len);
@@ -354,19 +267,19 @@ static int gobgp_write_without(struct host *host, const char *text, size_t len, 
 }
 
 /* Sessions whose change SIGHUP ignores leave GoBGP first. */
-static int gobgp_take_out(struct host *host, const char *old_text, size_t old_len, const char *text,
-                          size_t len, const struct expected *wanted, struct err *err) {
+static int gobgp_take_out(struct host *host, const struct gobgp_text *before, const struct gobgp_text *now,
+                          const struct expected *wanted, struct err *err) {
     static bool out[SESSION_COUNT_MAX];
     bool any = false;
     for (size_t i = 0; i < wanted->count; i++) {
-        out[i] = gobgp_must_renew(old_text, old_len, text, len, &wanted->sessions[i].peer);
+        out[i] = gobgp_text_must_renew(before, now, &wanted->sessions[i].peer);
         any = any || out[i];
     }
     if (!any) {
         return 0;
     }
     const struct agent_settings *settings = host->settings;
-    int result = gobgp_write_without(host, text, len, wanted, out, err);
+    int result = gobgp_write_without(host, now, wanted, out, err);
     if (result == 0) {
         result = gobgp_signal(host, err);
     }
@@ -375,12 +288,49 @@ static int gobgp_take_out(struct host *host, const char *old_text, size_t old_le
     }
     struct err late = ERR_INIT;
     /* Whatever happened, the whole file comes back. */
-    if (file_write(settings->real_config, text, len, settings->group, settings->driver->mode, &late) != 0 &&
+    if (file_write(settings->real_config, now->text, now->len, settings->group, settings->driver->mode,
+                   &late) != 0 &&
         result == 0) {
         *err = late;
         result = -1;
     }
     return result;
+}
+
+/*
+ * SIGHUP uses another export policy only for what changes from then on. What was announced under the old one
+ * is gone through again: softly, when it is the same routes; but routes that are no longer to be announced
+ * GoBGP withdraws only by ending the session. A program is run for one session, or one for all.
+ */
+static int gobgp_announce_again(struct host *host, const struct gobgp_text *before,
+                                const struct gobgp_text *now, const struct expected *wanted,
+                                struct err *err) {
+    char address[IP_TEXT_MAX], soft[IP_TEXT_MAX] = "";
+    size_t count = 0;
+    for (size_t i = 0; i < wanted->count; i++) {
+        enum gobgp_exports exports = gobgp_text_exports(before, now, &wanted->sessions[i].peer);
+        ip_format(&wanted->sessions[i].peer, address);
+        const char *const words[] = {"neighbor", address, "reset", NULL};
+        if (exports == GOBGP_EXPORTS_DECIDED && wanted->sessions[i].on && gobgp_tell(host, words, err) != 0) {
+            return -1;
+        }
+        if (exports == GOBGP_EXPORTS_CHANGED) {
+            memcpy(soft, address, sizeof(soft));
+            count++;
+        }
+    }
+    const char *const words[] = {"neighbor", count == 1 ? soft : "all", "softresetout", NULL};
+    return count > 0 ? gobgp_tell(host, words, err) : 0;
+}
+
+/* What restarts though its part of the file is the same. */
+static void gobgp_mark(struct change *change) {
+    const struct gobgp_text before = {change->old_text, change->old_len}, now = {change->text, change->len};
+    change->everything_restarts = change->everything_restarts || gobgp_text_as_differs(&before, &now);
+    for (size_t i = 0; i < change->now.count; i++) {
+        struct expected_session *session = &change->now.sessions[i];
+        session->restarts = gobgp_text_exports(&before, &now, &session->peer) == GOBGP_EXPORTS_DECIDED;
+    }
 }
 
 /* SIGHUP leaves down what was shut down at run time, by hand or by the agent. */
@@ -400,21 +350,21 @@ static int gobgp_enable(struct host *host, const struct expected *wanted, struct
     return result;
 }
 
-/* From one text to another; the second one is installed. */
-static int gobgp_go(struct host *host, const char *old_text, size_t old_len, const char *text, size_t len,
+/* From one file to another; the second one is installed. */
+static int gobgp_go(struct host *host, const struct gobgp_text *before, const struct gobgp_text *now,
                     const struct expected *wanted, struct err *err) {
     pid_t pid = 0;
-    if (gobgp_find(host, &pid, err) != 0 ||
-        gobgp_take_out(host, old_text, old_len, text, len, wanted, err) != 0 ||
+    if (gobgp_find(host, &pid, err) != 0 || gobgp_take_out(host, before, now, wanted, err) != 0 ||
         gobgp_signal(host, err) != 0 || gobgp_wait_taken(host, wanted, NULL, err) != 0 ||
         gobgp_enable(host, wanted, err) != 0) {
         return -1;
     }
-    gobgp_told = 0;
-    if (gobgp_tell_prefixes(host, "del", old_text, old_len, text, len, err) != 0) {
+    gobgp_told = gobgp_compared = 0;
+    if (gobgp_tell_prefixes(host, "del", before, now, err) != 0) {
         err_clear(err); /* it did not have it */
     }
-    if (gobgp_tell_prefixes(host, "add", text, len, NULL, 0, err) != 0) {
+    if (gobgp_tell_prefixes(host, "add", now, &NO_TEXT, err) != 0 ||
+        gobgp_announce_again(host, before, now, wanted, err) != 0) {
         return -1;
     }
     gobgp_told = pid;
@@ -422,27 +372,58 @@ static int gobgp_go(struct host *host, const char *old_text, size_t old_len, con
 }
 
 static int gobgp_apply(struct host *host, const struct change *change, struct err *err) {
-    return gobgp_go(host, change->old_text, change->old_len, change->text, change->len, &change->now, err);
+    const struct gobgp_text before = {change->old_text, change->old_len}, now = {change->text, change->len};
+    return gobgp_go(host, &before, &now, &change->now, err);
 }
 
 static int gobgp_undo(struct host *host, const struct change *change, struct err *err) {
-    return change->old_text != NULL ? gobgp_go(host, change->text, change->len, change->old_text,
-                                               change->old_len, &change->before, err)
-                                    : 0;
+    const struct gobgp_text before = {change->old_text, change->old_len}, now = {change->text, change->len};
+    return before.text != NULL ? gobgp_go(host, &now, &before, &change->before, err) : 0;
 }
 
 /* ---- asking ---- */
 
-/* A GoBGP that has started since has read the file, and knows no prefix. */
-static int gobgp_tell_again(struct host *host, pid_t pid, struct err *err) {
-    struct buf text = {.wipe = true};
-    int result = file_read(host->settings->real_config, FILE_TEXT_MAX, &text, err);
+/* What the running daemon has of the settings that it takes only when it starts. */
+static int gobgp_compare(struct host *host, const struct gobgp_text *file, struct err *err) {
+    const char *const words[] = {"-j", "global", NULL};
+    struct child_result said;
+    struct buf running = BUF_INIT;
+    char settings[64];
+    int result = gobgp_ask(host, words, &said, err);
     if (result == 0) {
-        result = gobgp_tell_prefixes(host, "add", text.data, text.len, NULL, 0, err);
+        result = gobgp_global(child_words(&said), said.out.len, &running, err);
     }
     if (result == 0) {
-        gobgp_told = pid;
-        log_event(LOG_INFO, "prefixes-told", LOG_INT("pid", pid));
+        const struct gobgp_text runs = {running.data, running.len};
+        gobgp_text_compare_global(file, &runs, settings, sizeof(settings));
+        gobgp_pending[0] = '\0';
+        if (settings[0] != '\0') {
+            snprintf(gobgp_pending, sizeof(gobgp_pending),
+                     "GoBGP takes these settings of the list only when it starts; restart it: %s", settings);
+        }
+    }
+    child_result_done(&said);
+    buf_done(&running);
+    return result;
+}
+
+/* What is to be done once for each start of GoBGP, and after each change: it has read the file itself, and
+ * knows no prefix. */
+static int gobgp_meet(struct host *host, pid_t pid, struct err *err) {
+    struct buf text = {.wipe = true};
+    int result = file_read(host->settings->real_config, FILE_TEXT_MAX, &text, err);
+    const struct gobgp_text file = {text.data, text.len};
+    if (result == 0 && pid != gobgp_told) {
+        result = gobgp_tell_prefixes(host, "add", &file, &NO_TEXT, err);
+        if (result == 0) {
+            gobgp_told = pid;
+            log_event(LOG_INFO, "prefixes-told", LOG_INT("pid", pid));
+        }
+    }
+    if (result == 0 && gobgp_compare(host, &file, err) == 0) {
+        gobgp_compared = pid;
+    } else {
+        result = -1;
     }
     buf_done(&text);
     return result;
@@ -453,10 +434,11 @@ static int gobgp_read(struct host *host, struct session_list *ret, struct err *e
     if (gobgp_find(host, &pid, err) != 0) {
         return -1;
     }
-    if (pid != gobgp_told && host->expected != NULL && host->expected->node[0] != '\0' &&
-        gobgp_tell_again(host, pid, err) != 0) {
+    bool is_ours = host->expected != NULL && host->expected->node[0] != '\0';
+    if (is_ours && (pid != gobgp_told || pid != gobgp_compared) && gobgp_meet(host, pid, err) != 0) {
         return -1;
     }
+    snprintf(ret->pending, sizeof(ret->pending), "%s", is_ours ? gobgp_pending : "");
     return gobgp_look(host, ret, err);
 }
 
@@ -487,6 +469,7 @@ const struct driver DRIVER_GOBGP = {
     .read_ms = 3000,
     .restart_lines = (const char *const[]){NULL},
     .check = gobgp_check,
+    .mark = gobgp_mark,
     .apply = gobgp_apply,
     .undo = gobgp_undo,
     .read = gobgp_read,

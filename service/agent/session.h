@@ -14,10 +14,11 @@
 #include "base/ip.h"
 #include "base/random.h"
 
-#define BGP_PORT           179
-#define SESSION_COUNT_MAX  4096 /* as many as a report may have */
-#define SESSION_CAUSE_MAX  64
-#define SESSION_DAEMON_MAX 64
+#define BGP_PORT            179
+#define SESSION_COUNT_MAX   4096 /* as many as a report may have */
+#define SESSION_CAUSE_MAX   64
+#define SESSION_DAEMON_MAX  64
+#define SESSION_PENDING_MAX 160
 
 /* In any case; what daemons have besides (Passive, Down, Close) is the RFC's nearest. */
 enum session_state session_state_of(const char *text, size_t len);
@@ -45,8 +46,9 @@ struct session {
 struct session_list {
     size_t count;
     size_t cap;
-    struct session *items;           /* by address and port, each once, after session_list_sort */
-    char daemon[SESSION_DAEMON_MAX]; /* "BIRD 2.0.12"; "" = not known */
+    struct session *items;             /* by address and port, each once, after session_list_sort */
+    char daemon[SESSION_DAEMON_MAX];   /* "BIRD 2.0.12"; "" = not known */
+    char pending[SESSION_PENDING_MAX]; /* what of the file the daemon does not use, and why; "" = nothing */
 };
 
 void session_list_done(struct session_list *list);
@@ -70,6 +72,7 @@ struct expected_session {
     bool left_out;                /* not written at all */
     bool password;                /* it must be signed */
     unsigned ttl_security;        /* hops; 0 = off */
+    bool restarts;                /* the change restarts it, though its part of the file is the same */
     char digest[DIGEST_TEXT_MAX]; /* of its part of the file: equal digests, equal session */
 };
 

@@ -71,8 +71,8 @@ int verify_guard(struct host *host, const struct expected *expected, const struc
 static bool verify_must_stay(const struct change *change, const struct expected_session *wanted) {
     const struct session *session = session_list_find(&change->sessions, &wanted->peer, wanted->port);
     const struct expected_session *before = expected_find(&change->before, &wanted->peer, wanted->port);
-    return change->replaces && !change->everything_restarts && wanted->on && session != NULL &&
-           session->state == SESSION_ESTABLISHED && before != NULL && before->on &&
+    return change->replaces && !change->everything_restarts && !wanted->restarts && wanted->on &&
+           session != NULL && session->state == SESSION_ESTABLISHED && before != NULL && before->on &&
            strcmp(before->digest, wanted->digest) == 0;
 }
 
