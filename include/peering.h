@@ -160,9 +160,12 @@ const char *peering_index_address_owner(const struct peering_index *index, const
 /* Does the peerIP of any BGPPeer, on whatever port, name the address? */
 bool peering_index_address_is_peer(const struct peering_index *index, const struct ip_addr *address);
 
-/* A node that the BGPPeer applies to: of `node` that one, else any; NULL: none, or there is no such BGPPeer.
- */
-const char *peering_index_peer_node(const struct peering_index *index, const char *bgp_peer);
+/* Nodes that the BGPPeer applies to, `max` at most: of `node` that one, else any of them. How many; 0: none,
+ * or there is no such BGPPeer. Borrowed from the index. */
+size_t peering_index_peer_nodes(const struct peering_index *index, const char *bgp_peer, const char **ret,
+                                size_t max);
+/* Another node with an address and the same router ID as `node`; NULL: none. Borrowed from the index. */
+const char *peering_index_router_id_sharer(const struct peering_index *index, const char *node);
 
 /* Does any node match the selector? Looked up where a BGPPeer has the same one, else every node is asked. */
 struct selector;

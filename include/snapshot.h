@@ -58,6 +58,9 @@ uint64_t snapshot_revision(const struct snapshot *snapshot);
 size_t snapshot_count(const struct snapshot *snapshot, enum kind kind);
 /* Borrowed from the snapshot; NULL when there is none. O(log n). */
 const struct record *snapshot_get(const struct snapshot *snapshot, enum kind kind, const char *key);
+/* The name of an object that is there and differs from `name` by blanks at the ends, by capital letters, of a
+ * Node also by its domain; NULL: none is, or the kind is namespaced. Borrowed from the snapshot. */
+const char *snapshot_similar(const struct snapshot *snapshot, enum kind kind, const char *name);
 
 /* Iterate in key order. Start with snapshot_seek (first key > after; NULL: the first), go on with
  * snapshot_step until it answers NULL. The iterator is a plain value; the snapshot must outlive it. */

@@ -243,9 +243,10 @@ int state_changes_undone(const struct snapshot *before, const struct snapshot *a
 
 /*
  * Advice about an object that needs the rest of the fleet: nodes, filters, secrets that do not exist,
- * selectors that match no node. `picture` is the fleet with the object (of a dry run: without it).
+ * selectors that match no node, what keeps a BGPPeer from giving sessions. `picture` is the fleet with the
+ * record in it; when it is not there, as after a dry run, the fleet with it is computed for the occasion.
  */
-void state_advise(struct state *state, const struct picture *picture, const struct object *object,
+void state_advise(struct state *state, const struct picture *picture, const struct record *record,
                   struct advice *advice);
 /*
  * Advice about objects of one kind that are gone: Secrets and BGPFilters that sessions still name. In order

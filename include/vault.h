@@ -36,8 +36,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define VAULT_VALUE_MAX       65536 /* bytes of one plaintext */
-#define VAULT_NAME_MAX        253   /* bytes of a namespace, secret name or key name */
+#define VAULT_VALUE_MAX       1048576 /* bytes of one plaintext */
+#define VAULT_NAME_MAX        253     /* bytes of a namespace, secret name or key name */
 #define VAULT_NONCE_BYTES     24
 #define VAULT_OVERHEAD        16 /* a ciphertext is that much longer than its plaintext */
 #define VAULT_FINGERPRINT_MAX 17 /* 16 lower-case hex digits and a NUL */

@@ -69,6 +69,10 @@ int ip_compare(const struct ip_addr *a, const struct ip_addr *b);
 const char *ip_no_host(const struct ip_addr *addr);
 /* The address with its host bits cleared. `prefix` is at most 32 or 128. */
 struct ip_addr ip_network(const struct ip_addr *addr, uint8_t prefix);
+/* "the network's own address", "the network's broadcast address" (IPv4) or "the network's anycast address"
+ * (IPv6) when the address is one of a network of that length; NULL: it is a host's. Static text. A /31 or
+ * /127 has two hosts (RFC 3021, RFC 6164), a /32 or /128 is one. */
+const char *ip_edge_of_network(const struct ip_addr *addr, uint8_t prefix);
 /* Does the network hold the address? Never one of another family. */
 bool ip_network_holds(const struct ip_cidr *network, const struct ip_addr *addr);
 static inline bool ip_is_set(const struct ip_addr *a) {

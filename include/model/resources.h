@@ -184,6 +184,8 @@ extern const struct schema node_bgp_schema;
 extern const struct schema bgp_configuration_spec_schema;
 extern const struct schema bgp_filter_spec_schema;
 
+#define SECRET_SIZE_MAX (1024 * 1024) /* bytes of all values together; Kubernetes has the same */
+
 /* Can this value be used as a BGP password? Decided when the value is sealed or loaded. */
 enum secret_value_state {
     SECRET_USABLE,

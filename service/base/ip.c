@@ -379,6 +379,21 @@ struct ip_addr ip_network(const struct ip_addr *addr, uint8_t prefix) {
     return network;
 }
 
+const char *ip_edge_of_network(const struct ip_addr *addr, uint8_t prefix) {
+    uint8_t bits = addr->family == IP_V4 ? 32 : 128;
+    if (prefix > bits - 2) {
+        return NULL;
+    }
+    struct ip_addr first = ip_network(addr, prefix), last = first;
+    for (size_t i = prefix; i < bits; i++) {
+        last.bytes[i / 8] |= (uint8_t)(0x80U >> (i % 8));
+    }
+    if (ip_compare(addr, &first) == 0) {
+        return addr->family == IP_V4 ? "the network's own address" : "the network's anycast address";
+    }
+    return addr->family == IP_V4 && ip_compare(addr, &last) == 0 ? "the network's broadcast address" : NULL;
+}
+
 bool ip_network_holds(const struct ip_cidr *network, const struct ip_addr *addr) {
     if (network->addr.family != addr->family) {
         return false;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ip.h"
 #include "tables.h"
 
 #define COMMUNITIES_MAX            500
@@ -293,13 +294,76 @@ const struct kind_info bgp_configuration_kind = {
 
 /* --- advice ------------------------------------------------------------------------------------ */
 
-static void advise_blocks(const struct list *blocks, const char *field, struct advice *advice) {
+/* One piece of advice about each list is enough: the rest will be looked at with it. */
+static void advise_blocks(const struct list *blocks, const char *name, struct advice *advice) {
     const struct cidr_block *items = blocks->items;
     for (size_t i = 0; i < blocks->count; i++) {
+        char field[64];
+        (void)snprintf(field, sizeof(field), "spec.%s[%zu].cidr", name, i);
         if (!is_given(items[i].cidr)) {
-            advice_add(advice, "%s: holds an entry without a cidr, which advertises nothing", field);
+            advice_add(advice, "spec.%s: holds an entry without a cidr, which advertises nothing", name);
             return;
         }
+        if (advise_announced_network(advice, field, items[i].cidr)) {
+            return;
+        }
+    }
+    const char *repeated =
+        network_repeated(blocks, sizeof(*items), offsetof(struct cidr_block, cidr), advice->arena);
+    if (repeated != NULL) {
+        advice_add(advice, "spec.%s: %s is there twice; leave one out", name, repeated);
+    }
+}
+
+/* Clusters take their service addresses from a network; a single one is a slip of the keyboard. */
+static void advise_cluster_blocks(const struct list *blocks, struct advice *advice) {
+    const struct cidr_block *items = blocks->items;
+    for (size_t i = 0; i < blocks->count; i++) {
+        struct ip_cidr cidr;
+        if (is_given(items[i].cidr) && ip_parse_cidr(items[i].cidr, strlen(items[i].cidr), &cidr) &&
+            cidr.prefix == (cidr.addr.family == IP_V4 ? 32 : 128)) {
+            advice_add(advice,
+                       "spec.serviceClusterIPs[%zu].cidr: %s is a single address; a cluster's service "
+                       "addresses are a network, such as 10.96.0.0/12",
+                       i, items[i].cidr);
+            return;
+        }
+    }
+}
+
+static bool has_repeated_text(const struct string_list *texts, size_t *ret) {
+    for (size_t i = 1; i < texts->count && i < ADVERTISED_COMMUNITIES_MAX; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (texts->items[k] != NULL && texts->items[i] != NULL &&
+                strcmp(texts->items[k], texts->items[i]) == 0) {
+                *ret = i;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void advise_tags(const struct list *advertisements, struct advice *advice) {
+    const struct prefix_advertisement *items = advertisements->items;
+    for (size_t i = 0; i < advertisements->count && i < ADVERTISEMENTS_MAX && advice->count < ADVICE_MAX;
+         i++) {
+        size_t again;
+        if (items[i].communities.count == 0) {
+            advice_add(advice,
+                       "spec.prefixAdvertisements[%zu].communities: is empty, so the entry changes nothing",
+                       i);
+        } else if (has_repeated_text(&items[i].communities, &again)) {
+            advice_add(advice,
+                       "spec.prefixAdvertisements[%zu].communities[%zu]: is there twice; leave one out", i,
+                       again);
+        }
+    }
+    const char *repeated = network_repeated(advertisements, sizeof(*items),
+                                            offsetof(struct prefix_advertisement, cidr), advice->arena);
+    if (repeated != NULL) {
+        advice_add(advice, "spec.prefixAdvertisements: %s is there twice; put its communities together",
+                   repeated);
     }
 }
 
@@ -331,9 +395,11 @@ void bgp_configuration_advise(const struct object *object, struct advice *advice
     }
     advise_password(advice, "spec.nodeMeshPassword", spec->node_mesh_password);
     advise_restart_time(advice, "spec.nodeMeshMaxRestartTime", &spec->node_mesh_max_restart_time);
-    advise_blocks(&spec->service_load_balancer_ips, "spec.serviceLoadBalancerIPs", advice);
-    advise_blocks(&spec->service_external_ips, "spec.serviceExternalIPs", advice);
-    advise_blocks(&spec->service_cluster_ips, "spec.serviceClusterIPs", advice);
+    advise_blocks(&spec->service_load_balancer_ips, "serviceLoadBalancerIPs", advice);
+    advise_blocks(&spec->service_external_ips, "serviceExternalIPs", advice);
+    advise_blocks(&spec->service_cluster_ips, "serviceClusterIPs", advice);
+    advise_cluster_blocks(&spec->service_cluster_ips, advice);
+    advise_tags(&spec->prefix_advertisements, advice);
     advise_communities(&spec->communities, advice);
     const char *aggregation = spec->service_load_balancer_aggregation;
     if (spec->service_load_balancer_ips.count > 0 && is_given(aggregation) &&

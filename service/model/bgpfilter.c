@@ -253,11 +253,32 @@ const struct kind_info bgp_filter_kind = {
 
 /* --- advice ------------------------------------------------------------------------------------ */
 
-/* No condition at all: the rule decides about every route that reaches it. */
-static bool matches_everything(const struct filter_rule *rule) {
-    return !is_given(rule->cidr) && !is_given(rule->source) && !is_given(rule->interface) &&
+#define RULES_COMPARED_MAX 256 /* with one another */
+
+static bool rule_is(const char *value, const char *wanted) {
+    return value != NULL && strcmp(value, wanted) == 0;
+}
+
+/* Is the network all that the rule asks for? */
+static bool matches_by_network(const struct filter_rule *rule) {
+    return rule->prefix_length == NULL && !is_given(rule->source) && !is_given(rule->interface) &&
            !is_given(rule->peer_type) && rule->communities == NULL && rule->as_path_prefix.count == 0 &&
            !rule->priority.set;
+}
+
+/* The routes of which network does the rule ask for? False: of none, or for those outside of it. */
+static bool network_of(const struct filter_rule *rule, struct ip_cidr *ret) {
+    return is_given(rule->cidr) &&
+           (rule_is(rule->match_operator, "In") || rule_is(rule->match_operator, "Equal")) &&
+           ip_parse_cidr(rule->cidr, strlen(rule->cidr), ret);
+}
+
+/* Does the rule decide about every route that reaches it? */
+static bool matches_everything(const struct filter_rule *rule) {
+    struct ip_cidr cidr;
+    return matches_by_network(rule) &&
+           (!is_given(rule->cidr) ||
+            (rule_is(rule->match_operator, "In") && network_of(rule, &cidr) && cidr.prefix == 0));
 }
 
 /* Is the range of prefix lengths empty, by itself or together with the network? */
@@ -269,7 +290,34 @@ static bool matches_nothing(const struct filter_rule *rule) {
     }
     const struct opt_int *min = &rule->prefix_length->min;
     const struct opt_int *max = &rule->prefix_length->max;
-    return max->set && max->value < (min->set ? min->value : cidr.prefix);
+    bool inside = network_of(rule, &cidr); /* its routes are as long as the network at least */
+    int64_t shortest = min->set && (!inside || min->value > cidr.prefix) ? min->value : cidr.prefix;
+    return max->set && max->value < shortest;
+}
+
+/* A rule whose routes an earlier one has taken already: the first of the list. */
+static void advise_order(const struct list *rules, const char *list_name, struct advice *advice) {
+    const struct filter_rule *items = rules->items;
+    size_t count = rules->count < RULES_COMPARED_MAX ? rules->count : RULES_COMPARED_MAX;
+    struct ip_cidr *networks = arena_array(advice->arena, count, sizeof(*networks));
+    for (size_t i = 0; networks != NULL && i < count; i++) {
+        if (!network_of(&items[i], &networks[i])) {
+            networks[i].addr.family = IP_NONE;
+            continue;
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (networks[k].addr.family != IP_NONE && networks[k].prefix <= networks[i].prefix &&
+                rule_is(items[k].match_operator, "In") && matches_by_network(&items[k]) &&
+                ip_network_holds(&networks[k], &networks[i].addr)) {
+                advice_add(
+                    advice,
+                    "spec.%s[%zu]: is never reached, because rule [%zu] decides about all of %s; put the "
+                    "narrower rule first",
+                    list_name, i, k, items[k].cidr);
+                return;
+            }
+        }
+    }
 }
 
 static void advise_operations(const struct list *operations, const char *path, struct advice *advice) {
@@ -299,6 +347,11 @@ static void advise_rules(const struct list *rules, const char *list_name, struct
                        path);
         }
         advise_operations(&items[i].operations, path, advice);
+        for (size_t k = 0; k < items[i].as_path_prefix.count; k++) {
+            char field[80];
+            (void)snprintf(field, sizeof field, "%s.asPathPrefix", path);
+            advise_asn(advice, field, ((const uint32_t *)items[i].as_path_prefix.items)[k]);
+        }
         if (matches_everything(&items[i]) && i + 1 < rules->count) {
             advice_add(advice, "%s: matches every route, so the rules after it are never reached", path);
             return;
@@ -311,8 +364,20 @@ void bgp_filter_advise(const struct object *object, struct advice *advice) {
     if (spec == NULL) {
         return;
     }
-    advise_rules(&spec->export_v4, "exportV4", advice);
-    advise_rules(&spec->import_v4, "importV4", advice);
-    advise_rules(&spec->export_v6, "exportV6", advice);
-    advise_rules(&spec->import_v6, "importV6", advice);
+    const struct {
+        const struct list *rules;
+        const char *name;
+    } lists[] = {{&spec->export_v4, "exportV4"},
+                 {&spec->import_v4, "importV4"},
+                 {&spec->export_v6, "exportV6"},
+                 {&spec->import_v6, "importV6"}};
+    size_t rules = 0;
+    for (size_t i = 0; i < COUNT_OF(lists); i++) {
+        advise_rules(lists[i].rules, lists[i].name, advice);
+        advise_order(lists[i].rules, lists[i].name, advice);
+        rules += lists[i].rules->count;
+    }
+    if (rules == 0) {
+        advice_add(advice, "spec: has no rules, so the filter changes nothing");
+    }
 }

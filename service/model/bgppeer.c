@@ -8,9 +8,10 @@
 #include "base/number.h"
 #include "tables.h"
 
-#define KEEPALIVE_SECONDS_MAX 21845 /* a third of the longest hold time, 65535 s (RFC 4271, 4.2 and 4.4) */
-#define TTL_SECURITY_MAX      255
-#define ALLOWED_LOCAL_AS_MAX  10
+#define KEEPALIVE_SECONDS_MAX   21845 /* a third of the longest hold time, 65535 s (RFC 4271, 4.2 and 4.4) */
+#define KEEPALIVE_SECONDS_USUAL 600   /* ten times of what daemons have by default */
+#define TTL_SECURITY_MAX        255
+#define ALLOWED_LOCAL_AS_MAX    10
 
 static const char *const next_hop_modes[] = {"Auto", "Self", "Keep", NULL};
 static const char *const source_addresses[] = {"UseNodeIP", "None", NULL};
@@ -249,12 +250,46 @@ static void advise_peer_ip(const struct bgp_peer_spec *spec, struct advice *advi
                    port + 1, (int)(port - spec->peer_ip), spec->peer_ip, port);
     }
     if (!is_as_set(&spec->as_number)) {
-        advice_add(advice, "spec.asNumber: is not set, so the peer is taken to be in the default AS");
+        advice_add(advice, "spec.asNumber: is %s, so the peer is taken to be in the default AS",
+                   spec->as_number.set ? "0, which counts as not set" : "not set");
     } else if (is_as_set(&spec->local_as_number) && spec->as_number.value != spec->local_as_number.value &&
                spec->filters.count == 0) {
         advice_add(advice,
                    "spec.filters: an external session without filters takes and passes on every route "
                    "(RFC 8212)");
+    }
+}
+
+static void advise_gateway(const struct bgp_peer_spec *spec, struct advice *advice) {
+    struct ip_endpoint peer;
+    struct ip_addr gateway;
+    if (!is_given(spec->reachable_by) ||
+        !ip_parse(spec->reachable_by, strlen(spec->reachable_by), &gateway)) {
+        return;
+    }
+    advise_speaker_address(advice, "spec.reachableBy", &gateway);
+    if (is_given(spec->peer_ip) && ip_parse_endpoint(spec->peer_ip, strlen(spec->peer_ip), &peer) &&
+        ip_compare(&peer.addr, &gateway) == 0) {
+        advice_add(advice,
+                   "spec.reachableBy: is the peer itself; write the gateway towards it, or leave it out");
+    }
+}
+
+/* The first name that is there twice. */
+static void advise_filters(const struct string_list *filters, struct advice *advice) {
+    for (size_t i = 0; i < filters->count && i < NAMES_MAX; i++) {
+        advise_name(advice, "spec.filters", filters->items[i]);
+    }
+    for (size_t i = 1; i < filters->count && i < NAMES_MAX; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (filters->items[k] != NULL && filters->items[i] != NULL &&
+                strcmp(filters->items[k], filters->items[i]) == 0) {
+                char text[SHOWN_MAX];
+                advice_add(advice, "spec.filters[%zu]: names \"%s\" once more, which changes nothing", i,
+                           shown(filters->items[i], text));
+                return;
+            }
+        }
     }
 }
 
@@ -308,6 +343,11 @@ static void advise_timers(const struct bgp_peer_spec *spec, struct advice *advic
     }
     advise_whole_seconds(advice, "spec.keepaliveTime", &spec->keepalive_time);
     int64_t seconds = duration_round_seconds(spec->keepalive_time.ns);
+    if (seconds > KEEPALIVE_SECONDS_USUAL && seconds <= KEEPALIVE_SECONDS_MAX) {
+        advice_add(advice,
+                   "spec.keepaliveTime: a peer that is gone is noticed after three times as long, here %llds",
+                   3 * (long long)seconds);
+    }
     if (seconds == 0) {
         advice_add(advice, "spec.keepaliveTime: no BGP daemon accepts 0s; leave it out for the default");
     } else if (seconds > KEEPALIVE_SECONDS_MAX) {
@@ -325,12 +365,11 @@ void bgp_peer_advise(const struct object *object, struct advice *advice) {
     }
     advise_scope(spec, advice);
     advise_peer_ip(spec, advice);
+    advise_gateway(spec, advice);
     advise_unused(spec, advice);
     advise_timers(spec, advice);
     advise_name(advice, "spec.node", spec->node);
-    for (size_t i = 0; i < spec->filters.count; i++) {
-        advise_name(advice, "spec.filters", spec->filters.items[i]);
-    }
+    advise_filters(&spec->filters, advice);
     if (is_as_set(&spec->as_number)) {
         advise_asn(advice, "spec.asNumber", spec->as_number.value);
     }

@@ -4,6 +4,7 @@
  * `addresses`, `interfaces` and `podCIDRs`; nor is anything here refused for them, only advised about, so
  * that every Node of a Calico fleet can be brought over. Static and immutable; no locks.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/ip.h"
@@ -262,6 +263,21 @@ static void advise_pod_cidrs(const struct string_list *cidrs, struct advice *adv
     }
 }
 
+static void advise_advertisements(const struct list *advertisements, struct advice *advice) {
+    const struct prefix_advertisement *items = advertisements->items;
+    for (size_t i = 0; i < advertisements->count && advice->count < ADVICE_MAX; i++) {
+        char field[64];
+        (void)snprintf(field, sizeof(field), "spec.bgp.prefixAdvertisements[%zu].cidr", i);
+        (void)advise_announced_network(advice, field, items[i].cidr);
+    }
+    const char *repeated = network_repeated(advertisements, sizeof(struct prefix_advertisement),
+                                            offsetof(struct prefix_advertisement, cidr), advice->arena);
+    if (repeated != NULL) {
+        advice_add(advice, "spec.bgp.prefixAdvertisements: %s is there twice; put its communities together",
+                   repeated);
+    }
+}
+
 void node_advise(const struct object *object, struct advice *advice) {
     const struct node *node = object->body;
     const struct node_spec *spec = node->spec;
@@ -283,6 +299,14 @@ void node_advise(const struct object *object, struct advice *advice) {
     if (bgp->as_number.set) {
         advise_asn(advice, "spec.bgp.asNumber", bgp->as_number.value);
     }
+    struct ip_addr cluster;
+    if (is_given(bgp->route_reflector_cluster_id) &&
+        ip_parse(bgp->route_reflector_cluster_id, strlen(bgp->route_reflector_cluster_id), &cluster) &&
+        ip_no_host(&cluster) != NULL && cluster.bytes[0] == 0) {
+        advice_add(advice, "spec.bgp.routeReflectorClusterID: 0.0.0.0 is no cluster's ID; write one of your "
+                           "own, such as 244.0.0.1");
+    }
+    advise_advertisements(&bgp->prefix_advertisements, advice);
     advise_host_cidr(advice, "spec.bgp.ipv4Address", bgp->ipv4_address);
     advise_host_cidr(advice, "spec.bgp.ipv6Address", bgp->ipv6_address);
 }

@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/password.h"
 #include "tables.h"
 
-#define VALUE_SIZE_MAX (64 * 1024)
-#define KEYS_MAX       1000
-#define KEY_ROOM       (SHOWN_MAX + 16)
+#define KEYS_MAX           1000
+#define ENCODED_LENGTH_MIN 12
+#define KEY_ROOM           (SHOWN_MAX + 16)
 
 static const struct field body_fields[] = {
     FIELD(secret, type, "type", FIELD_STRING, .max_length = NAME_LENGTH_MAX, .default_text = "\"Opaque\"",
@@ -40,9 +41,9 @@ static void validate_entry(const char *path, const char *member, const char *key
         causes_add(causes, CAUSE_INVALID, field, "Invalid value: \"%s\": a key must be %s", text,
                    why[0] != '\0' ? why : format_secret_key.expected);
     }
-    if (size > VALUE_SIZE_MAX) {
+    if (size > SECRET_SIZE_MAX) {
         causes_add(causes, CAUSE_TOO_LONG, field, "Too long: the value has %zu bytes, at most %d are allowed",
-                   size, VALUE_SIZE_MAX);
+                   size, SECRET_SIZE_MAX);
     }
 }
 
@@ -109,17 +110,70 @@ const struct kind_info secret_kind = {
 
 /* --- advice ------------------------------------------------------------------------------------ */
 
+static bool holds(const char *text, size_t len, const char *part) {
+    size_t part_len = strlen(part);
+    for (size_t i = 0; i + part_len <= len; i++) {
+        if (memcmp(text + i, part, part_len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* {{ name }}, ${NAME}, $NAME, <name>: what tools put values in the place of. */
+static bool is_template(const char *text, size_t len) {
+    size_t name = 0;
+    while (name + 1 < len && (text[name + 1] == '_' || (text[name + 1] >= 'A' && text[name + 1] <= 'Z'))) {
+        name++;
+    }
+    return (holds(text, len, "{{") && holds(text, len, "}}")) ||
+           (holds(text, len, "${") && text[len - 1] == '}') ||
+           (text[0] == '$' && len > 2 && name == len - 1) || (text[0] == '<' && text[len - 1] == '>');
+}
+
+/* Text in base64 where clear text is wanted: of random letters next to none decode to nothing but text. */
+static bool is_encoded_text(const char *text) {
+    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t len = strlen(text), digits = strspn(text, DIGITS);
+    if (len < ENCODED_LENGTH_MIN || len % 4 != 0 || len - digits > 2 ||
+        strspn(text + digits, "=") != len - digits) {
+        return false;
+    }
+    uint32_t bits = 0;
+    for (size_t i = 0; i < digits; i++) {
+        bits = bits << 6 | (uint32_t)(strchr(DIGITS, text[i]) - DIGITS);
+        size_t whole = (i % 4) * 2; /* bits left over, once a byte is taken */
+        uint32_t byte = i % 4 == 0 ? 'a' : (bits >> (6 - whole)) & 0xFFU;
+        bool line_end = byte == '\n' && i + 1 == digits;
+        if ((byte < 0x20 || byte > 0x7E) && !line_end) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Secrets of other types are not for this service. */
+static bool is_for_passwords(const struct secret *secret) {
+    return !is_given(secret->type) || strcmp(secret->type, "Opaque") == 0;
+}
+
 static void advise_value(struct advice *advice, const char *member, const char *key, const void *bytes,
                          size_t len) {
     const char *why = password_flaw_text(password_check(bytes, len));
+    char text[SHOWN_MAX];
     if (why != NULL) {
-        char text[SHOWN_MAX];
         advice_add(advice, "%s[%s]: cannot be used as a BGP password: it %s", member, shown(key, text), why);
+    } else if (is_template(bytes, len)) {
+        advice_add(advice, "%s[%s]: looks like a template that has not been filled in", member,
+                   shown(key, text));
     }
 }
 
 void secret_advise(const struct object *object, struct advice *advice) {
     const struct secret *secret = object->body;
+    if (!is_for_passwords(secret)) {
+        return;
+    }
     for (size_t i = 0; i < secret->data.count && advice->count < ADVICE_MAX; i++) {
         const struct byte_value *value = &secret->data.items[i];
         advise_value(advice, "data", value->key, value->bytes, value->len);
@@ -127,5 +181,13 @@ void secret_advise(const struct object *object, struct advice *advice) {
     for (size_t i = 0; i < secret->string_data.count && advice->count < ADVICE_MAX; i++) {
         const struct label *value = &secret->string_data.items[i];
         advise_value(advice, "stringData", value->key, value->value, strlen(value->value));
+        if (is_encoded_text(value->value)) {
+            char text[SHOWN_MAX];
+            advice_add(
+                advice,
+                "stringData[%s]: looks like base64, which is not decoded here; write it under data, or "
+                "the password itself",
+                shown(value->key, text));
+        }
     }
 }

@@ -127,7 +127,14 @@ void advise_password(struct advice *advice, const char *field, const struct bgp_
 /* An address that cannot be a BGP speaker's (see ip_no_host), or only on one link, or that is reserved. */
 struct ip_addr;
 void advise_speaker_address(struct advice *advice, const char *field, const struct ip_addr *addr);
-/* The same of a Node's "address/prefix"; also one that is its network's own or its broadcast address. */
+/* The same of a Node's "address/prefix"; also one that is its network's own or its broadcast address, or
+ * whose network is no link's. */
 void advise_host_cidr(struct advice *advice, const char *field, const char *text);
+/* A network that is announced: the whole Internet, or one that no router forwards to. False: nothing to say.
+ */
+bool advise_announced_network(struct advice *advice, const char *field, const char *text);
+/* The second of two networks that are the same; NULL: each is there once. `cidr_at` is the offset of the text
+ * in an item of `size` bytes. Sorts a copy in the advice's arena. */
+const char *network_repeated(const struct list *networks, size_t size, size_t cidr_at, struct arena *arena);
 
 #endif

@@ -75,15 +75,14 @@ static int check_address(struct compute *compute, int family) {
                                                            : 0;
 }
 
-/* Other nodes with the node's router ID, unless they have it only by having its address: that is said
- * already. */
-static int check_router_id(struct compute *compute) {
-    const struct peering_index *index = compute->index;
-    const struct node_facts *node = compute->node;
+/* The first by name of the nodes with the node's router ID, and how many there are. Those that have it only
+ * by having its address do not count: that is said already. */
+static const struct node_facts *find_router_id_sharer(const struct peering_index *index,
+                                                      const struct node_facts *node, size_t *ret_count) {
     const struct ip_addr *router_id = &node->router_id.addr;
     const struct id_list *slots = map_get(index->nodes_by_router_id, router_id, sizeof(*router_id));
-    const struct node_facts *other = NULL; /* the first by name */
-    size_t count = 0;
+    const struct node_facts *other = NULL;
+    *ret_count = 0;
     ID_EACH(i, slots) {
         const struct node_facts *owner = index_node(index, slots->ids[i]);
         bool by_address = ip_compare(&owner->addresses[V4].addr, router_id) == 0 &&
@@ -91,13 +90,29 @@ static int check_router_id(struct compute *compute) {
         if (owner == node || by_address) {
             continue;
         }
-        count++;
+        (*ret_count)++;
         if (other == NULL || strcmp(owner->name, other->name) < 0) {
             other = owner;
         }
     }
+    return other;
+}
+
+const char *peering_index_router_id_sharer(const struct peering_index *index, const char *node) {
+    uint32_t slot = index_slot(index, node);
+    size_t count;
+    if (slot == NO_ID || !node_has_address(index_node(index, slot))) {
+        return NULL;
+    }
+    const struct node_facts *other = find_router_id_sharer(index, index_node(index, slot), &count);
+    return other == NULL ? NULL : other->name;
+}
+
+static int check_router_id(struct compute *compute) {
+    size_t count;
+    const struct node_facts *other = find_router_id_sharer(compute->index, compute->node, &count);
     struct issue issue = {.reason = "RouterIDNotUnique",
-                          .detail = node->router_id.text,
+                          .detail = compute->node->router_id.text,
                           .other = other == NULL ? NULL : other->name,
                           .others = count > 1 ? count - 1 : 0};
     return other == NULL ? 0 : compute_report(compute, &issue);

@@ -40,21 +40,37 @@ bool peering_index_address_is_peer(const struct peering_index *index, const stru
     return map_get(index->rules_by_address, address, sizeof(*address)) != NULL;
 }
 
-const char *peering_index_peer_node(const struct peering_index *index, const char *bgp_peer) {
+static size_t index_name_nodes(const struct peering_index *index, const struct node_set *slots,
+                               const char **ret, size_t max) {
+    size_t count = 0;
+    for (uint32_t slot = set_next(slots, 0); slot != SET_END && count < max;
+         slot = set_next(slots, slot + 1)) {
+        ret[count++] = index_node(index, slot)->name;
+    }
+    return count;
+}
+
+size_t peering_index_peer_nodes(const struct peering_index *index, const char *bgp_peer, const char **ret,
+                                size_t max) {
     const struct id_list *known = index_get(index->rules_by_name, bgp_peer);
     if (known == NULL) {
-        return NULL;
+        return 0;
     }
     const struct rule *rule = index_rule(index, known->ids[0]);
-    uint32_t slot = NO_ID;
-    if (rule->scope == SCOPE_NODE) {
-        slot = index_slot(index, rule->spec->node);
-    } else if (rule->scope == SCOPE_GLOBAL) {
-        slot = set_next(index->slots, 0);
-    } else if (rule->node_matcher != NO_ID) {
-        slot = set_next(index_matcher(index, rule->node_matcher)->matches, 0);
+    if (rule->scope == SCOPE_GLOBAL) {
+        return index_name_nodes(index, index->slots, ret, max);
     }
-    return slot == NO_ID || slot == SET_END ? NULL : index_node(index, slot)->name;
+    if (rule->scope != SCOPE_NODE) {
+        return rule->node_matcher == NO_ID
+                   ? 0
+                   : index_name_nodes(index, index_matcher(index, rule->node_matcher)->matches, ret, max);
+    }
+    uint32_t slot = index_slot(index, rule->spec->node);
+    if (slot == NO_ID || max == 0) {
+        return 0;
+    }
+    ret[0] = index_node(index, slot)->name;
+    return 1;
 }
 
 bool peering_index_any_match(const struct peering_index *index, const struct selector *selector) {

@@ -1,42 +1,34 @@
 /*
- * Advice that needs the rest of the fleet: what an object refers to and is not there. Nothing here is an
- * error, because resources may be created in any order. Pure functions of a picture.
+ * Advice that needs the rest of the fleet: what an object refers to and is not there, and what others have as
+ * well. Nothing here is an error, because resources may be created in any order. Pure functions of a picture.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "advise.h"
 #include "base/ip.h"
-#include "model/resources.h"
-#include "state_internal.h"
 
-struct context {
-    const struct snapshot *snapshot;
-    const struct peering_index *index;
-    const char *secret_namespace;
-    struct advice *advice;
-};
+#define NAMING_PEERS_MAX 4 /* BGPPeers that name one address, of which the lists are asked */
 
-/* false: it matches nobody now, which has been said. */
-static bool advise_selector(const struct context *context, const char *field, const char *text) {
-    struct err err = ERR_INIT;
-    struct selector *selector;
+struct advise_context advise_context_of(const struct state *state, const struct picture *picture,
+                                        struct advice *advice) {
+    return (struct advise_context){.snapshot = picture->snapshot,
+                                   .index = picture->index,
+                                   .secret_namespace = state->secret_namespace,
+                                   .advice = advice};
+}
 
-    if (text == NULL || text[0] == '\0' || selector_parse(text, strlen(text), &selector, &err) < 0) {
-        return true;
-    }
-    bool matches = peering_index_any_match(context->index, selector);
-    if (!matches) {
-        advice_add(context->advice, "%s: the selector matches no node now", field);
-    }
-    selector_free(selector);
-    return matches;
+const char *advise_similar(const struct advise_context *context, enum kind kind, const char *name) {
+    const char *similar = snapshot_similar(context->snapshot, kind, name);
+    const char *text = similar == NULL ? ""
+                                       : arena_printf(context->advice->arena, "; there is a %s \"%s\"",
+                                                      kind_info(kind)->name, similar);
+    return text == NULL ? "" : text;
 }
 
 /* It is there; can it be a password? Nobody asked when it was written, if nothing used it then. */
-static void advise_value(const struct context *context, const char *field, const struct secret_key_ref *ref,
-                         const struct secret_value *value) {
+static void advise_value(const struct advise_context *context, const char *field,
+                         const struct secret_key_ref *ref, const struct secret_value *value) {
     const char *finding =
         value->state == SECRET_UNREADABLE ? "cannot be decrypted" : password_flaw_text(value->flaw);
 
@@ -48,8 +40,8 @@ static void advise_value(const struct context *context, const char *field, const
     }
 }
 
-static void advise_secret(const struct context *context, const char *field,
-                          const struct bgp_password *password) {
+void advise_secret(const struct advise_context *context, const char *field,
+                   const struct bgp_password *password) {
     const struct secret_key_ref *ref = password == NULL ? NULL : password->secret_key_ref;
     const struct record *record;
     const struct secret *secret;
@@ -90,97 +82,12 @@ static void advise_secret(const struct context *context, const char *field,
                ref->name, ref->key);
 }
 
-static uint32_t default_as(const struct snapshot *snapshot) {
-    const struct record *record = snapshot_get(snapshot, KIND_BGPCONFIGURATION, "default");
-    const struct bgp_configuration *configuration = record == NULL ? NULL : record->object->body;
-
-    if (configuration != NULL && configuration->spec != NULL && configuration->spec->as_number.set &&
-        configuration->spec->as_number.value != 0) {
-        return configuration->spec->as_number.value;
-    }
-    return PEERING_DEFAULT_AS;
-}
-
-/*
- * Why the BGPPeer gives nothing to a node that it is for, or gives it a session that cannot come up: what the
- * node's list says of it. One node stands for all that a selector matches. `selects`: its peerSelector
- * matches somebody.
- */
-static void advise_outcome(const struct context *context, const char *name, const struct bgp_peer_spec *spec,
-                           bool selects) {
-    static const char *const REASONS[] = {"OwnAddress", "NoPeers", "RemoteASMismatch", "RemotePortMismatch",
-                                          "AddressNotUnique"};
-    const char *node = peering_index_peer_node(context->index, name);
-    struct peering_list list;
-    struct arena arena;
-    struct err err = ERR_INIT;
-
-    if (node == NULL) {
-        return;
-    }
-    arena_init(&arena, 8192);
-    if (peering_compute(context->index, node, &arena, &list, &err) == 0) {
-        for (size_t i = 0; i < list.problem_count; i++) {
-            const struct peering_problem *problem = &list.problems[i];
-            bool told =
-                spec->node != NULL && spec->node[0] != '\0' && strcmp(problem->reason, "NoLocalAddress") == 0;
-            for (size_t k = 0; k < sizeof(REASONS) / sizeof(REASONS[0]); k++) {
-                told = told || (strcmp(problem->reason, REASONS[k]) == 0 &&
-                                (selects || strcmp(problem->reason, "NoPeers") != 0));
-            }
-            if (told && problem->bgp_peer != NULL && strcmp(problem->bgp_peer, name) == 0) {
-                advice_add(context->advice, "%s: %s", problem->reason, problem->message);
-            }
-        }
-    }
-    arena_done(&arena);
-}
-
-static void advise_peer(const struct context *context, const char *name, const struct bgp_peer_spec *spec) {
-    uint32_t local_as;
-
-    if (spec == NULL) {
-        return;
-    }
-    if (spec->node != NULL && spec->node[0] != '\0' &&
-        snapshot_get(context->snapshot, KIND_NODE, spec->node) == NULL) {
-        bool everybody = strcasecmp(spec->node, "global") == 0 || strcasecmp(spec->node, "all") == 0;
-        advice_add(context->advice, "spec.node: there is no Node \"%s\" yet%s", spec->node,
-                   everybody ? "; for all nodes leave node out" : "");
-    }
-    (void)advise_selector(context, "spec.nodeSelector", spec->node_selector);
-    bool selects = advise_selector(context, "spec.peerSelector", spec->peer_selector);
-    advise_secret(context, "spec.password.secretKeyRef", spec->password);
-    for (size_t i = 0; i < spec->filters.count; i++) {
-        if (snapshot_get(context->snapshot, KIND_BGPFILTER, spec->filters.items[i]) == NULL) {
-            advice_add(context->advice,
-                       "spec.filters[%zu]: there is no BGPFilter \"%s\" yet; it is left out until there is",
-                       i, spec->filters.items[i]);
-        }
-    }
-    local_as = spec->local_as_number.set && spec->local_as_number.value != 0 ? spec->local_as_number.value
-                                                                             : default_as(context->snapshot);
-    if (spec->peer_ip != NULL && spec->as_number.set && spec->as_number.value != 0 &&
-        spec->as_number.value != local_as && spec->filters.count == 0) {
-        advice_add(
-            context->advice,
-            "spec.filters: an external session without filters accepts and announces what the daemon's "
-            "own defaults allow");
-    }
-    if (spec->ttl_security.set && spec->ttl_security.value > 0 && spec->reverse_peering != NULL &&
-        strcmp(spec->reverse_peering, "Manual") == 0) {
-        advice_add(context->advice,
-                   "spec.ttlSecurity: with reversePeering Manual, the far end's own BGPPeer must "
-                   "set it as well");
-    }
-    advise_outcome(context, name, spec, selects);
-}
-
-static void advise_configuration(const struct context *context, const char *name,
+static void advise_configuration(const struct advise_context *context, const char *name,
                                  const struct bgp_configuration_spec *spec) {
     if (strncmp(name, "node.", 5) == 0) {
         if (snapshot_get(context->snapshot, KIND_NODE, name + 5) == NULL) {
-            advice_add(context->advice, "metadata.name: there is no Node \"%s\" yet", name + 5);
+            advice_add(context->advice, "metadata.name: there is no Node \"%s\" yet%s", name + 5,
+                       advise_similar(context, KIND_NODE, name + 5));
         }
     }
     if (spec != NULL) {
@@ -188,8 +95,77 @@ static void advise_configuration(const struct context *context, const char *name
     }
 }
 
+/* BGPPeers that name one of a node's addresses, as far as they are asked. */
+struct naming {
+    const struct advise_context *context;
+    size_t count;
+};
+
+static bool visit_user(void *arg, enum kind kind, const char *name) {
+    struct naming *naming = arg;
+    if (kind == KIND_BGPPEER) {
+        advise_peer_of_node(naming->context, name);
+        naming->count++;
+    }
+    return naming->count < NAMING_PEERS_MAX;
+}
+
+static void advise_address_users(const struct advise_context *context, const char *text) {
+    struct naming naming = {.context = context};
+    struct ip_cidr cidr;
+    if (text != NULL && ip_parse_cidr_or_addr(text, strlen(text), &cidr)) {
+        peering_index_address_users(context->index, &cidr.addr, visit_user, &naming);
+    }
+}
+
+/* Does the BGPConfiguration define a community of this name? */
+static bool defines_community(const struct advise_context *context, const char *configuration,
+                              const char *name) {
+    const struct record *record = snapshot_get(context->snapshot, KIND_BGPCONFIGURATION, configuration);
+    const struct bgp_configuration_spec *spec =
+        record == NULL ? NULL : ((const struct bgp_configuration *)record->object->body)->spec;
+    const struct community *items = spec == NULL ? NULL : spec->communities.items;
+    for (size_t i = 0; items != NULL && i < spec->communities.count; i++) {
+        if (items[i].name != NULL && strcmp(items[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void advise_communities(const struct advise_context *context, const struct object *object,
+                               const struct node_bgp_spec *bgp) {
+    const struct prefix_advertisement *items = bgp->prefix_advertisements.items;
+    const char *own = arena_printf(context->advice->arena, "node.%s", object->meta.name);
+    for (size_t i = 0; own != NULL && i < bgp->prefix_advertisements.count; i++) {
+        for (size_t k = 0; k < items[i].communities.count; k++) {
+            const char *community = items[i].communities.items[k];
+            if (community == NULL || strchr(community, ':') != NULL || context->advice->count == ADVICE_MAX ||
+                defines_community(context, own, community) ||
+                defines_community(context, "default", community)) {
+                continue;
+            }
+            advice_add(context->advice,
+                       "spec.bgp.prefixAdvertisements[%zu].communities[%zu]: no community \"%.100s\" is "
+                       "defined in spec.communities of BGPConfiguration default or %s; it is left out until "
+                       "one is",
+                       i, k, community, own);
+        }
+    }
+}
+
+static void advise_router_id(const struct advise_context *context, const char *node) {
+    const char *other = peering_index_router_id_sharer(context->index, node);
+    if (other != NULL) {
+        advice_add(context->advice,
+                   "spec.bgp.routerID: Node \"%s\" has the same router ID; two speakers of one AS with the "
+                   "same one refuse each other",
+                   other);
+    }
+}
+
 /* An address that another Node has as well. */
-static void advise_address(const struct context *context, const char *field, const char *text,
+static void advise_address(const struct advise_context *context, const char *field, const char *text,
                            const char *node) {
     struct ip_cidr cidr;
     if (text == NULL || !ip_parse_cidr_or_addr(text, strlen(text), &cidr)) {
@@ -206,7 +182,7 @@ static void advise_address(const struct context *context, const char *field, con
     }
 }
 
-static void advise_addresses(const struct context *context, const struct object *object) {
+static void advise_addresses(const struct advise_context *context, const struct object *object) {
     const struct node *node = object->body;
     const struct node_bgp_spec *bgp = node->spec == NULL ? NULL : node->spec->bgp;
     if (bgp == NULL) {
@@ -214,79 +190,13 @@ static void advise_addresses(const struct context *context, const struct object 
     }
     advise_address(context, "spec.bgp.ipv4Address", bgp->ipv4_address, object->meta.name);
     advise_address(context, "spec.bgp.ipv6Address", bgp->ipv6_address, object->meta.name);
+    advise_router_id(context, object->meta.name);
+    advise_address_users(context, bgp->ipv4_address);
+    advise_address_users(context, bgp->ipv6_address);
+    advise_communities(context, object, bgp);
 }
 
-/* Deleted objects, and who still names them. */
-struct deletions {
-    const struct context *context;
-    const struct record *const *records; /* in order of their keys */
-    size_t count;
-    struct user {
-        const char *first; /* BGPPeer */
-        size_t count;
-    } * users; /* of each record */
-};
-
-static int compare_key(const void *key, const void *record) {
-    return strcmp(key, (*(const struct record *const *)record)->key);
-}
-
-static void count_user(const struct deletions *deletions, const char *key, const char *peer) {
-    const struct record *const *found =
-        bsearch(key, deletions->records, deletions->count, sizeof(*deletions->records), compare_key);
-    struct user *user;
-
-    if (found == NULL) {
-        return;
-    }
-    user = &deletions->users[found - deletions->records];
-    if (user->count++ == 0) {
-        user->first = peer;
-    }
-}
-
-static void count_uses(const struct deletions *deletions, const char *peer,
-                       const struct bgp_peer_spec *spec) {
-    const struct secret_key_ref *ref = spec->password == NULL ? NULL : spec->password->secret_key_ref;
-    char key[2 * 254];
-
-    if (deletions->records[0]->object->kind == KIND_BGPFILTER) {
-        for (size_t i = 0; i < spec->filters.count; i++) {
-            count_user(deletions, spec->filters.items[i], peer);
-        }
-    } else if (ref != NULL && ref->name != NULL) {
-        snprintf(key, sizeof key, "%s/%s", deletions->context->secret_namespace, ref->name);
-        count_user(deletions, key, peer);
-    }
-}
-
-static void advise_deletions(const struct deletions *deletions) {
-    struct snapshot_cursor cursor;
-    const struct record *record;
-
-    for (record = snapshot_seek(&cursor, deletions->context->snapshot, KIND_BGPPEER, NULL); record != NULL;
-         record = snapshot_step(&cursor)) {
-        const struct bgp_peer *peer = record->object->body;
-
-        if (peer->spec != NULL) {
-            count_uses(deletions, record->key, peer->spec);
-        }
-    }
-    for (size_t i = 0; i < deletions->count; i++) {
-        const struct object *object = deletions->records[i]->object;
-        const struct user *user = &deletions->users[i];
-
-        if (user->count > 0) {
-            advice_add(deletions->context->advice,
-                       "%zu BGPPeer(s) still use %s \"%s\" (the first is \"%s\"): %s", user->count,
-                       kind_info(object->kind)->name, object->meta.name, user->first,
-                       object->kind == KIND_SECRET ? "their sessions are withheld until it exists again"
-                                                   : "their sessions go on without this filter");
-        }
-    }
-}
-
-static void advise_node(const struct context *context, const struct object *node) {
+static void advise_node(const struct advise_context *context, const struct object *node) {
     const char *ranges = meta_annotation(&node->meta, NODE_RANGES_ANNOTATION);
     struct ip_ranges ignored;
     struct err err = ERR_INIT;
@@ -300,39 +210,65 @@ static void advise_node(const struct context *context, const struct object *node
     }
 }
 
-static struct context context_of(const struct state *state, const struct picture *picture,
-                                 struct advice *advice) {
-    return (struct context){.snapshot = picture->snapshot,
-                            .index = picture->index,
-                            .secret_namespace = state->secret_namespace,
-                            .advice = advice};
+/* ---- the fleet with the object in it ---- */
+
+/* Of a dry run, whose object is in no picture. False: there is no memory for it, and so no advice. */
+static bool picture_with(const struct picture *picture, const struct record *record, struct picture *ret) {
+    const enum kind kind = record->object->kind;
+    const struct snapshot_change change = {
+        .kind = kind, .before = snapshot_get(picture->snapshot, kind, record->key), .after = record};
+    struct err err = ERR_INIT;
+    struct snapshot *snapshot;
+    struct peering_index *index;
+    struct node_set *affected;
+    if (snapshot_next(picture->snapshot, &change, 1, snapshot_revision(picture->snapshot) + 1, &snapshot,
+                      &err) != 0) {
+        return false;
+    }
+    if (peering_index_next(picture->index, snapshot, &change, 1, &index, &affected, &err) != 0) {
+        snapshot_unref(snapshot);
+        return false;
+    }
+    node_set_free(affected);
+    *ret = (struct picture){.snapshot = snapshot, .index = index};
+    return true;
 }
 
-void state_advise_deleted(struct state *state, const struct picture *picture,
-                          const struct record *const *deleted, size_t count, struct advice *advice) {
-    const struct context context = context_of(state, picture, advice);
-    struct deletions deletions = {.context = &context, .records = deleted, .count = count};
-
-    if (count == 0 ||
-        (deleted[0]->object->kind != KIND_SECRET && deleted[0]->object->kind != KIND_BGPFILTER)) {
-        return;
-    }
-    deletions.users = arena_array(advice->arena, count, sizeof(*deletions.users));
-    if (deletions.users != NULL) { /* without memory there is no advice, which is no error */
-        advise_deletions(&deletions);
+static void advise_secret_place(const struct advise_context *context, const struct object *object) {
+    const struct secret *secret = object->body;
+    if (strcmp(object->meta.name_space, context->secret_namespace) != 0 &&
+        (secret->type == NULL || strcmp(secret->type, "Opaque") == 0)) {
+        advice_add(context->advice,
+                   "metadata.namespace: BGPPeers find their passwords in namespace \"%s\" only",
+                   context->secret_namespace);
     }
 }
 
-void state_advise(struct state *state, const struct picture *picture, const struct object *object,
-                  struct advice *advice) {
-    const struct context context = context_of(state, picture, advice);
-
+static void advise_object(const struct advise_context *context, const struct object *object) {
     if (object->kind == KIND_BGPPEER) {
-        advise_peer(&context, object->meta.name, ((const struct bgp_peer *)object->body)->spec);
+        advise_peer(context, object->meta.name, ((const struct bgp_peer *)object->body)->spec);
     } else if (object->kind == KIND_BGPCONFIGURATION) {
-        advise_configuration(&context, object->meta.name,
+        advise_configuration(context, object->meta.name,
                              ((const struct bgp_configuration *)object->body)->spec);
     } else if (object->kind == KIND_NODE) {
-        advise_node(&context, object);
+        advise_node(context, object);
+    } else if (object->kind == KIND_SECRET) {
+        advise_secret_place(context, object);
+    }
+}
+
+void state_advise(struct state *state, const struct picture *picture, const struct record *record,
+                  struct advice *advice) {
+    const struct object *object = record->object;
+    struct picture with;
+    bool by_index = object->kind == KIND_BGPPEER || object->kind == KIND_NODE;
+    if (!by_index || snapshot_get(picture->snapshot, object->kind, record->key) == record) {
+        const struct advise_context context = advise_context_of(state, picture, advice);
+        advise_object(&context, object);
+    } else if (picture_with(picture, record, &with)) {
+        const struct advise_context context = advise_context_of(state, &with, advice);
+        advise_object(&context, object);
+        peering_index_unref(with.index);
+        snapshot_unref(with.snapshot);
     }
 }

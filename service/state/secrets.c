@@ -292,6 +292,20 @@ static int seal_entries(struct draft *draft, struct write *write, const struct r
     return 0;
 }
 
+/* What patches add comes on top of what is there. */
+static void check_size(const struct secret_value *values, size_t count, struct causes *causes) {
+    size_t size = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        size += values[i].size;
+    }
+    if (size > SECRET_SIZE_MAX) {
+        causes_add(causes, CAUSE_TOO_LONG, "data",
+                   "Too long: the values have %zu bytes together, at most %d are allowed", size,
+                   SECRET_SIZE_MAX);
+    }
+}
+
 int secret_seal(struct draft *draft, struct write *write, const struct record *current, struct object *object,
                 struct arena *arena, struct err *err) {
     struct secret *secret = object->body;
@@ -306,8 +320,11 @@ int secret_seal(struct draft *draft, struct write *write, const struct record *c
     if (entries == NULL || values == NULL) {
         return err_no_memory(err);
     }
-    if (seal_entries(draft, write, current, &object->meta, entries, count, arena, values, err) != 0 ||
-        check_uses(draft, write, &object->meta, entries, values, count, err) != 0) {
+    if (seal_entries(draft, write, current, &object->meta, entries, count, arena, values, err) != 0) {
+        return -1;
+    }
+    check_size(values, count, &write->causes);
+    if (check_uses(draft, write, &object->meta, entries, values, count, err) != 0) {
         return -1;
     }
     if (secret->type == NULL || secret->type[0] == '\0') {

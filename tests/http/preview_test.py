@@ -445,7 +445,8 @@ class AdviceTest(PreviewCase):
                           password={"secretKeyRef": {"name": "s", "key": "password"}}),
                      peer("named", node="rack3-host1", peerSelector="has(new)", filters=["f"]),
                      {**node("rack3-host1", "192.168.3.11/24"), "metadata": {"name": "rack3-host1", "labels": {"new": "1"}}},
-                     {"apiVersion": "projectcalico.org/v3", "kind": "BGPFilter", "metadata": {"name": "f"}, "spec": {}}, secret("s"),
+                     {"apiVersion": "projectcalico.org/v3", "kind": "BGPFilter", "metadata": {"name": "f"},
+                      "spec": {"importV4": [{"action": "Reject"}]}}, secret("s"),
                      {**node("rack3-host2", "192.168.3.12/24"), "metadata": {"name": "rack3-host2", "labels": {"new": "1"}}}]
         for path in (PREVIEWS, APPLIES + "?dryRun=All", APPLIES):
             self.assertEqual(warnings(self.post(path, documents)), [])

@@ -429,7 +429,7 @@ static void test_filter_families(void **state) {
 /* --- Secret ------------------------------------------------------------------------------------ */
 
 static void secret_ok(const char *key, size_t size) {
-    static uint8_t bytes[65537];
+    static uint8_t bytes[SECRET_SIZE_MAX + 1];
     struct byte_value value = {.key = key, .bytes = bytes, .len = size};
     struct secret secret = {.data = {.count = 1, .items = &value}};
     expect_valid(KIND_SECRET, "s", &secret);
@@ -437,7 +437,7 @@ static void secret_ok(const char *key, size_t size) {
 
 static void secret_bad(const char *key, size_t size, const char *reason, const char *field,
                        const char *text) {
-    static uint8_t bytes[65537];
+    static uint8_t bytes[SECRET_SIZE_MAX + 1];
     struct byte_value value = {.key = key, .bytes = bytes, .len = size};
     struct secret secret = {.data = {.count = 1, .items = &value}};
     expect_error(KIND_SECRET, "s", &secret, reason, field, text);
@@ -450,7 +450,7 @@ static void test_secret(void **state) {
     key[254] = '\0';
     secret_ok("rack1", 0);
     secret_ok("rack1", 65536);
-    secret_bad("rack1", 65537, CAUSE_TOO_LONG, "data[rack1]", "65536");
+    secret_bad("rack1", SECRET_SIZE_MAX + 1, CAUSE_TOO_LONG, "data[rack1]", "1048576");
     secret_bad("a b", 1, CAUSE_INVALID, "data[a b]", "letters");
     secret_bad("", 1, CAUSE_INVALID, "data[]", "letters");
     secret_bad("..a", 1, CAUSE_INVALID, "data[..a]", "..");

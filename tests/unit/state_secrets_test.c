@@ -41,8 +41,7 @@ static char *password_advice(struct fixture *fixture) {
 
     arena_init(&arena, 0);
     advice_init(&advice, &arena);
-    state_advise(fixture->state, picture, snapshot_get(picture->snapshot, KIND_BGPPEER, "p")->object,
-                 &advice);
+    state_advise(fixture->state, picture, snapshot_get(picture->snapshot, KIND_BGPPEER, "p"), &advice);
     for (size_t i = 0; i < advice.count && found == NULL; i++) {
         found = strncmp(advice.items[i], "spec.password", 13) == 0 ? strdup(advice.items[i]) : NULL;
     }

@@ -70,7 +70,7 @@ static void test_round_trip(void **state) {
         buf_done(&out);
     }
     assert_refused(vault_seal(f->vault, &place, value, VAULT_VALUE_MAX + 1, &arena, &sealed, &err), &err,
-                   ERR_INVALID, "65537 bytes");
+                   ERR_INVALID, "1048577 bytes");
     arena_done(&arena);
     free(value);
 }

@@ -169,7 +169,7 @@ static int advise_node(struct request *request, const char *node, struct err *er
     }
     struct picture *picture = state_picture(request->serving->state);
     if (snapshot_get(picture->snapshot, KIND_NODE, node) == NULL) {
-        const char *similar = resource_similar(picture->snapshot, KIND_NODE, node);
+        const char *similar = snapshot_similar(picture->snapshot, KIND_NODE, node);
         advice_add(advice, "spec.node: there is no Node \"%s\" yet%s%s%s", node,
                    similar != NULL ? "; there is a Node \"" : "", similar != NULL ? similar : "",
                    similar != NULL ? "\"" : "");

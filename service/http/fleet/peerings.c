@@ -151,7 +151,7 @@ static void note_poll(struct request *request, struct node_list *list, bool has_
 
 static int no_such_node(const struct request *request, const char *node, struct err *err) {
     struct picture *picture = state_picture(request->serving->state);
-    const char *similar = resource_similar(picture->snapshot, KIND_NODE, node);
+    const char *similar = snapshot_similar(picture->snapshot, KIND_NODE, node);
     if (similar != NULL) {
         err_set(
             err, ERR_NOT_FOUND,

@@ -28,7 +28,7 @@ const char *resource_key(const struct request *request, struct arena *arena) {
 int resource_not_found(const struct request *request, struct err *err) {
     const struct kind_info *kind = kind_info(request->route->kind);
     struct picture *picture = state_picture(request->serving->state);
-    const char *similar = resource_similar(picture->snapshot, kind->kind, resource_name(request));
+    const char *similar = snapshot_similar(picture->snapshot, kind->kind, resource_name(request));
     err_set(err, ERR_NOT_FOUND, "%s%s%s \"%s\" not found%s%s%s%s%s", kind->plural,
             kind->group[0] != '\0' ? "." : "", kind->group, resource_name(request),
             similar != NULL ? "; there is a " : "", similar != NULL ? kind->name : "",

@@ -13,9 +13,6 @@ const char *resource_key(const struct request *request, struct arena *arena);
 const char *resource_namespace(const struct request *request);
 /* The path's object's name. */
 const char *resource_name(const struct request *request);
-/* The name of an object that is there and that `name` nearly is: with other case or blanks, a Node also with
- * or without its domain. NULL = none. Borrowed from the snapshot. */
-const char *resource_similar(const struct snapshot *snapshot, enum kind kind, const char *name);
 /* `bgppeers.projectcalico.org "x" not found`, and which one there is instead. Returns -1. */
 int resource_not_found(const struct request *request, struct err *err);
 

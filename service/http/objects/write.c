@@ -137,7 +137,7 @@ int write_advise(struct request *request, const struct picture *picture, const c
     if (write->op == WRITE_DELETE) {
         state_advise_deleted(state, picture, &write->record, 1, &advice);
     } else {
-        state_advise(state, picture, write->record->object, &advice);
+        state_advise(state, picture, write->record, &advice);
     }
     return write_merge_advice(request, about, &write->advice, err) == 0 &&
                    write_merge_advice(request, about, &advice, err) == 0

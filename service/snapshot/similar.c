@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "objects/resource.h"
+#include "snapshot.h"
 
 #define NAME_MAX_LENGTH 253
 #define BLANKS          " \t\r\n"
@@ -27,7 +27,7 @@ static const char *find_with_domain(const struct snapshot *snapshot, enum kind k
     return found ? record->object->meta.name : NULL;
 }
 
-const char *resource_similar(const struct snapshot *snapshot, enum kind kind, const char *name) {
+const char *snapshot_similar(const struct snapshot *snapshot, enum kind kind, const char *name) {
     char text[NAME_MAX_LENGTH + 2];
     const char *found;
     name += strspn(name, BLANKS);
