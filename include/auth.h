@@ -98,6 +98,7 @@ enum auth_resource {
     AUTH_PREVIEWS,
     AUTH_APPLIES,
     AUTH_IMPORTS,
+    AUTH_FREEZE, /* the fleet's sessions are not to be changed */
     AUTH_TOKENS,
     AUTH_AUDIT,
     AUTH_VAULT,
@@ -254,6 +255,8 @@ void limiter_free(struct limiter *limiter); /* accepts NULL */
  * (1–3600), if nobody else takes it. `now_ms` is monotonic. */
 bool limiter_take(struct limiter *limiter, const void *key, size_t len, int64_t now_ms,
                   unsigned *ret_retry_s);
+/* Give one back that was taken for what turned out not to count. */
+void limiter_give_back(struct limiter *limiter, const void *key, size_t len, int64_t now_ms);
 
 /* ---- audit ---- */
 
@@ -264,6 +267,7 @@ enum audit_event {
     AUDIT_PASSWORDS,    /* a list with passwords was handed out */
     AUDIT_TOKEN,        /* a token was created or revoked */
     AUDIT_VAULT,        /* a change of the vault's keys was asked for, or a backup taken */
+    AUDIT_FREEZE,       /* the fleet was frozen, or a freeze lifted */
     AUDIT_TRIED,        /* a Secret's write that stored nothing: a dry run, refused, or as it was */
     AUDIT_EVENT_COUNT
 };
@@ -281,6 +285,7 @@ struct audit_entry {
     const char *resource; /* "bgppeers", or a path */
     const char *name;
     const char *request; /* X-Request-Id */
+    const char *force;   /* what the write forced: "disruptive" */
     uint64_t before;     /* revision; 0 = none or not known */
     uint64_t after;      /* revision; 0 = none */
     uint64_t count;      /* how often, when equal events are one entry (audit_add_repeated); 0 = once */

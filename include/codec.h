@@ -91,6 +91,11 @@ struct patch {
 int codec_patch(const struct patch *patch, const char *document, size_t document_len, struct buf *ret,
                 struct err *err) MUST_CHECK;
 
+/* Take the annotation out of `meta`, and out of what kubectl notes there as last applied. *ret: its value;
+ * NULL: there was none. The new annotations live in `arena`, the value where it was. */
+int codec_take_annotation(struct meta *meta, const char *key, struct arena *arena, const char **ret,
+                          struct err *err) MUST_CHECK;
+
 /* metav1.DeleteOptions, from a body that may be empty. */
 struct delete_options {
     const char *uid;           /* preconditions.uid, NULL = none */
@@ -229,9 +234,18 @@ int codec_decode_token(enum codec_syntax syntax, const char *bytes, size_t len, 
 /* bgppeerd.io/v1 TokenList; the items are struct token_form. */
 int codec_decode_token_list(const char *bytes, size_t len, struct arena *arena, struct list *ret,
                             struct err *err) MUST_CHECK;
+/* bgppeerd.io/v1 Freeze. Of what a client sends, `user` and `since` are NULL, whatever it says. */
+struct freeze_form {
+    const char *reason, *until, *user, *since; /* NULL = not given; times are RFC 3339 */
+};
+int codec_decode_freeze(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                        struct freeze_form *ret, struct err *err) MUST_CHECK;
+/* The same as it is stored. */
+int codec_decode_stored_freeze(const char *bytes, size_t len, struct arena *arena, struct freeze_form *ret,
+                               struct err *err) MUST_CHECK;
 /* An entry of the audit trail as it is kept. */
 struct audit_form {
-    const char *event, *user, *source, *verb, *resource, *name, *before, *after, *request, *last;
+    const char *event, *user, *source, *verb, *resource, *name, *before, *after, *request, *force, *last;
     struct opt_int count;
 };
 int codec_decode_audit(const char *bytes, size_t len, struct arena *arena, struct audit_form *ret,

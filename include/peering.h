@@ -149,6 +149,8 @@ const struct snapshot *peering_index_snapshot(const struct peering_index *index)
 int64_t peering_index_slot(const struct peering_index *index, const char *node);
 /* Upper bound (exclusive) of all slots in use. */
 uint32_t peering_index_slots(const struct peering_index *index);
+/* The node of a slot; NULL: none. Borrowed from the index. */
+const char *peering_index_node_name(const struct peering_index *index, uint32_t slot);
 
 /*
  * Whose address is it? For whoever must not let a node take what is another's: the name of the first Node, in
@@ -187,6 +189,8 @@ struct ip_addr peering_own_address(const struct node *node, enum ip_family famil
 void node_set_free(struct node_set *set); /* accepts NULL */
 bool node_set_has(const struct node_set *set, uint32_t slot);
 size_t node_set_count(const struct node_set *set);
+/* All of `other` into *set; NULL is the empty one. */
+int node_set_add_all(struct node_set **set, const struct node_set *other, struct err *err) MUST_CHECK;
 /* Calls visit for each slot, ascending. */
 void node_set_each(const struct node_set *set, void (*visit)(void *arg, uint32_t slot), void *arg);
 
@@ -262,6 +266,16 @@ void peering_digest(const struct peering_list *before, const struct peering_list
  */
 void peering_encode_diff(const struct peering_list *before, const struct peering_list *after, struct buf *out,
                          struct peering_diff *ret);
+
+/*
+ * Of one change, which leads from one index to the other and may alter the lists of `affected` nodes: what it
+ * disrupts at most, told by the indexes alone. *ret_most: the sessions at the ends of other nodes than
+ * *ret_own, all of whose sessions may be disrupted (NULL: there is no such node). false: that is not known
+ * without computing lists. Costs a few look-ups.
+ */
+bool peering_disrupts_at_most(const struct peering_index *before, const struct peering_index *after,
+                              const struct snapshot_change *change, size_t affected, size_t *ret_most,
+                              const char **ret_own);
 
 /*
  * The sessions that one BGPPeer creates on all nodes, in the order of their names: appends to `items`

@@ -21,6 +21,7 @@
 #include "base/ip.h"
 #include "base/random.h"
 #include "codec.h"
+#include "model/change_set.h"
 #include "model/object.h"
 #include "peering.h"
 #include "render.h"
@@ -52,6 +53,8 @@ struct state_options {
     int64_t keep_history_ms;      /* how long the store keeps changes beyond those; 0 = default */
     uint64_t max_history_bytes;   /* of the store's changes, beyond which the oldest go; 0 = default */
     uint64_t keep_audit; /* entries of the audit trail kept of each class (auth.h), likewise; 0 = default */
+    uint64_t max_disruptive_sessions; /* the brake (state/brake.h); 0 = it is off */
+    unsigned max_disruptive_percent;  /* 1–100; 0 = it is off */
     const struct ip_ranges
         *node_ranges; /* where nodes may choose their own addresses; NULL = anywhere; copied */
 };
@@ -162,11 +165,15 @@ struct write {
     uint64_t if_fleet;          /* the whole fleet's resourceVersion, 0 = none; 409. First of a group only */
     bool upsert;                /* REPLACE: create what is missing, unless a precondition names it */
     bool dry_run;               /* everything but storing */
-    const char *actor;          /* who, for the change log, the audit trail and the turns; NULL = "" */
-    size_t waiting_max;         /* writes of this actor that may wait; 0 = STATE_USER_QUEUE_MAX */
-    size_t weight;              /* bytes of the request: what it costs beside others. First of a group only */
-    const char *source;         /* from which address, for the audit trail; NULL = not known */
-    const char *request;        /* the request's id, for the audit trail and the change log; NULL = none */
+    unsigned force;      /* what the writer says that he means to do (enum change_force); of a group all
+                          * of its writes', with what their objects say in FORCE_ANNOTATION */
+    unsigned may_force;  /* what this writer may say: else ERR_FORBIDDEN. First of a group only */
+    bool judged;         /* it is a part of what the brake has let pass as a whole (state_judge_deletion) */
+    const char *actor;   /* who, for the change log, the audit trail and the turns; NULL = "" */
+    size_t waiting_max;  /* writes of this actor that may wait; 0 = STATE_USER_QUEUE_MAX */
+    size_t weight;       /* bytes of the request: what it costs beside others. First of a group only */
+    const char *source;  /* from which address, for the audit trail; NULL = not known */
+    const char *request; /* the request's id, for the audit trail and the change log; NULL = none */
     const char *
         reason; /* why, in the caller's words, for the change log; NULL = none given. First of a group only */
     /* A last check that needs both objects as they are then, and the fleet with the change in it: -1 with
@@ -541,6 +548,11 @@ enum write_result {
 };
 
 struct state_figures {
+    bool frozen;             /* a freeze lasts */
+    uint64_t braked;         /* writes refused, ERR_TOO_DISRUPTIVE */
+    uint64_t refused_frozen; /* writes refused, ERR_FROZEN */
+    uint64_t forced;         /* writes stored that forced something */
+    uint64_t brake_lists;    /* lists computed to judge writes */
     uint64_t revision;
     size_t objects[KIND_COUNT];
     bool writable;   /* state_writable */

@@ -25,7 +25,8 @@ enum err_code {
     ERR_NOT_ACCEPTABLE,         /* 406 NotAcceptable */
     ERR_CONFLICT,               /* 409 Conflict: resourceVersion or uid is not the current one */
     ERR_ALREADY_EXISTS,         /* 409 AlreadyExists */
-    ERR_TOO_DISRUPTIVE,         /* 409 TooDisruptive: it would disrupt more sessions than the caller allows */
+    ERR_TOO_DISRUPTIVE,         /* 409 TooDisruptive: it would disrupt more sessions than is allowed */
+    ERR_FROZEN,                 /* 409 Frozen: the fleet's sessions are not to be changed now */
     ERR_EXPIRED,                /* 410 Expired: the revision asked for has been compacted away */
     ERR_PRECONDITION_FAILED,    /* 412 PreconditionFailed: If-Match */
     ERR_TOO_LARGE,              /* 413 RequestEntityTooLarge */

@@ -28,6 +28,18 @@ enum change_op change_op_parse(const char *text);
 /* false: too long, or with control characters in it. */
 bool change_reason_is_valid(const char *reason);
 
+/* What a writer says that he means to do, although it would be refused without a word: bits. */
+enum change_force {
+    FORCE_DISRUPTIVE = 1, /* disrupt more sessions than the service lets pass */
+    FORCE_FROZEN = 2,     /* change sessions although the fleet is frozen */
+};
+/* "disruptive", "frozen", or both with a comma between them; false: it is none of these. */
+bool change_force_parse(const char *text, unsigned *ret);
+/* The same words; "" of 0. Static. */
+const char *change_force_text(unsigned force);
+/* Says it in an object that is written; taken out of the object, and never stored. */
+#define FORCE_ANNOTATION "bgppeerd.io/force"
+
 struct change {
     enum change_op op;
     enum kind kind;
@@ -49,6 +61,7 @@ struct change {
 
 struct change_set {
     const char *reason; /* NULL = none given */
+    unsigned force;     /* enum change_force */
     /* Refused when more would happen, or CHANGE_UNLIMITED: */
     uint64_t max_disruptive; /* sessions that are restarted or removed, each counted at both ends */
     uint64_t max_nodes;      /* nodes whose lists differ afterwards */

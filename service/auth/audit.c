@@ -37,6 +37,7 @@ static const struct {
     [AUDIT_PASSWORDS] = {"passwords", CLASS_TRIES},
     [AUDIT_TOKEN] = {"token", CLASS_ACTS},
     [AUDIT_VAULT] = {"vault", CLASS_ACTS},
+    [AUDIT_FREEZE] = {"freeze", CLASS_ACTS},
     [AUDIT_TRIED] = {"tried", CLASS_TRIES},
 };
 
@@ -147,10 +148,10 @@ static enum audit_class class_of(const struct audit_entry *entry) {
 }
 
 /* Every text of an entry, for what treats them alike. */
-#define TEXTS 6
+#define TEXTS 7
 static const char **entry_text(struct audit_entry *entry, size_t index) {
-    const char **texts[TEXTS] = {&entry->user,     &entry->source, &entry->verb,
-                                 &entry->resource, &entry->name,   &entry->request};
+    const char **texts[TEXTS] = {&entry->user, &entry->source,  &entry->verb, &entry->resource,
+                                 &entry->name, &entry->request, &entry->force};
 
     return texts[index];
 }

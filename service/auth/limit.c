@@ -125,3 +125,15 @@ bool limiter_take(struct limiter *limiter, const void *key, size_t len, int64_t 
     pthread_mutex_unlock(&limiter->locks[at % STRIPES]);
     return taken;
 }
+
+void limiter_give_back(struct limiter *limiter, const void *key, size_t len, int64_t now_ms) {
+    uint64_t number = key_number(limiter, key, len);
+    size_t at = (size_t)(number % SETS);
+
+    pthread_mutex_lock(&limiter->locks[at % STRIPES]);
+    struct bucket *bucket = find_bucket(limiter, limiter->buckets[at], number, now_ms);
+    int64_t credit = credit_now(limiter, bucket, now_ms) + CREDIT;
+    bucket->credit = credit < limiter->burst ? credit : limiter->burst;
+    bucket->since_ms = now_ms > bucket->since_ms ? now_ms : bucket->since_ms;
+    pthread_mutex_unlock(&limiter->locks[at % STRIPES]);
+}

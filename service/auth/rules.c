@@ -50,6 +50,8 @@ static const struct rule {
     {OPERATOR,          READ,          ON(AUTH_CHANGES) | ON(AUTH_DIFF),        ANY}, /* name Secrets */
     {OPERATOR,          AUTH_CREATE,   ON(AUTH_PREVIEWS) | ON(AUTH_APPLIES) | ON(AUTH_IMPORTS), ANY},
     {OPERATOR,          AUTH_CREATE,   ON(AUTH_ROLLBACKS),                      ANY},
+    {OPERATOR,          AUTH_UPDATE | AUTH_DELETE, ON(AUTH_FREEZE),             ANY}, /* lifts only its own */
+    {OPERATOR | VIEWER, AUTH_GET,      ON(AUTH_FREEZE),                         ANY},
     {OPERATOR | VIEWER, READ,          BGP | COMPUTED,                          ANY},
     {OPERATOR | VIEWER, READ,          ON(AUTH_NAMESPACES) | ON(AUTH_METRICS),  ANY},
     {EVERYONE,          AUTH_GET,      ON(AUTH_DOCUMENTS),                      ANY},
@@ -83,6 +85,7 @@ static const struct {
     [AUTH_PREVIEWS] = {"bgppeerd.io", "previews"},
     [AUTH_APPLIES] = {"bgppeerd.io", "applies"},
     [AUTH_IMPORTS] = {"bgppeerd.io", "imports"},
+    [AUTH_FREEZE] = {"bgppeerd.io", "freeze"},
     [AUTH_TOKENS] = {"bgppeerd.io", "tokens"},
     [AUTH_AUDIT] = {"bgppeerd.io", "audit"},
     [AUTH_VAULT] = {"bgppeerd.io", "vault"},

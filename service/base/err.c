@@ -23,6 +23,7 @@ static const struct {
     [ERR_ALREADY_EXISTS] = {409, "AlreadyExists"},
     [ERR_EXPIRED] = {410, "Expired"},
     [ERR_TOO_DISRUPTIVE] = {409, "TooDisruptive"},
+    [ERR_FROZEN] = {409, "Frozen"},
     [ERR_PRECONDITION_FAILED] = {412, "PreconditionFailed"},
     [ERR_TOO_LARGE] = {413, "RequestEntityTooLarge"},
     [ERR_UNSUPPORTED_MEDIA_TYPE] = {415, "UnsupportedMediaType"},

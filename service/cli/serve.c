@@ -43,6 +43,8 @@ struct serve_settings {
     const char *secret_namespace;
     const char *vault_key_file;
     const char *vault_passphrase_file;
+    uint64_t max_disruptive_sessions;
+    uint64_t max_disruptive_percent;
     uint64_t keep_changes;
     uint64_t keep_history;
     uint64_t max_history_bytes;
@@ -132,6 +134,11 @@ static const struct option OPTIONS[] = {
      .type = OPTION_TEXT,
      .offset = MEMBER(vault_passphrase_file),
      .help = "Make the root key from the passphrase in this file: one line, mode 0600"},
+    NUMBER("max-disruptive-sessions", "N", max_disruptive_sessions, 0, 1000000000, "50",
+           "A write that would restart or remove more sessions (each counted at both ends) is refused unless "
+           "it says force=disruptive, if they are also more than --max-disruptive-percent; 0 refuses none"),
+    NUMBER("max-disruptive-percent", "N", max_disruptive_percent, 0, 100, "25",
+           "… and more than this share of the fleet's sessions; 0 refuses none"),
     NUMBER(
         "keep-changes", "N", keep_changes, 1000, 1000000000, "10000",
         "How many changes are kept in memory, for watches that continue, and in any case in the change log; "
@@ -435,6 +442,8 @@ static int start_service(const struct serve_settings *settings, const struct ip_
                                   .keep_changes = settings->keep_changes,
                                   .keep_history_ms = (int64_t)settings->keep_history * 24 * 3600 * 1000,
                                   .max_history_bytes = settings->max_history_bytes,
+                                  .max_disruptive_sessions = settings->max_disruptive_sessions,
+                                  .max_disruptive_percent = (unsigned)settings->max_disruptive_percent,
                                   .keep_audit = settings->keep_audit,
                                   .node_ranges = settings->node_address_ranges == NULL ? NULL : ranges};
     const struct http_options http = {.listen = settings->listen.items,

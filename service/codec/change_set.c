@@ -41,12 +41,13 @@ static const struct field CHANGE_FIELDS[] = {
 static const struct schema CHANGE_TABLE = TABLE(change_form, CHANGE_FIELDS);
 
 struct set_spec_form {
-    const char *reason;
+    const char *reason, *force;
     struct opt_int max_disruptive, max_nodes;
     struct list changes;
 };
 static const struct field SPEC_FIELDS[] = {
     TEXT(set_spec_form, reason, "reason"),
+    TEXT(set_spec_form, force, "force"),
     LIMIT(set_spec_form, max_disruptive, "maxDisruptive"),
     LIMIT(set_spec_form, max_nodes, "maxNodes"),
     PART(set_spec_form, changes, "changes", FIELD_OBJECT_LIST, CHANGE_TABLE),
@@ -216,6 +217,13 @@ static size_t take_head(const struct set_spec_form *spec, struct change_set *set
     if (spec->reason != NULL && !change_reason_is_valid(spec->reason)) {
         causes_add(causes, CAUSE_INVALID, "spec.reason", "must be one line of at most %d bytes",
                    CHANGE_REASON_MAX);
+        found++;
+    }
+    if (spec->force != NULL && !change_force_parse(spec->force, &set->force)) {
+        char shown[SHOWN_TEXT_MAX];
+        causes_add(causes, CAUSE_NOT_SUPPORTED, "spec.force",
+                   "\"%s\" is not one of disruptive, frozen, or both with a comma between them",
+                   text_shown(spec->force, shown));
         found++;
     }
     set->reason = spec->reason;

@@ -58,6 +58,28 @@ static const struct field token_list_fields[] = {
 };
 static const struct schema token_list_table = TABLE(token_list_form, token_list_fields);
 
+/* ---- a freeze ---- */
+
+static const struct field freeze_fields[] = {
+    TEXT(freeze_form, reason, "reason"),
+    TEXT(freeze_form, until, "until"),
+    IGNORED("apiVersion"),
+    IGNORED("kind"),
+    IGNORED("metadata"),
+    IGNORED("frozen"), /* what the service says may be sent back */
+    IGNORED("user"),
+    IGNORED("since"),
+};
+static const struct schema freeze_table = TABLE(freeze_form, freeze_fields);
+
+static const struct field stored_freeze_fields[] = {
+    TEXT(freeze_form, reason, "reason"),
+    TEXT(freeze_form, until, "until"),
+    TEXT(freeze_form, user, "user"),
+    TEXT(freeze_form, since, "since"),
+};
+static const struct schema stored_freeze_table = TABLE(freeze_form, stored_freeze_fields);
+
 /* ---- the audit trail ---- */
 
 static const struct field audit_fields[] = {
@@ -70,6 +92,7 @@ static const struct field audit_fields[] = {
     TEXT(audit_form, before, "before"),
     TEXT(audit_form, after, "after"),
     TEXT(audit_form, request, "requestID"),
+    TEXT(audit_form, force, "force"),
     TEXT(audit_form, last, "lastTime"),
     {.name = "count",
      .type = FIELD_INT,
@@ -201,6 +224,8 @@ static const struct kind_info token_info = {
     .name = "Token", .group = "bgppeerd.io", .version = "v1", .api_version = "bgppeerd.io/v1"};
 static const struct kind_info token_list_info = {
     .name = "TokenList", .group = "bgppeerd.io", .version = "v1", .api_version = "bgppeerd.io/v1"};
+static const struct kind_info freeze_info = {
+    .name = "Freeze", .group = "bgppeerd.io", .version = "v1", .api_version = "bgppeerd.io/v1"};
 static const struct kind_info audit_info = {
     .name = "AuditEntry", .group = "bgppeerd.io", .version = "v1", .api_version = "bgppeerd.io/v1"};
 static const struct kind_info review_info = {.name = "SelfSubjectAccessReview",
@@ -288,6 +313,32 @@ int codec_decode_token_list(const char *bytes, size_t len, struct arena *arena, 
         return -1;
     }
     *ret = form.items;
+    return 0;
+}
+
+int codec_decode_freeze(enum codec_syntax syntax, const char *bytes, size_t len, struct arena *arena,
+                        struct freeze_form *ret, struct err *err) {
+    json_auto_t *root = NULL;
+    struct freeze_form form = {.reason = NULL};
+
+    if (form_read(freeze_info.name, syntax, bytes, len, NULL, &root, err) != 0 ||
+        form_decode(&freeze_info, &freeze_table, root, arena, &form, err) < 0) {
+        return -1;
+    }
+    *ret = form;
+    return 0;
+}
+
+int codec_decode_stored_freeze(const char *bytes, size_t len, struct arena *arena, struct freeze_form *ret,
+                               struct err *err) {
+    json_auto_t *root = NULL;
+    struct freeze_form form = {.reason = NULL};
+
+    if (json_read(bytes, len, NULL, &root, err) < 0 ||
+        form_decode(&freeze_info, &stored_freeze_table, root, arena, &form, err) < 0) {
+        return -1;
+    }
+    *ret = form;
     return 0;
 }
 

@@ -26,7 +26,8 @@
     (QUERY_SET(QUERY_WATCH) | QUERY_SET(QUERY_TIMEOUT_SECONDS) | QUERY_SET(QUERY_BOOKMARKS) |                \
      QUERY_SET(QUERY_INITIAL_EVENTS))
 #define VALIDATION  QUERY_SET(QUERY_FIELD_VALIDATION)
-#define WRITE_QUERY (PREVIEW | VALIDATION | QUERY_SET(QUERY_FIELD_MANAGER))
+#define FORCE       QUERY_SET(QUERY_FORCE)
+#define WRITE_QUERY (PREVIEW | VALIDATION | FORCE | QUERY_SET(QUERY_FIELD_MANAGER))
 #define POLL_QUERY                                                                                           \
     (QUERY_SET(QUERY_WAIT) | QUERY_SET(QUERY_FORMAT) | QUERY_SET(QUERY_EXPLAIN) | QUERY_SET(QUERY_PASSWORDS))
 #define AUDIT_QUERY                                                                                          \
@@ -51,9 +52,9 @@
     {METHOD_PATCH, base plural "/{name}", "patch", plural, kind, (flags) | ROUTE_NAMED | ROUTE_BODY,         \
      WRITE_QUERY, handle_patch},                                                                             \
     {METHOD_DELETE, base plural "/{name}", "delete", plural, kind, (flags) | ROUTE_NAMED | ROUTE_BODY,       \
-     PREVIEW, handle_delete},                                                                                \
+     PREVIEW | FORCE, handle_delete},                                                                                \
     {METHOD_DELETE, base plural, "deletecollection", plural, kind, (flags) | ROUTE_BODY,                     \
-     PREVIEW | SELECTION, handle_delete_collection}
+     PREVIEW | FORCE | SELECTION, handle_delete_collection}
 #define RESOURCE(plural, kind) RESOURCE_AT(GROUP, plural, kind, ROUTE_PLAIN)
 
 /* What is not about one kind, and is no resource of Kubernetes. */
@@ -98,12 +99,19 @@ static const struct route ROUTES[] = {
         QUERY_SET(QUERY_FROM) | QUERY_SET(QUERY_TO) | QUERY_SET(QUERY_VIEW) | QUERY_SET(QUERY_NODE) |
             QUERY_SET(QUERY_AFTER),
         handle_diff),
-    OWN(METHOD_POST, "rollbacks", "create", "rollbacks", ROUTE_BODY, DRY_RUN | VIEW, handle_rollbacks),
-    OWN(METHOD_POST, "previews", "create", "previews", ROUTE_BODY, DRY_RUN | VALIDATION | VIEW,
+    OWN(METHOD_POST, "rollbacks", "create", "rollbacks", ROUTE_BODY, DRY_RUN | FORCE | VIEW,
+        handle_rollbacks),
+    OWN(METHOD_POST, "previews", "create", "previews", ROUTE_BODY, DRY_RUN | VALIDATION | FORCE | VIEW,
         handle_previews),
-    OWN(METHOD_POST, "applies", "create", "applies", ROUTE_BODY, DRY_RUN | VALIDATION, handle_applies),
+    OWN(METHOD_POST, "applies", "create", "applies", ROUTE_BODY, DRY_RUN | VALIDATION | FORCE,
+        handle_applies),
     OWN(METHOD_POST, "imports", "create", "imports", ROUTE_BODY | ROUTE_IMPORT,
-        DRY_RUN | VALIDATION | VIEW | QUERY_SET(QUERY_SOURCE) | QUERY_SET(QUERY_SKIP_BAD), handle_imports),
+        DRY_RUN | VALIDATION | FORCE | VIEW | QUERY_SET(QUERY_SOURCE) | QUERY_SET(QUERY_SKIP_BAD),
+        handle_imports),
+
+    OWN(METHOD_GET, "freeze", "get", "freeze", ROUTE_PLAIN, NO_QUERY, handle_freeze_get),
+    OWN(METHOD_PUT, "freeze", "update", "freeze", ROUTE_BODY, NO_QUERY, handle_freeze_put),
+    OWN(METHOD_DELETE, "freeze", "delete", "freeze", ROUTE_PLAIN, NO_QUERY, handle_freeze_delete),
 
     OWN(METHOD_GET, "tokens/{name}", "get", "tokens", ROUTE_NAMED, NO_QUERY, handle_token_get),
     OWN(METHOD_GET, "tokens", "list", "tokens", ROUTE_PLAIN, NO_QUERY, handle_token_list),
@@ -138,8 +146,8 @@ static const struct route ROUTES[] = {
 
     {METHOD_GET, "/metrics", "get", "metrics", ROUTE_KIND_NONE, ROUTE_PLAIN, NO_QUERY, handle_metrics},
     DOCUMENT("/livez", ROUTE_PUBLIC, NO_QUERY, handle_livez),
-    DOCUMENT("/readyz", ROUTE_PUBLIC, NO_QUERY, handle_readyz),
-    DOCUMENT("/healthz", ROUTE_PUBLIC, NO_QUERY, handle_readyz),
+    DOCUMENT("/readyz", ROUTE_PUBLIC, QUERY_SET(QUERY_VERBOSE), handle_readyz),
+    DOCUMENT("/healthz", ROUTE_PUBLIC, QUERY_SET(QUERY_VERBOSE), handle_readyz),
 };
 
 const struct route *routes_all(size_t *ret_count) {

@@ -1,5 +1,5 @@
 /*
- * The words of change sets: operations, reasons. Pure; no locks.
+ * The words of change sets: operations, reasons, what is forced. Pure; no locks.
  */
 #include "model/change_set.h"
 
@@ -31,4 +31,33 @@ bool change_reason_is_valid(const char *reason) {
         }
     }
     return true;
+}
+
+static const char *const FORCES[] = {[0] = "",
+                                     [FORCE_DISRUPTIVE] = "disruptive",
+                                     [FORCE_FROZEN] = "frozen",
+                                     [FORCE_DISRUPTIVE | FORCE_FROZEN] = "disruptive,frozen"};
+
+const char *change_force_text(unsigned force) {
+    return FORCES[force & (FORCE_DISRUPTIVE | FORCE_FROZEN)];
+}
+
+bool change_force_parse(const char *text, unsigned *ret) {
+    unsigned force = 0;
+    for (;;) {
+        size_t len = strcspn(text, ",");
+        unsigned word = FORCE_FROZEN;
+        while (word > 0 && (strlen(FORCES[word]) != len || strncmp(FORCES[word], text, len) != 0)) {
+            word--;
+        }
+        if (word == 0 || (force & word) != 0) {
+            return false;
+        }
+        force |= word;
+        if (text[len] == '\0') {
+            *ret = force;
+            return true;
+        }
+        text += len + 1;
+    }
 }

@@ -22,6 +22,10 @@ uint32_t peering_index_slots(const struct peering_index *index) {
     return set_bound(index->slots);
 }
 
+const char *peering_index_node_name(const struct peering_index *index, uint32_t slot) {
+    return set_has(index->slots, slot) ? index_node(index, slot)->name : NULL;
+}
+
 const char *peering_index_address_owner(const struct peering_index *index, const struct ip_addr *address,
                                         const char *except) {
     const struct id_list *owners = index_owners(index, address);

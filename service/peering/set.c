@@ -227,6 +227,10 @@ bool node_set_has(const struct node_set *set, uint32_t slot) {
     return set_has(set, slot);
 }
 
+int node_set_add_all(struct node_set **set, const struct node_set *other, struct err *err) {
+    return set_add_all(set, other, err);
+}
+
 size_t node_set_count(const struct node_set *set) {
     return set == NULL ? 0 : set->count;
 }

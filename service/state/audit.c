@@ -40,6 +40,7 @@ void audit_entry_members(const struct audit_entry *entry, struct buf *out) {
     add_revision(out, "before", entry->before);
     add_revision(out, "after", entry->after);
     buf_json_member_str(out, "requestID", entry->request);
+    buf_json_member_str(out, "force", entry->force);
     if (entry->count > 1) {
         char last[CLOCK_TEXT_MAX];
 
@@ -75,6 +76,7 @@ static int decode(const struct store_audit *row, struct arena *arena, struct aud
     entry.resource = form.resource;
     entry.name = form.name;
     entry.request = form.request;
+    entry.force = form.force;
     entry.count = form.count.set ? (uint64_t)form.count.value : 0;
     if (form.last != NULL && !clock_parse(form.last, strlen(form.last), &entry.last_ms)) {
         return err_set(err, ERR_CORRUPT, "\"%.32s\" is not a time", form.last);
@@ -145,6 +147,10 @@ const char *write_verb(const struct write *write) {
     return write->created ? "create" : "update";
 }
 
+const char *write_forced(const struct write *first) {
+    return first->force == 0 ? NULL : change_force_text(first->force);
+}
+
 bool write_changed(const struct write *write) {
     return write->err.code == ERR_NONE && write->record != NULL && !write->dry_run && !write->unchanged;
 }
@@ -153,6 +159,7 @@ int trail_stage(struct state *state, const struct write *writes, int64_t now_ms,
                 struct err *err) {
     *ret = (struct audit_rows){.count = 0};
     for (const struct write *first = writes; first != NULL; first = write_next(first)) {
+        const char *force = write_forced(first);
         for (const struct write *write = first; write != NULL; write = write->also) {
             const struct audit_entry entry = {.time_ms = now_ms,
                                               .event = AUDIT_WRITE,
@@ -162,6 +169,7 @@ int trail_stage(struct state *state, const struct write *writes, int64_t now_ms,
                                               .resource = kind_info(write->kind)->plural,
                                               .name = write->record != NULL ? write->record->key : NULL,
                                               .request = write->request,
+                                              .force = force,
                                               .before = write->before,
                                               .after = write->record != NULL ? write->record->revision : 0};
 

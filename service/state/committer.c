@@ -362,6 +362,7 @@ static enum commit_result try_batch(struct state *state, struct batch *batch, st
                                     struct err *err) {
     *batch = (struct batch){.writes = writes, .base = state_picture(state)};
     draft_init(&batch->draft, state, batch->base);
+    batch->draft.judge = state;
     for (struct write *write = writes; write != NULL; write = write_next(write)) {
         if (draft_apply(&batch->draft, write) < 0) {
             continue; /* its outcome says why */

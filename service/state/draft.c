@@ -57,6 +57,8 @@ static void draft_truncate(struct draft *draft, const struct mark *mark) {
 
 void draft_done(struct draft *draft) {
     draft_truncate(draft, &(struct mark){0});
+    picture_unref(draft->now);
+    node_set_free(draft->now_affected);
     free(draft->changes);
     free(draft->sealed);
     buf_done(&draft->json);
@@ -197,7 +199,8 @@ static int apply_create(struct draft *draft, struct write *write, struct object 
         return err_set(err, ERR_ALREADY_EXISTS, "%s%s%s \"%s\" already exists", info->plural,
                        info->group[0] == '\0' ? "" : ".", info->group, object->meta.name);
     }
-    if (object->kind == KIND_SECRET && secret_seal(draft, write, NULL, object, arena, err) < 0) {
+    if (draft_take_force(draft, object, arena, err) != 0 ||
+        (object->kind == KIND_SECRET && secret_seal(draft, write, NULL, object, arena, err) < 0)) {
         return -1;
     }
     uuid_new(uid);
@@ -249,6 +252,7 @@ static int apply_replace(struct draft *draft, struct write *write, const struct 
     bool differs = false;
 
     if (check_preconditions(write, &object->meta, current, err) < 0 ||
+        draft_take_force(draft, object, arena, err) != 0 ||
         (object->kind == KIND_SECRET && secret_seal(draft, write, current, object, arena, err) < 0) ||
         body_differs(draft, current->object, object, &differs, err) < 0) {
         return -1;
@@ -453,6 +457,19 @@ static int check_guard(const struct draft *draft, const struct write *write, str
                               last->op == STORE_DELETE ? NULL : last->change.after->object, err);
 }
 
+/* Nothing of the group stays: `failed` has an error, which becomes the group's. */
+static void withdraw(struct draft *draft, struct write *group, const struct write *failed,
+                     const struct mark *mark) {
+    for (struct write *w = group; w != NULL; w = w->also) {
+        record_unref(w->record);
+        w->record = NULL;
+    }
+    if (failed != group) {
+        group->err = failed->err;
+    }
+    draft_truncate(draft, mark);
+}
+
 /* What the group has changed belongs together. */
 static void name_transaction(struct draft *draft, const struct write *write, size_t from) {
     for (size_t i = from; i < draft->count; i++) {
@@ -466,6 +483,8 @@ int draft_apply(struct draft *draft, struct write *write) {
     const struct mark mark = {draft->count, draft->sealed_count, draft->revision};
 
     draft->dry = write->dry_run || draft->preview;
+    draft->may_force = write->may_force;
+    draft->force = 0;
     for (struct write *w = write; w != NULL; w = w->also) {
         err_clear(&w->err);
         causes_init(&w->causes, w->arena);
@@ -473,6 +492,7 @@ int draft_apply(struct draft *draft, struct write *write) {
         w->record = NULL;
         w->created = w->unchanged = false;
         w->before = 0;
+        draft->force |= w->force;
     }
     if (write->if_fleet != 0 && write->if_fleet != draft->revision) {
         return err_set(&write->err, ERR_CONFLICT,
@@ -485,59 +505,21 @@ int draft_apply(struct draft *draft, struct write *write) {
         if (apply_one(draft, w, &outcome, &w->err) < 0 ||
             (!outcome.unchanged && check_guard(draft, w, &w->err) < 0)) {
             record_unref(outcome.record);
-            for (struct write *earlier = write; earlier != w; earlier = earlier->also) {
-                record_unref(earlier->record);
-                earlier->record = NULL;
-            }
-            if (w != write) {
-                write->err = w->err;
-            }
-            draft_truncate(draft, &mark);
+            withdraw(draft, write, w, &mark);
             return -1;
         }
         w->record = outcome.record;
         w->created = outcome.created;
         w->unchanged = outcome.unchanged;
     }
+    write->force = draft->force;
+    if (draft_judge(draft, write, mark.count, &write->causes, &write->err) != 0) {
+        withdraw(draft, write, write, &mark);
+        return -1;
+    }
     name_transaction(draft, write, mark.count);
     if (write->dry_run && !draft->preview) {
         draft_truncate(draft, &mark);
     }
-    return 0;
-}
-
-int draft_picture(const struct draft *draft, const struct picture *base, struct picture **ret,
-                  struct node_set **ret_affected, struct err *err) {
-    struct snapshot_change *changes;
-    struct node_set *affected = NULL;
-    struct snapshot *snapshot;
-    struct peering_index *index;
-    int rc;
-
-    changes = base_calloc(draft->count == 0 ? 1 : draft->count, sizeof *changes);
-    if (changes == NULL) {
-        return err_no_memory(err);
-    }
-    for (size_t i = 0; i < draft->count; i++) {
-        changes[i] = draft->changes[i].change;
-        if (draft->changes[i].op == STORE_DELETE) {
-            changes[i].after = NULL;
-        }
-    }
-    if (snapshot_next(base->snapshot, changes, draft->count, draft->revision, &snapshot, err) < 0) {
-        free(changes);
-        return -1;
-    }
-    rc = peering_index_next(base->index, snapshot, changes, draft->count, &index, &affected, err);
-    free(changes);
-    if (rc < 0) {
-        snapshot_unref(snapshot);
-        return -1;
-    }
-    if (picture_new(snapshot, index, ret, err) < 0) {
-        node_set_free(affected);
-        return -1;
-    }
-    *ret_affected = affected;
     return 0;
 }

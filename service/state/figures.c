@@ -31,8 +31,21 @@ static enum write_result result_of(const struct write *write) {
     return WRITE_UNCHANGED;
 }
 
+void meter_refusal(struct meter *meter, enum err_code code) {
+    if (code == ERR_TOO_DISRUPTIVE) {
+        count(&meter->braked);
+    } else if (code == ERR_FROZEN) {
+        count(&meter->frozen);
+    }
+}
+
 void meter_write(struct meter *meter, const struct write *write) {
-    count(&meter->writes[result_of(write)]);
+    enum write_result result = result_of(write);
+    count(&meter->writes[result]);
+    meter_refusal(meter, write->err.code);
+    if (result == WRITE_STORED && write->force != 0) {
+        count(&meter->forced);
+    }
 }
 
 void meter_batch(struct meter *meter, const struct state_event *events, size_t event_count) {
@@ -70,6 +83,16 @@ static void read_committer(struct state *state, struct state_figures *ret) {
     histogram_read(&state->meter.batches, &ret->batches);
 }
 
+static void read_brake(struct state *state, struct state_figures *ret) {
+    struct freeze freeze;
+    state_freeze(state, &freeze);
+    ret->frozen = freeze.on;
+    ret->braked = load(&state->meter.braked);
+    ret->refused_frozen = load(&state->meter.frozen);
+    ret->forced = load(&state->meter.forced);
+    ret->brake_lists = load(&state->brake.lists);
+}
+
 static void read_lists(struct lists *lists, struct state_figures *ret) {
     ret->lists = load(&lists->kept);
     ret->lists_with_problems = load(&lists->with_problems);
@@ -98,6 +121,7 @@ void state_figures(struct state *state, struct state_figures *ret) {
     *ret = (struct state_figures){0};
     read_fleet(state, ret);
     read_committer(state, ret);
+    read_brake(state, ret);
     read_lists(&state->lists, ret);
     store_figures(state->store, &ret->store);
     ret->tokens = token_registry_count(state->tokens.registry);

@@ -62,6 +62,8 @@ static int follow_settings(struct state *state, const struct store_batch *entry,
             result = vault_rows_put(rows, setting, err);
         } else if (token_setting_wanted(setting)) {
             result = tokens_follow(state, setting, err);
+        } else if (freeze_setting_wanted(setting)) {
+            freeze_follow(state, setting);
         } /* others are a later version's */
         if (result != 0) {
             return -1;

@@ -145,6 +145,8 @@ int state_open(struct store *store, const struct state_options *options, struct 
                                  : options->keep_history_ms;
     state->max_history_bytes =
         options->max_history_bytes == 0 ? STATE_HISTORY_BYTES_DEFAULT : options->max_history_bytes;
+    state->brake.sessions = options->max_disruptive_sessions;
+    state->brake.percent = options->max_disruptive_percent;
     state->has_node_ranges = options->node_ranges != NULL;
     if (state->has_node_ranges) {
         state->node_ranges = *options->node_ranges;
@@ -154,13 +156,14 @@ int state_open(struct store *store, const struct state_options *options, struct 
     pthread_mutex_init(&state->failure_lock, NULL);
     pthread_mutex_init(&state->tokens.lock, NULL);
     past_init(&state->past);
+    pthread_mutex_init(&state->frozen.lock, NULL);
     if (keys_init(&state->keys, err) < 0 || sessions_init(&state->sessions, err) != 0) {
         state_close(state);
         return -1;
     }
     state->lists.status = state->sessions.status;
     if (lists_init(&state->lists, err) < 0 || queue_init(&state->queue, err) < 0 ||
-        load_state(state, err) < 0 || tokens_init(state, err) < 0 ||
+        load_state(state, err) < 0 || tokens_init(state, err) < 0 || freeze_load(state, err) != 0 ||
         trail_open(state, options->keep_audit == 0 ? STATE_KEEP_AUDIT_DEFAULT : options->keep_audit, err) <
             0 ||
         lists_start(state, err) < 0 || committer_start(state, err) < 0 || sessions_start(state, err) != 0) {
@@ -193,6 +196,7 @@ void state_close(struct state *state) {
     queue_done(&state->queue);
     keys_done(&state->keys);
     pthread_mutex_destroy(&state->tokens.lock);
+    pthread_mutex_destroy(&state->frozen.lock);
     pthread_mutex_destroy(&state->failure_lock);
     pthread_mutex_destroy(&state->picture_lock);
     free(state->secret_namespace);

@@ -11,6 +11,7 @@
  *   keys.lock      whose the vault's keys are
  *   sessions.lock  the remembered transitions
  *   past.lock      the pictures of earlier revisions that are kept
+ *   frozen.lock    the freeze
  *   tokens.lock    who is told of revocations; held while it is told
  *   (the token registry and the audit trail have locks of their own, taken last)
  */
@@ -22,6 +23,7 @@
 
 #include "queue.h"
 #include "state.h"
+#include "state/brake.h"
 
 #define STATE_TRIES 10 /* of what finds each time that somebody else was faster */
 
@@ -45,7 +47,13 @@ struct draft {
     const struct picture *picture;  /* what it starts from; borrowed */
     const struct snapshot *base;    /* the picture's */
     const struct ip_ranges *ranges; /* state_options.node_ranges; NULL: anywhere; borrowed */
-    struct vault *vault;            /* borrowed; NULL: Secrets are refused */
+    struct state *judge;            /* whose brake and freeze judge each group; NULL: nobody does */
+    unsigned force;                 /* of the group at hand */
+    unsigned may_force;             /* likewise */
+    struct picture *now; /* with the first `now_count` changes; NULL: not yet needed. A reference */
+    size_t now_count;
+    struct node_set *now_affected; /* by these */
+    struct vault *vault;           /* borrowed; NULL: Secrets are refused */
     const char *secret_namespace;
     uint64_t revision; /* newest used */
     int64_t now_ms;
@@ -76,12 +84,76 @@ int draft_apply(struct draft *draft, struct write *write) MUST_CHECK;
  * keeps both. */
 int draft_record(struct draft *draft, struct arena *arena, const struct object *object,
                  const struct record **ret, struct err *err) MUST_CHECK;
-/* The picture after the draft. */
+/* ---- draft_picture.c ---- */
+
+/* One of the draft's changes, as snapshots take it. */
+struct snapshot_change draft_change(const struct draft *draft, size_t i);
+/* From draft->now to the picture with the first `count` changes. */
+int draft_step(const struct draft *draft, size_t count, struct picture **ret, struct node_set **ret_affected,
+               struct err *err) MUST_CHECK;
+/* That is draft->now from here on; takes over both, also on failure. */
+int draft_stand(struct draft *draft, size_t count, struct picture *picture, struct node_set *affected,
+                struct err *err) MUST_CHECK;
+/* The picture after the draft, and whose lists may differ from those of `base`, which it was begun with. */
 int draft_picture(const struct draft *draft, const struct picture *base, struct picture **ret,
                   struct node_set **ret_affected, struct err *err) MUST_CHECK;
 
 /* The object as it is after the changes so far; NULL: there is none. Borrowed. */
 const struct record *draft_get(const struct draft *draft, enum kind kind, const char *key);
+
+/* ---- judge.c ---- */
+
+/* Are the group's changes, those from `from` on, allowed? The brake and the freeze. */
+int draft_judge(struct draft *draft, const struct write *write, size_t from, struct causes *causes,
+                struct err *err) MUST_CHECK;
+/* Take FORCE_ANNOTATION out of an object that is being written, and heed it. */
+int draft_take_force(struct draft *draft, struct object *object, struct arena *arena,
+                     struct err *err) MUST_CHECK;
+
+/* ---- brake.c ---- */
+
+struct brake {
+    uint64_t sessions; /* 0: off */
+    unsigned percent;
+    _Atomic uint64_t lists; /* computed */
+};
+
+/* A way from one picture to another. */
+struct judged {
+    const struct picture *before, *after;
+    const struct node_set *affected;
+    const struct snapshot_change *only; /* the one change that it consists of; NULL: several */
+};
+struct brake_verdict {
+    bool refused;
+    bool about;          /* the numbers are an estimate */
+    uint64_t disruptive; /* sessions; 0 also when it was plain that they are too few to matter */
+    uint64_t nodes;      /* whose lists differ */
+    uint64_t sessions;   /* the fleet's before; of what is not refused at least as many */
+};
+bool brake_is_on(const struct brake *brake);
+int brake_judge(struct brake *brake, const struct judged *judged, struct brake_verdict *ret,
+                struct err *err) MUST_CHECK;
+/* In a sentence: ERR_TOO_DISRUPTIVE; always -1. `causes` (NULL: none) gets the numbers. */
+int brake_refuse(const struct brake *brake, const struct brake_verdict *verdict, struct causes *causes,
+                 struct err *err);
+/* Does any node's list differ? Also when it would cost too much to find out. */
+int brake_finds_change(struct brake *brake, const struct judged *judged, bool *ret,
+                       struct err *err) MUST_CHECK;
+
+/* ---- freeze.c ---- */
+
+struct frozen {
+    pthread_mutex_t lock; /* a leaf */
+    struct freeze freeze;
+};
+/* From the store. */
+int freeze_load(struct state *state, struct err *err) MUST_CHECK;
+bool freeze_setting_wanted(const struct store_setting *setting);
+/* What somebody else has set, or lifted. */
+void freeze_follow(struct state *state, const struct store_setting *setting);
+/* ERR_FROZEN, with who, why and how to go on; always -1. */
+int freeze_refuse(const struct freeze *freeze, struct err *err);
 
 /* ---- secrets.c ---- */
 
@@ -434,9 +506,12 @@ void past_done(struct past *past); /* accepts a zeroed one */
 struct meter {
     _Atomic uint64_t writes[WRITE_RESULT_COUNT];
     _Atomic uint64_t changes[STORE_DELETE + 1];
+    _Atomic uint64_t braked, frozen, forced;
     struct histogram batches;
 };
 
+/* The brake, or a freeze, has refused something, if the code is of that. */
+void meter_refusal(struct meter *meter, enum err_code code);
 /* A write is done: what became of it. */
 void meter_write(struct meter *meter, const struct write *write);
 /* These changes were stored in one transaction. */
@@ -470,6 +545,8 @@ struct state {
     struct trail trail;
     struct meter meter;
     struct sessions sessions;
+    struct brake brake;
+    struct frozen frozen;
 };
 
 /* A record of a stored body; `rows` and `vault` for a Secret's values (both may be empty). */

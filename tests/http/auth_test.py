@@ -20,8 +20,9 @@ BGP = ("bgppeers", "bgpconfigurations", "bgpfilters", "nodes")
 OBSERVED = {"nodes/peeringstatus": "g", "sessions": "gl", "convergence": "gl", "transitions": "gl"}
 MAY = {
     "operator": {**{kind: "glcupdD" for kind in BGP}, "secrets": "glcup", "nodes/peerings": "g", "bgppeers/peerings": "g",
-                 "previews": "c", "applies": "c", "imports": "c", "rollbacks": "c", "changes": "gl", "diff": "gl", "namespaces": "gl", "reviews": "c", "documents": "g", "metrics": "g", **OBSERVED},
-    "viewer": {**{kind: "gl" for kind in BGP}, **OBSERVED, "nodes/peerings": "g", "bgppeers/peerings": "g", "namespaces": "gl",
+                 "previews": "c", "applies": "c", "imports": "c", "rollbacks": "c", "changes": "gl", "diff": "gl", "namespaces": "gl", "reviews": "c", "documents": "g", "metrics": "g",
+                 "freeze": "luD", **OBSERVED},  # the one there is, which has no name
+    "viewer": {**{kind: "gl" for kind in BGP}, **OBSERVED, "freeze": "l", "nodes/peerings": "g", "bgppeers/peerings": "g", "namespaces": "gl",
                "reviews": "c", "documents": "g", "metrics": "g"},
     "own node": {"nodes": "gup", "nodes/peerings": "g", "nodes/peeringstatus": "gu", "reviews": "c", "documents": "g"},
     "other node": {"reviews": "c", "documents": "g"},

@@ -196,6 +196,7 @@ class CountingTest(unittest.TestCase):
             key_of("bgppeerd_changes_total", operation="update"): 1,
             key_of("bgppeerd_changes_total", operation="delete"): 1,
             key_of("bgppeerd_audit_entries_total", event="write"): 4,
+            key_of("bgppeerd_brake_lists_computed_total"): 2,  # w2's own, to see that it has few sessions to lose
             self.durations("write"): 8})
         values = self.scraper.values()
         self.assertEqual(values[key_of("bgppeerd_objects", kind="Node")], 1)

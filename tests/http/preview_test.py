@@ -56,7 +56,7 @@ class LargeChangeTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.service = Service()
+        cls.service = Service("--max-disruptive-sessions", "0")  # the brake has tests of its own
         cls.service.start()
         nodes = [{"apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": f"n{i:03}"},
                   "spec": {"bgp": {"ipv4Address": f"10.0.0.{i + 1}/24"}}} for i in range(cls.NODES)]

@@ -222,6 +222,33 @@ int access_try_secret(struct request *request, const char *secret, struct err *e
     return 0;
 }
 
+int access_secret_write(struct request *request, struct err *err) {
+    unsigned retry_s = 1;
+    return request->principal.role == ROLE_ADMIN ||
+                   limiter_take(request->serving->secret_tries, request->principal.user,
+                                strlen(request->principal.user), request->start_ns / 1000000, &retry_s)
+               ? 0
+               : too_many(request, retry_s, "too many of this user's writes of Secrets were refused", err);
+}
+
+void access_secret_written(struct request *request, bool refused) {
+    if (!refused && request->principal.role != ROLE_ADMIN) {
+        limiter_give_back(request->serving->secret_tries, request->principal.user,
+                          strlen(request->principal.user), request->start_ns / 1000000);
+    }
+}
+
+unsigned access_may_force(const struct request *request) {
+    switch (request->principal.role) {
+    case ROLE_ADMIN:
+        return FORCE_DISRUPTIVE | FORCE_FROZEN;
+    case ROLE_OPERATOR:
+        return FORCE_DISRUPTIVE;
+    default:
+        return 0;
+    }
+}
+
 state_guard *access_write_guard(const struct request *request) {
     return request->allowed == AUTH_ALLOWED_ADDRESSES ? state_guard_own_node : NULL;
 }

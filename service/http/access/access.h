@@ -45,6 +45,18 @@ int access_report_limit(struct request *request, struct err *err) MUST_CHECK;
 #define ACCESS_TRIES_BURST      60
 int access_try_secret(struct request *request, const char *secret, struct err *err) MUST_CHECK;
 
+/*
+ * A write of a Secret counts as such a try when the brake or a freeze has refused it: one with the value that
+ * is stored would have changed nothing, and been taken. So it is paid for before, and given back when it was
+ * not refused. ERR_TOO_MANY_REQUESTS.
+ */
+int access_secret_write(struct request *request, struct err *err) MUST_CHECK;
+void access_secret_written(struct request *request, bool refused);
+
+/* What the request's writes may force (enum change_force): writers the brake, admins a freeze as well, nodes
+ * nothing. */
+unsigned access_may_force(const struct request *request);
+
 /* The guard that the request's writes must carry; NULL: none (state.h). */
 state_guard *access_write_guard(const struct request *request);
 

@@ -12,6 +12,7 @@
 #include "machine/connection.h"
 #include "request/metrics.h"
 #include "request/serving.h"
+#include "state/brake.h"
 
 #define SHOWN_MAX 512 /* of a text that had to be masked */
 
@@ -22,7 +23,7 @@ static void write_line(const struct request *request, const struct audit_entry *
               LOG_STR("source", entry->source), LOG_STR("verb", entry->verb),
               LOG_STR("resource", entry->resource), LOG_STR("name", entry->name),
               LOG_INT("before", entry->before), LOG_INT("after", entry->after), LOG_STR("id", entry->request),
-              LOG_STR("detail", detail));
+              LOG_STR("force", entry->force), LOG_STR("detail", detail));
 }
 
 /* `what` NULL: an entry of its own; otherwise equal events within some minutes share one. */
@@ -45,12 +46,20 @@ static void trail_add(const struct request *request, struct audit_entry *entry, 
     write_line(request, entry, token_masked(detail, shown, sizeof shown));
 }
 
+/* The resource of a write that was forbidden. */
+static enum auth_resource resource_of(enum kind kind) {
+    enum auth_resource resource = AUTH_DOCUMENTS;
+    (void)auth_resource_by_path(kind_info(kind)->plural, &resource);
+    return resource;
+}
+
 void trail_write(const struct request *request, const struct write *write) {
+    const char *force = write_forced(write);
     for (; write != NULL; write = write->also) {
         if (write->err.code == ERR_FORBIDDEN) {
             trail_refused(request,
                           &(struct access){.verb = auth_verb_by_name(write_verb(write)),
-                                           .resource = AUTH_NODES, /* the only kind with a guard */
+                                           .resource = resource_of(write->kind),
                                            .name = write->key},
                           &write->err);
         }
@@ -66,6 +75,7 @@ void trail_write(const struct request *request, const struct write *write) {
                                              .resource = kind_info(write->kind)->plural,
                                              .name = write->record->key,
                                              .request = write->request,
+                                             .force = force,
                                              .before = write->before,
                                              .after = write->record->revision},
                        "");
@@ -159,6 +169,15 @@ void trail_token(const struct request *request, const struct token *token, bool 
                                     .resource = "tokens",
                                     .name = token->id},
               detail, NULL);
+}
+
+void trail_freeze(const struct request *request, const char *detail) {
+    trail_add(request,
+              &(struct audit_entry){.event = AUDIT_FREEZE,
+                                    .verb = request->route->verb,
+                                    .resource = request->route->resource,
+                                    .name = detail},
+              "", NULL);
 }
 
 void trail_vault(const struct request *request, const char *detail) {

@@ -21,6 +21,8 @@ void trail_passwords(const struct request *request, const char *node, const char
 void trail_tried(const struct request *request, const char *verb, const char *secret);
 /* A token was made or revoked. */
 void trail_token(const struct request *request, const struct token *token, bool revoked);
+/* The fleet was frozen, or a freeze lifted: `detail` says why. */
+void trail_freeze(const struct request *request, const char *detail);
 /* A change of the vault's keys, or a backup: `detail` says what. */
 void trail_vault(const struct request *request, const char *detail);
 

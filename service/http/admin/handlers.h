@@ -26,6 +26,11 @@ int handle_token_delete(struct request *request, struct err *err) MUST_CHECK;
 int handle_token_get(struct request *request, struct err *err) MUST_CHECK;
 int handle_token_list(struct request *request, struct err *err) MUST_CHECK;
 
+/* freeze.c */
+int handle_freeze_get(struct request *request, struct err *err) MUST_CHECK;
+int handle_freeze_put(struct request *request, struct err *err) MUST_CHECK;
+int handle_freeze_delete(struct request *request, struct err *err) MUST_CHECK;
+
 /* reviews.c */
 int handle_access_review(struct request *request, struct err *err) MUST_CHECK;
 int handle_self_review(struct request *request, struct err *err) MUST_CHECK;

@@ -36,7 +36,7 @@ struct scrape {
     uint64_t watches, watches_max;
     uint64_t connections_max;
     uint64_t queue_max;
-    uint64_t writable;
+    uint64_t writable, frozen;
     uint64_t tokens;
     uint64_t certificate_ns;
     uint64_t unseals, unseal_failures, data_keys, data_key_ns;
@@ -154,6 +154,13 @@ static void add_writes(struct buf *out, const char *name, const struct scrape *s
     for (size_t i = 0; i < WRITE_RESULT_COUNT; i++) {
         metrics_text_number(out, name, METRICS_LABELS({"result", RESULTS[i]}), scrape->state.writes[i]);
     }
+}
+
+static void add_refusals(struct buf *out, const char *name, const struct scrape *scrape) {
+    metrics_text_number(out, name, METRICS_LABELS({"reason", err_reason(ERR_TOO_DISRUPTIVE)}),
+                        scrape->state.braked);
+    metrics_text_number(out, name, METRICS_LABELS({"reason", err_reason(ERR_FROZEN)}),
+                        scrape->state.refused_frozen);
 }
 
 static void add_verdicts(struct buf *out, const char *name, const struct scrape *scrape) {
@@ -288,6 +295,14 @@ static const struct family FAMILIES[] = {
      AT(sessions.memory)},
     {"bgppeerd_writes_total", "counter",
      "Writes, by what became of them; one of several objects counts once.", .add = add_writes},
+    {"bgppeerd_writes_refused_total", "counter",
+     "Writes refused by the brake (TooDisruptive) or because of a freeze (Frozen).", .add = add_refusals},
+    {"bgppeerd_writes_forced_total", "counter", "Writes stored that said force=disruptive or frozen.",
+     AT(state.forced)},
+    {"bgppeerd_brake_lists_computed_total", "counter", "Lists computed to judge writes before storing them.",
+     AT(state.brake_lists)},
+    {"bgppeerd_frozen", "gauge", "1 while a freeze lasts: writes that would change sessions are refused.",
+     AT(frozen)},
     {"bgppeerd_changes_total", "counter", "Changes of objects that were stored, by operation.",
      .add = add_changes},
     {"bgppeerd_write_queue_length", "gauge", "Writes that wait for the committer.", AT(state.queued)},
@@ -351,6 +366,7 @@ static int take(struct request *request, struct scrape *scrape, struct err *err)
     state_figures(serving->state, &scrape->state);
     status_read_totals(state_status(serving->state), clock_monotonic_ms(), &scrape->sessions);
     scrape->writable = scrape->state.writable;
+    scrape->frozen = scrape->state.frozen;
     scrape->tokens = scrape->state.tokens;
     scrape->backup_ns = ns_of_ms(scrape->totals.backup_ms);
     if (scrape->state.has_vault) {

@@ -44,7 +44,8 @@ struct import {
     struct import_write *writes;
     bool has_secrets;
 
-    struct err err; /* of a job */
+    struct err err;     /* of a job */
+    struct err refusal; /* of storing it, by the brake or for a freeze; ERR_NONE: none */
     uint64_t revision;
     struct buf changes;
     struct buf warnings;
@@ -292,6 +293,7 @@ static int import_reply(struct request *request, struct import *import, struct e
         buf_add_str(&out, ",\"changes\":");
         buf_add(&out, import->changes.data, import->changes.len);
     }
+    preview_add_refusal(&import->refusal, &out, &import->warnings);
     buf_add_str(&out, ",\"warnings\":[");
     buf_add(&out, import->warnings.data, import->warnings.len);
     for (size_t i = 0; request->advice != NULL && i < request->advice->count; i++) {
@@ -356,6 +358,8 @@ static void plan_job(struct request *request) {
     import->revision = snapshot_revision(before->snapshot);
     if (preview_encode(before, after, affected, &import->view, &import->changes, &import->warnings, unused,
                        &err) != 0 ||
+        preview_judge(request, &import->writes[0].write, before, after, affected, &import->refusal, &err) !=
+            0 ||
         import_advise(request, import, after, &err) != 0) {
         import->err = err;
     }
@@ -381,6 +385,9 @@ static int store_refused(struct request *request, struct err *err) {
 static int store_answer(struct request *request, struct err *err) {
     struct import *import = request->work;
     struct write *first = &import->writes[0].write;
+    if (first->err.code == ERR_TOO_DISRUPTIVE || first->err.code == ERR_FROZEN) { /* all of it together */
+        return write_refused(request, first, err);
+    }
     if (first->err.code != ERR_NONE) {
         return import_failure(request, import, &first->err, err);
     }
@@ -449,7 +456,7 @@ int handle_imports(struct request *request, struct err *err) {
     if (import == NULL) {
         return err_no_memory(err);
     }
-    *import = (struct import){.err = ERR_INIT, .body_len = request->body.len};
+    *import = (struct import){.err = ERR_INIT, .refusal = ERR_INIT, .body_len = request->body.len};
     import->skip_bad = request_query_flag(request, QUERY_SKIP_BAD);
     if (write_parameters(request, &import->parameters, err) != 0 ||
         read_source(request, &import->source, err) != 0 ||

@@ -21,6 +21,7 @@
 #include "request/media.h"
 #include "request/reply.h"
 #include "request/serving.h"
+#include "state/brake.h"
 
 /* Sessions that are compared while every other writer waits, at most: some 50 ms. */
 #define COMPARED_AT_LAST_MAX 200000
@@ -41,6 +42,7 @@ struct group {
     struct err err;
     uint64_t revision;            /* that the preview was made at */
     char result[DIGEST_TEXT_MAX]; /* of the preview's changes */
+    struct err refusal;           /* of the apply, by the brake or for a freeze; ERR_NONE: none */
     struct buf changes;
     struct buf warnings;
 };
@@ -65,13 +67,16 @@ static int group_new(struct request *request, const struct change_set *set, cons
     if (set->count == 0) {
         return err_set(err, ERR_BAD_REQUEST, "there is nothing to change");
     }
-    *group = (struct group){.steps = {.set = set}, .members = members, .err = ERR_INIT};
+    *group = (struct group){.steps = {.set = set}, .members = members, .err = ERR_INIT, .refusal = ERR_INIT};
     buf_init(&group->changes);
     buf_init(&group->warnings);
     digest_hex(request->body.data, request->body.len, group->body);
     request->work = group;
     request->cleanup = cleanup;
     if (write_parameters(request, &group->steps.parameters, err) != 0) {
+        return -1;
+    }
+    if (write_check_force(set->force, access_may_force(request), err) != 0) {
         return -1;
     }
     bool secrets = false;
@@ -192,9 +197,11 @@ static int make_preview(struct request *request, struct group *group, bool advis
     group->revision = snapshot_revision(before->snapshot);
     int result = encode_changes(group, before, after, affected, &group->view, err);
     if (result == 0 && advised) {
-        result = steps_advise(request, &group->steps, after, err) == 0
-                     ? warn_limits(request, group, before, after, affected, err)
-                     : -1;
+        result =
+            steps_advise(request, &group->steps, after, err) == 0 &&
+                    warn_limits(request, group, before, after, affected, err) == 0
+                ? preview_judge(request, first_write(group), before, after, affected, &group->refusal, err)
+                : -1;
     }
     node_set_free(affected);
     picture_unref(before);
@@ -230,7 +237,8 @@ static int preview_answer(struct request *request, struct err *err) {
     struct buf objects = BUF_INIT;
     add_members(group->members, &objects);
     steps_add(&group->steps, &objects);
-    int result = preview_reply(request, group->revision, &objects, &group->changes, &group->warnings, err);
+    int result = preview_reply(request, group->revision, &objects, &group->changes, &group->refusal,
+                               &group->warnings, err);
     buf_done(&objects);
     return result;
 }
@@ -278,6 +286,8 @@ static void dry_run_job(struct request *request) {
         return;
     }
     if (check_limits(group, effect.before, effect.after, effect.affected, &err) != 0 ||
+        state_judge(request->serving->state, effect.before, effect.after, effect.affected, first->force,
+                    &first->causes, &err) != 0 ||
         steps_advise(request, &group->steps, effect.after, &err) != 0 ||
         apply_count(group, &effect, &err) != 0) {
         first->err = err;
@@ -399,9 +409,8 @@ static int apply_answer(struct request *request, struct err *err) {
             true; /* others write so much that a comparison beside them is always too late */
         return apply_submit(request, group, err);
     }
-    if (first->err.code == ERR_TOO_DISRUPTIVE) { /* all of it together */
-        *err = first->err;
-        return -1;
+    if (first->err.code == ERR_TOO_DISRUPTIVE || first->err.code == ERR_FROZEN) { /* all of it together */
+        return write_refused(request, first, err);
     }
     if (first->err.code != ERR_NONE) {
         group->err = first->err;

@@ -211,6 +211,7 @@ static struct step *make_step(struct making *making, enum write_op op, const cha
     if (set->reason != NULL) {
         step->write.reason = set->reason; /* else the header's */
     }
+    step->write.force |= set->force;
     step->write.object_arena = &step->object_arena;
     step->write.dry_run = making->steps->parameters.dry_run;
     step->write.unknown = making->steps->parameters.unknown;

@@ -4,13 +4,15 @@
  * A wave is a bounded number of deletions handed to the committer together, so that they share a
  * transaction and a large collection cannot crowd other writers out. Each deletion names the uid that
  * was selected: an object made anew under the name meanwhile stays. As in Kubernetes it is not one
- * transaction; on a failure the objects deleted so far stay deleted, and the failure is answered.
+ * transaction; on a failure the objects deleted so far stay deleted, and the failure is answered. The brake
+ * judges all deletions together, before the first wave.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "access/trail.h"
 #include "base/alloc.h"
+#include "machine/worker.h"
 #include "objects/handlers.h"
 #include "objects/preview.h"
 #include "objects/resource.h"
@@ -18,6 +20,7 @@
 #include "objects/write.h"
 #include "request/reply.h"
 #include "request/serving.h"
+#include "state/brake.h"
 
 #define WAVE 64
 
@@ -29,7 +32,8 @@ struct collection_work {
     const struct record **deleted; /* of the records: those that have been, or with dry_run would be */
     size_t deleted_count;
     bool dry_run;
-    struct err failure; /* the first one */
+    struct err failure;   /* the first one */
+    struct causes causes; /* of the brake's refusal */
     atomic_size_t pending;
     size_t wave_count;
     struct write wave[WAVE];
@@ -123,6 +127,7 @@ static void init_deletion(struct request *request, const struct collection_work 
     write->key = record->key;
     write->if_uid = record->object->meta.uid;
     write->dry_run = work->dry_run;
+    write->judged = true;
 }
 
 static int next_wave(struct request *request, struct err *err) {
@@ -148,6 +153,27 @@ static int next_wave(struct request *request, struct err *err) {
     }
     finish_one(request);
     return 0;
+}
+
+/* ---- the brake ---- */
+
+static void judge_job(struct request *request) {
+    struct collection_work *work = request->work;
+    struct err err = ERR_INIT;
+    if (state_judge_deletion(request->serving->state, work->records, work->count, request->force,
+                             &work->causes, &err) != 0) {
+        work->failure = err;
+    }
+}
+
+static int judge_answer(struct request *request, struct err *err) {
+    struct collection_work *work = request->work;
+    if (work->failure.code != ERR_NONE) {
+        request->causes = &work->causes;
+        *err = work->failure;
+        return -1;
+    }
+    return next_wave(request, err);
 }
 
 static int select_records(struct request *request, const struct selection *selection,
@@ -207,6 +233,7 @@ int handle_delete_collection(struct request *request, struct err *err) {
         return err_no_memory(err);
     }
     err_clear(&work->failure);
+    causes_init(&work->causes, &request->arena);
     work->dry_run = options.dry_run;
     struct picture *picture = state_picture(request->serving->state);
     work->snapshot = snapshot_ref(picture->snapshot);
@@ -216,5 +243,6 @@ int handle_delete_collection(struct request *request, struct err *err) {
     if (select_records(request, &selection, work, err) != 0) {
         return -1;
     }
-    return preview ? preview_collection(request, work, err) : next_wave(request, err);
+    return preview ? preview_collection(request, work, err)
+                   : worker_run(request->serving->worker, request, judge_job, judge_answer, err);
 }

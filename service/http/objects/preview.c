@@ -18,6 +18,7 @@
 #include "peering.h"
 #include "request/reply.h"
 #include "request/serving.h"
+#include "state/brake.h"
 
 /* It is told what share of the fleet's sessions is disrupted when it is so many, and so many percent. */
 #define SHARE_SESSIONS_MIN 50
@@ -316,8 +317,36 @@ int preview_read_view(struct request *request, struct preview_view *ret, struct 
     return 0;
 }
 
+int preview_judge(struct request *request, const struct write *write, const struct picture *before,
+                  const struct picture *after, const struct node_set *affected, struct err *ret_refusal,
+                  struct err *err) {
+    err_clear(ret_refusal);
+    if (state_judge(request->serving->state, before, after, affected, write->force, NULL, ret_refusal) == 0 ||
+        ret_refusal->code == ERR_TOO_DISRUPTIVE || ret_refusal->code == ERR_FROZEN) {
+        return 0;
+    }
+    *err = *ret_refusal;
+    return -1;
+}
+
+void preview_add_refusal(const struct err *refusal, struct buf *out, struct buf *warnings) {
+    char text[128];
+    if (refusal->code == ERR_NONE) {
+        return;
+    }
+    buf_json_key(out, "refused");
+    buf_add_char(out, '{');
+    buf_json_member_str(out, "reason", err_reason(refusal->code));
+    buf_json_member_str(out, "message", refusal->text);
+    buf_add_char(out, '}');
+    snprintf(text, sizeof(text), "it would be refused (%s): `refused.message` says why, and how to go on",
+             err_reason(refusal->code));
+    add_warning(warnings, text);
+}
+
 int preview_reply(struct request *request, uint64_t revision, const struct buf *objects,
-                  const struct buf *changes, struct buf *warnings, struct err *err) {
+                  const struct buf *changes, const struct err *refusal, struct buf *warnings,
+                  struct err *err) {
     const struct advice *advice = request->advice;
     for (size_t i = 0; advice != NULL && i < advice->count; i++) {
         add_warning(warnings, advice->items[i]);
@@ -333,6 +362,7 @@ int preview_reply(struct request *request, uint64_t revision, const struct buf *
     buf_add(&out, objects->data, objects->len);
     buf_add_str(&out, ",\"changes\":");
     buf_add(&out, changes->data, changes->len);
+    preview_add_refusal(refusal, &out, warnings);
     buf_add_str(&out, ",\"warnings\":[");
     buf_add(&out, warnings->data, warnings->len);
     buf_add_str(&out, "]}");
@@ -352,7 +382,8 @@ struct write_preview {
     struct buf warnings;
     uint64_t revision;
     struct err err;
-    void *work; /* of the write's handler */
+    struct err refusal; /* of the write itself, by the brake or for a freeze; ERR_NONE: none */
+    void *work;         /* of the write's handler */
     void (*cleanup)(struct request *request);
 };
 
@@ -400,6 +431,8 @@ static void write_preview_job(struct request *request) {
     char unused[DIGEST_TEXT_MAX];
     if (preview_encode(before, after, affected, &preview->view, &preview->changes, &preview->warnings, unused,
                        &preview->err) == 0 &&
+        preview_judge(request, preview->write, before, after, affected, &preview->refusal, &preview->err) ==
+            0 &&
         write_preview_advise(request, preview, after, &preview->err) == 0) {
         err_clear(&preview->err);
     }
@@ -433,8 +466,8 @@ static int write_preview_answer(struct request *request, struct err *err) {
         buf_add(&objects, write->record->json, write->record->json_len);
     }
     buf_add_str(&objects, preview->several ? "]" : "");
-    int result =
-        preview_reply(request, preview->revision, &objects, &preview->changes, &preview->warnings, err);
+    int result = preview_reply(request, preview->revision, &objects, &preview->changes, &preview->refusal,
+                               &preview->warnings, err);
     buf_done(&objects);
     return result;
 }
@@ -447,6 +480,7 @@ static int write_preview_start(struct request *request, struct write *write, boo
     *preview = (struct write_preview){.write = write,
                                       .several = several,
                                       .err = ERR_INIT,
+                                      .refusal = ERR_INIT,
                                       .work = request->work,
                                       .cleanup = request->cleanup};
     if (preview_read_view(request, &preview->view, err) != 0) {
@@ -468,9 +502,10 @@ int preview_writes(struct request *request, struct write *first, uint64_t revisi
         return write_preview_start(request, first, true, err);
     }
     struct buf objects = BUF_INIT, changes = BUF_INIT, warnings = BUF_INIT;
+    const struct err no_refusal = ERR_INIT;
     buf_add_str(&objects, "\"objects\":[]");
     preview_encode_nothing(&changes);
-    int result = preview_reply(request, revision, &objects, &changes, &warnings, err);
+    int result = preview_reply(request, revision, &objects, &changes, &no_refusal, &warnings, err);
     buf_done(&objects);
     buf_done(&changes);
     buf_done(&warnings);

@@ -43,12 +43,20 @@ void preview_encode_nothing(struct buf *changes);
 int preview_count(const struct picture *before, const struct picture *after, const struct node_set *affected,
                   size_t pairs_max, struct peering_diff *ret, size_t *ret_nodes, struct err *err) MUST_CHECK;
 
+/* Would the write be refused by the brake or for a freeze? *ret_refusal: with that, or ERR_NONE. */
+int preview_judge(struct request *request, const struct write *write, const struct picture *before,
+                  const struct picture *after, const struct node_set *affected, struct err *ret_refusal,
+                  struct err *err) MUST_CHECK;
+/* The member `refused` of an answer, when there is a refusal; and a warning of it. */
+void preview_add_refusal(const struct err *refusal, struct buf *out, struct buf *warnings);
+
 /*
  * The answer: a Preview. `objects`: its member of that name or `object`. The request's advice joins the
  * warnings.
  */
 int preview_reply(struct request *request, uint64_t revision, const struct buf *objects,
-                  const struct buf *changes, struct buf *warnings, struct err *err) MUST_CHECK;
+                  const struct buf *changes, const struct err *refusal, struct buf *warnings,
+                  struct err *err) MUST_CHECK;
 
 /*
  * The answer to a write with dryRun=All&preview=peerings: a Preview with its `object`. The request is

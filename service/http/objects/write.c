@@ -11,6 +11,7 @@
 #include "model/change_set.h"
 #include "request/media.h"
 #include "request/serving.h"
+#include "state/brake.h"
 
 static void write_resume(struct write *write) {
     request_resume(write->arg);
@@ -25,6 +26,8 @@ void write_init(struct write *write, struct request *request, enum write_op op, 
                             .source = connection_address(request->connection),
                             .request = request->id,
                             .reason = request_header(request, HEADER_REASON),
+                            .force = request->force,
+                            .may_force = access_may_force(request),
                             .guard = access_write_guard(request),
                             .arena = &request->arena,
                             .done = write_resume,
@@ -55,6 +58,21 @@ void write_submit(struct request *request, struct write *write, struct err *fail
     }
 }
 
+static int read_force(const char *text, const char *where, unsigned *force, struct err *err) {
+    unsigned said = 0;
+    if (text == NULL) {
+        return 0;
+    }
+    if (!change_force_parse(text, &said)) {
+        return err_set(err, ERR_BAD_REQUEST,
+                       "%s \"%.50s\" is not understood; write disruptive, frozen, or both with a comma "
+                       "between them",
+                       where, text);
+    }
+    *force |= said;
+    return 0;
+}
+
 int write_parameters(struct request *request, struct write_parameters *ret, struct err *err) {
     *ret = (struct write_parameters){.unknown = CODEC_STRICT};
     const char *reason = request_header(request, HEADER_REASON);
@@ -64,6 +82,17 @@ int write_parameters(struct request *request, struct write_parameters *ret, stru
             "Bgppeerd-Reason is not one line of at most %d characters of ASCII; say it in a change "
             "set's spec.reason if it needs others",
             CHANGE_REASON_MAX);
+    }
+    const char *force = request_query(request, QUERY_FORCE);
+    if (force != NULL && (request->route->flags & ROUTE_OWN) == 0 &&
+        (strcmp(force, "true") == 0 || strcmp(force, "false") == 0)) {
+        force = NULL; /* Kubernetes' word for whose fields win, in a server-side apply */
+    }
+    request->force = 0;
+    if (read_force(force, "force=", &request->force, err) != 0 ||
+        read_force(request_header(request, HEADER_FORCE), "Bgppeerd-Force", &request->force, err) != 0 ||
+        write_check_force(request->force, access_may_force(request), err) != 0) {
+        return -1;
     }
     const char *dry_run = request_query(request, QUERY_DRY_RUN);
     if (dry_run != NULL && strcmp(dry_run, "All") != 0) {

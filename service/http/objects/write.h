@@ -14,9 +14,10 @@ struct write_parameters {
 };
 
 /*
- * A write as the request makes it: who, from where, with the guard that its caller's role asks for, resuming
- * the request when it is done. Its object, preconditions and options are the handler's to fill in. Every
- * write of the API begins here, so that none is without its guard.
+ * A write as the request makes it: who, from where, what it forces, with the guard that its caller's role
+ * asks for, resuming the request when it is done. After write_parameters, which has read what it forces. Its
+ * object, preconditions and options are the handler's to fill in. Every write of the API begins here, so that
+ * none is without its guard.
  */
 void write_init(struct write *write, struct request *request, enum write_op op, enum kind kind);
 
@@ -28,7 +29,8 @@ void write_submit(struct request *request, struct write *write, struct err *fail
                   int (*answer)(struct request *, struct err *),
                   int (*refused)(struct request *, struct err *));
 
-/* dryRun and fieldValidation of the query. ERR_BAD_REQUEST. */
+/* dryRun and fieldValidation of the query; and what is forced, there or in the header, into the request.
+ * ERR_BAD_REQUEST. */
 int write_parameters(struct request *request, struct write_parameters *ret, struct err *err) MUST_CHECK;
 /* Is the answer to be a preview? Only of what is not written: ERR_BAD_REQUEST without `dry_run`. */
 int write_wants_preview(const struct request *request, bool dry_run, bool *ret, struct err *err) MUST_CHECK;

@@ -91,6 +91,10 @@ static int answer(struct request *request, struct err *err) {
     struct write_work *work = request->work;
     struct write *write = &work->write;
     trail_write(request, write);
+    if (write->kind == KIND_SECRET) {
+        access_secret_written(request,
+                              write->err.code == ERR_TOO_DISRUPTIVE || write->err.code == ERR_FROZEN);
+    }
     if (write->err.code != ERR_NONE) {
         return write_refused(request, write, err);
     }
@@ -145,6 +149,9 @@ static int submit(struct request *request, struct write_work *work, struct err *
                    ? -1
                    : preview_write(request, write, err);
     }
+    if (write->kind == KIND_SECRET && access_secret_write(request, err) != 0) {
+        return -1;
+    }
     write_submit(request, write, &write->err, answer, answer_refused);
     return 0;
 }
@@ -187,8 +194,9 @@ static int decode(struct request *request, struct write_work *work, const struct
 
 int handle_create(struct request *request, struct err *err) {
     struct write_parameters parameters;
-    struct write_work *work = new_work(request, WRITE_CREATE, err);
-    if (work == NULL || write_parameters(request, &parameters, err) != 0 ||
+    struct write_work *work = NULL;
+    if (write_parameters(request, &parameters, err) != 0 ||
+        (work = new_work(request, WRITE_CREATE, err)) == NULL ||
         decode(request, work, &parameters, NULL, err) != 0) {
         return -1;
     }
@@ -198,8 +206,9 @@ int handle_create(struct request *request, struct err *err) {
 
 int handle_replace(struct request *request, struct err *err) {
     struct write_parameters parameters;
-    struct write_work *work = new_work(request, WRITE_REPLACE, err);
-    if (work == NULL || write_parameters(request, &parameters, err) != 0 ||
+    struct write_work *work = NULL;
+    if (write_parameters(request, &parameters, err) != 0 ||
+        (work = new_work(request, WRITE_REPLACE, err)) == NULL ||
         decode(request, work, &parameters, resource_name(request), err) != 0 ||
         take_if_match(request, &work->write, err) != 0 ||
         check_if_none_match(request, &work->write, err) != 0) {
@@ -211,8 +220,9 @@ int handle_replace(struct request *request, struct err *err) {
 
 int handle_patch(struct request *request, struct err *err) {
     struct write_parameters parameters;
-    struct write_work *work = new_work(request, WRITE_PATCH, err);
-    if (work == NULL || write_parameters(request, &parameters, err) != 0) {
+    struct write_work *work = NULL;
+    if (write_parameters(request, &parameters, err) != 0 ||
+        (work = new_work(request, WRITE_PATCH, err)) == NULL) {
         return -1;
     }
     struct write *write = &work->write;
@@ -238,8 +248,9 @@ int handle_patch(struct request *request, struct err *err) {
 
 int handle_delete(struct request *request, struct err *err) {
     struct delete_options options = {.uid = NULL};
-    struct write_work *work = new_work(request, WRITE_DELETE, err);
-    if (work == NULL || write_delete_options(request, &options, err) != 0 ||
+    struct write_work *work = NULL;
+    if (write_delete_options(request, &options, err) != 0 ||
+        (work = new_work(request, WRITE_DELETE, err)) == NULL ||
         take_if_match(request, &work->write, err) != 0 ||
         check_if_none_match(request, &work->write, err) != 0) {
         return -1;

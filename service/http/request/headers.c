@@ -23,6 +23,7 @@ static const struct {
     [HEADER_CONTENT_TYPE] = NAME("Content-Type"),
     [HEADER_REQUEST_ID] = NAME("X-Request-Id"),
     [HEADER_REASON] = NAME("Bgppeerd-Reason"),
+    [HEADER_FORCE] = NAME("Bgppeerd-Force"),
     [HEADER_IF_NONE_MATCH] = NAME("If-None-Match"),
     [HEADER_AUTHORIZATION] = NAME("Authorization"),
     [HEADER_CONTENT_LENGTH] = NAME("Content-Length"),

@@ -134,7 +134,7 @@ static bool says_all(const struct request *request, const struct err *failure) {
 /* Is the failure one whose causes tell about documents? */
 static bool has_causes(enum err_code code) {
     return code == ERR_INVALID || code == ERR_BAD_REQUEST || code == ERR_CONFLICT ||
-           code == ERR_ALREADY_EXISTS;
+           code == ERR_ALREADY_EXISTS || code == ERR_TOO_DISRUPTIVE;
 }
 
 /* What the client is told. */

@@ -50,13 +50,14 @@ struct request {
     enum request_phase phase;
     bool failed;              /* `early` holds an error that is answered once the body is read */
     enum auth_answer allowed; /* what authorization said */
-    unsigned retry_after_s;   /* with ERR_TOO_MANY_REQUESTS; 0 = the usual */
-    bool stream;              /* the answer goes on for as long as there is news: no time limit */
-    bool waited;              /* it waited for news: its duration says nothing */
-    bool passwords;           /* the answer may carry passwords */
-    uint8_t list_format;      /* the answer is a list in this of render_formats(), counted from 1; 0: none */
-    bool coded;               /* its body has a Content-Encoding */
-    bool cut_short;           /* answered before its body was read: the connection needs a lingering close */
+    unsigned force;         /* what a write says that it means to do (enum change_force); write_parameters */
+    unsigned retry_after_s; /* with ERR_TOO_MANY_REQUESTS; 0 = the usual */
+    bool stream;            /* the answer goes on for as long as there is news: no time limit */
+    bool waited;            /* it waited for news: its duration says nothing */
+    bool passwords;         /* the answer may carry passwords */
+    uint8_t list_format;    /* the answer is a list in this of render_formats(), counted from 1; 0: none */
+    bool coded;             /* its body has a Content-Encoding */
+    bool cut_short;         /* answered before its body was read: the connection needs a lingering close */
     unsigned status;
     unsigned shard;
     int64_t start_ns;
