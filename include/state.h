@@ -30,12 +30,13 @@
 #include "store.h"
 #include "vault.h"
 
-#define STATE_KEEP_CHANGES_MIN      1000
-#define STATE_KEEP_CHANGES_DEFAULT  10000
-#define STATE_CHANGE_BYTES          4096 /* of a kept change's document, on average; of larger ones fewer are kept */
-#define STATE_KEEP_AUDIT_DEFAULT    10000
-#define STATE_HISTORY_DAYS_DEFAULT  90
-#define STATE_HISTORY_BYTES_DEFAULT ((uint64_t)1 << 30)
+#define STATE_KEEP_CHANGES_MIN         1000
+#define STATE_KEEP_CHANGES_DEFAULT     10000
+#define STATE_CHANGE_BYTES             4096 /* of a kept change's document, on average; of larger ones fewer are kept */
+#define STATE_KEEP_AUDIT_DEFAULT       10000
+#define STATE_KEEP_TRANSITIONS_DEFAULT 500000
+#define STATE_HISTORY_DAYS_DEFAULT     90
+#define STATE_HISTORY_BYTES_DEFAULT    ((uint64_t)1 << 30)
 #define STATE_HISTORY_SPACE                                                                                  \
     ((uint64_t)64 << 20)          /* of the store's disk: with less free, history is trimmed                 \
                                    */
@@ -55,6 +56,7 @@ struct state_options {
     uint64_t keep_audit; /* entries of the audit trail kept of each class (auth.h), likewise; 0 = default */
     uint64_t max_disruptive_sessions; /* the brake (state/brake.h); 0 = it is off */
     unsigned max_disruptive_percent;  /* 1–100; 0 = it is off */
+    uint64_t keep_transitions;        /* changes of sessions' verdicts kept in the store; 0 = default */
     const struct ip_ranges
         *node_ranges; /* where nodes may choose their own addresses; NULL = anywhere; copied */
 };
@@ -323,8 +325,6 @@ bool state_unpark(struct state *state, struct parked *parked);
 
 /* ---- what sessions really do ---- */
 
-#define STATE_TRANSITIONS_KEPT 65536 /* in memory; older ones are forgotten */
-
 /* What is known of all nodes' sessions (status.h). As long as the state. */
 struct fleet_status *state_status(struct state *state);
 /* A node's place in it, borrowed from the picture. ERR_NOT_FOUND: there is no such node. */
@@ -352,26 +352,14 @@ void state_convergence(struct state *state, void (*behind)(void *arg, const char
 #define STATE_CONVERGENCE_MS 250
 void state_recent_convergence(struct state *state, uint64_t revision, struct convergence *ret);
 
-/* A session's change of verdict, as it is remembered. */
-struct transition {
-    uint64_t sequence; /* counts from 1 since the start, without gaps */
-    int64_t time_ms;   /* realtime */
-    char node[SNAPSHOT_NAME_MAX];
-    char peer[IP_TEXT_MAX];
-    uint16_t port;
-    char remote[SNAPSHOT_NAME_MAX]; /* "" = not one of ours */
-    enum status_verdict from;
-    enum status_verdict to;
-    uint32_t folded; /* changes before it that are not told, because the session flapped */
-    char message[STATUS_MESSAGE_MAX];
-};
 /*
- * The newest first: up to `max` of those with sequence < below (0: no limit) for which `wanted` is true, into
- * `items`. *ret_more: there are older ones.
+ * Sessions' changes of verdict with sequence < below (0: all), the newest first, up to `limit`. Those that
+ * are not stored yet are among them. Reads from the disk: not for a connection's thread. `row` must not
+ * block, nor call back; -1 ends with its failure.
  */
-size_t state_transitions(struct state *state, uint64_t below,
-                         bool (*wanted)(void *arg, const struct transition *t), void *arg,
-                         struct transition *items, size_t max, bool *ret_more);
+int state_read_transitions(struct state *state, uint64_t below, size_t limit,
+                           int (*row)(void *arg, const struct store_transition *transition, struct err *err),
+                           void *arg, struct err *err) MUST_CHECK;
 
 /* ---- the past, from the store's disk ---- */
 
@@ -567,6 +555,9 @@ struct state_figures {
     uint64_t lists_with_problems;
     uint64_t sessions;
     uint64_t sessions_withheld;
+    uint64_t transitions_waiting; /* changes of verdicts that are not stored yet */
+    uint64_t transitions_stored;  /* since the start */
+    uint64_t transitions_dropped; /* for want of room, or memory, likewise */
     struct store_figures store;
     size_t tokens;
     bool has_vault; /* what follows is known */

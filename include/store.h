@@ -8,8 +8,8 @@
  * A shared store is one that others write as well. It counts its transactions (store_status.commit), keeps
  * what each has written for a while, and refuses a transaction that was made without knowing all before it.
  *
- * Threads: commit, compact, drop_audit, read_entries and the key calls come from one thread at a time (the
- * committer); load, find_time and the other reading calls may run concurrently with them.
+ * Threads: commit, compact, drop_audit, trim_transitions, read_entries and the key calls come from one thread
+ * at a time (the committer); load, find_time and the other reading calls may run concurrently with them.
  */
 #ifndef BGPPEERD_STORE_H
 #define BGPPEERD_STORE_H
@@ -70,8 +70,22 @@ struct store_audit {
     size_t entry_len;
 };
 
+/* A session's change of verdict. Each instance numbers its own, without gaps. */
+struct store_transition {
+    uint64_t sequence; /* ≥ 1; not one that is stored already */
+    int64_t time_ms;   /* realtime */
+    const char *node;
+    const char *peer; /* address of the far end */
+    uint16_t port;
+    const char *remote; /* the far end's node; "" = not one of ours */
+    const char *was;    /* names of verdicts */
+    const char *became;
+    uint32_t folded; /* changes before it that were left out, because the session flapped */
+    const char *message;
+};
+
 /* Everything that one transaction writes: the changes in their order, then the sealed values, then the
- * settings, then the audit trail's entries. */
+ * settings, then the audit trail's entries, then transitions. */
 struct store_batch {
     const struct store_change *changes;
     size_t change_count;
@@ -81,8 +95,10 @@ struct store_batch {
     size_t setting_count;
     const struct store_audit *audit;
     size_t audit_count;
+    const struct store_transition *transitions;
+    size_t transition_count;
     /* Of a shared store: the newest transaction that its maker knew (store_status.commit). When there is a
-     * newer one the batch is refused (ERR_CONFLICT), unless it holds audit entries only. */
+     * newer one the batch is refused (ERR_CONFLICT), unless it holds audit entries and transitions only. */
     uint64_t base;
 };
 
@@ -190,8 +206,8 @@ int store_read_changes(struct store *store, uint64_t after, size_t limit,
 bool store_is_shared(const struct store *store);
 /*
  * Of a shared store: what the transactions after the one with number `after` have written, oldest first,
- * whole, without their audit entries; `base` is the number of the one before. ERR_EXPIRED: the oldest of them
- * are no longer kept; load anew. The entry's function must not call the store.
+ * whole, without their audit entries and transitions; `base` is the number of the one before. ERR_EXPIRED:
+ * the oldest of them are no longer kept; load anew. The entry's function must not call the store.
  */
 int store_read_entries(struct store *store, uint64_t after,
                        int (*entry)(void *arg, const struct store_batch *batch, struct err *err), void *arg,
@@ -257,6 +273,16 @@ int store_read_audit(struct store *store, uint64_t keep,
 /* Drop the audit entries of these sequences, in one transaction; those that are not there are no failure. */
 int store_drop_audit(struct store *store, const uint64_t *sequences, size_t count,
                      struct err *err) MUST_CHECK;
+
+/* Transitions with sequence < below (0: all), the newest first, at most `limit` (0 = all). The row's function
+ * must not read from the same store. */
+int store_read_transitions(struct store *store, uint64_t below, size_t limit,
+                           int (*row)(void *arg, const struct store_transition *transition, struct err *err),
+                           void *arg, struct err *err) MUST_CHECK;
+/* Drop the oldest of those with sequence ≤ upto, at most `max` of them; *ret_more: there are more. From the
+ * committing thread. */
+int store_trim_transitions(struct store *store, uint64_t upto, size_t max, bool *ret_more,
+                           struct err *err) MUST_CHECK;
 
 /* Online backup of the live store into a new file (0600; ERR_ALREADY_EXISTS when it exists), verified by
  * opening it; on failure no file is left. From any thread; commits go on meanwhile. */

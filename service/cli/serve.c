@@ -59,6 +59,7 @@ struct serve_settings {
     uint64_t max_node_writes;
     uint64_t max_auth_failures;
     uint64_t keep_audit;
+    uint64_t keep_transitions;
     uint64_t header_seconds;
     uint64_t body_seconds;
     uint64_t answer_seconds;
@@ -147,6 +148,8 @@ static const struct option OPTIONS[] = {
            "How long the change log keeps changes, beyond those of --keep-changes"),
     NUMBER("max-history-bytes", "N", max_history_bytes, 1, INT64_MAX, "1073741824",
            "How large the change log may grow before the oldest of those go earlier"),
+    NUMBER("keep-transitions", "N", keep_transitions, 1, 1000000000, "500000",
+           "How many changes of sessions' verdicts are kept"),
     {.name = "threads",
      .value = "N",
      .type = OPTION_NUMBER,
@@ -445,6 +448,7 @@ static int start_service(const struct serve_settings *settings, const struct ip_
                                   .max_disruptive_sessions = settings->max_disruptive_sessions,
                                   .max_disruptive_percent = (unsigned)settings->max_disruptive_percent,
                                   .keep_audit = settings->keep_audit,
+                                  .keep_transitions = settings->keep_transitions,
                                   .node_ranges = settings->node_address_ranges == NULL ? NULL : ranges};
     const struct http_options http = {.listen = settings->listen.items,
                                       .listen_count = settings->listen.count,

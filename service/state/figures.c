@@ -123,6 +123,7 @@ void state_figures(struct state *state, struct state_figures *ret) {
     read_committer(state, ret);
     read_brake(state, ret);
     read_lists(&state->lists, ret);
+    transitions_figures(&state->transitions, ret);
     store_figures(state->store, &ret->store);
     ret->tokens = token_registry_count(state->tokens.registry);
     if (state->vault != NULL) {

@@ -1,9 +1,9 @@
 /*
- * Sessions: keeps the status of the fleet in step with the lists, has it swept, and remembers transitions.
+ * Sessions: keeps the status of the fleet in step with the lists, and has it swept.
  *
  * One thread wakes twice a second: it has the lists computed that changes have marked and somebody has asked
  * for, so that what sessions are to be is known also of a node that does not wait for its list; then it
- * sweeps. The ring of transitions has a lock of its own, which is taken last.
+ * sweeps, and has stored what came of it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +17,6 @@
 #include "state_internal.h"
 
 #define SESSIONS_TICK_MS   500
-#define SESSIONS_RING_MIN  1024
 #define SESSIONS_SWEEP_MAX 20000 /* nodes looked at in one tick */
 
 int sessions_init(struct sessions *sessions, struct err *err) {
@@ -31,7 +30,6 @@ int sessions_init(struct sessions *sessions, struct err *err) {
 
 void sessions_done(struct sessions *sessions) {
     status_free(sessions->status);
-    free(sessions->ring);
     pthread_cond_destroy(&sessions->cond);
     pthread_mutex_destroy(&sessions->lock);
 }
@@ -137,67 +135,6 @@ void state_recent_convergence(struct state *state, uint64_t revision, struct con
     pthread_mutex_unlock(&sessions->lock);
 }
 
-/* ---- transitions ---- */
-
-/* Room for one more: the ring doubles until it has its full size. The lock is the caller's. */
-static void ring_grow(struct sessions *sessions) {
-    size_t cap = sessions->cap == 0 ? SESSIONS_RING_MIN : sessions->cap * 2;
-    if (sessions->newest != sessions->cap || sessions->cap == STATE_TRANSITIONS_KEPT) {
-        return;
-    }
-    struct transition *ring = base_realloc(sessions->ring, cap * sizeof(*ring));
-    if (ring != NULL) { /* otherwise the oldest one goes, as it does when the ring is full */
-        sessions->ring = ring;
-        sessions->cap = cap;
-    }
-}
-
-static void on_change(void *arg, const struct status_transition *change) {
-    struct sessions *sessions = arg;
-    pthread_mutex_lock(&sessions->lock);
-    ring_grow(sessions);
-    if (sessions->cap > 0) {
-        struct transition *kept = &sessions->ring[sessions->newest % sessions->cap];
-        *kept = (struct transition){
-            .sequence = ++sessions->newest,
-            .time_ms = clock_realtime_ms(),
-            .port = change->port,
-            .from = change->from,
-            .to = change->to,
-            .folded = change->folded,
-        };
-        snprintf(kept->node, sizeof(kept->node), "%s", change->node);
-        snprintf(kept->remote, sizeof(kept->remote), "%s", change->remote != NULL ? change->remote : "");
-        snprintf(kept->message, sizeof(kept->message), "%s", change->message);
-        ip_format(&change->address, kept->peer);
-    }
-    pthread_mutex_unlock(&sessions->lock);
-}
-
-size_t state_transitions(struct state *state, uint64_t below,
-                         bool (*wanted)(void *arg, const struct transition *t), void *arg,
-                         struct transition *items, size_t max, bool *ret_more) {
-    struct sessions *sessions = &state->sessions;
-    size_t count = 0;
-    *ret_more = false;
-    pthread_mutex_lock(&sessions->lock);
-    uint64_t next = below == 0 || below > sessions->newest ? sessions->newest : below - 1;
-    uint64_t oldest = sessions->newest > sessions->cap ? sessions->newest - sessions->cap : 0;
-    for (; next > oldest && !*ret_more; next--) {
-        const struct transition *kept = &sessions->ring[(next - 1) % sessions->cap];
-        if (!wanted(arg, kept)) {
-            continue;
-        }
-        if (count == max) {
-            *ret_more = true;
-        } else {
-            items[count++] = *kept;
-        }
-    }
-    pthread_mutex_unlock(&sessions->lock);
-    return count;
-}
-
 /* ---- the thread ---- */
 
 /* false: it is time to stop. */
@@ -214,12 +151,17 @@ static bool sessions_wait(struct sessions *sessions) {
     return go_on;
 }
 
+static void sessions_changed(void *arg, const struct status_transition *change) {
+    transitions_add(arg, change);
+}
+
 static void *sessions_main(void *arg) {
     struct state *state = arg;
     while (sessions_wait(&state->sessions)) {
         lists_refresh_stale(state);
-        status_sweep(state->sessions.status, clock_monotonic_ms(), SESSIONS_SWEEP_MAX, on_change,
-                     &state->sessions);
+        status_sweep(state->sessions.status, clock_monotonic_ms(), SESSIONS_SWEEP_MAX, sessions_changed,
+                     &state->transitions);
+        transitions_flush(state);
     }
     return NULL;
 }

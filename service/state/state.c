@@ -157,6 +157,7 @@ int state_open(struct store *store, const struct state_options *options, struct 
     pthread_mutex_init(&state->tokens.lock, NULL);
     past_init(&state->past);
     pthread_mutex_init(&state->frozen.lock, NULL);
+    pthread_mutex_init(&state->transitions.lock, NULL);
     if (keys_init(&state->keys, err) < 0 || sessions_init(&state->sessions, err) != 0) {
         state_close(state);
         return -1;
@@ -166,7 +167,8 @@ int state_open(struct store *store, const struct state_options *options, struct 
         load_state(state, err) < 0 || tokens_init(state, err) < 0 || freeze_load(state, err) != 0 ||
         trail_open(state, options->keep_audit == 0 ? STATE_KEEP_AUDIT_DEFAULT : options->keep_audit, err) <
             0 ||
-        lists_start(state, err) < 0 || committer_start(state, err) < 0 || sessions_start(state, err) != 0) {
+        transitions_open(state, options->keep_transitions, err) != 0 || lists_start(state, err) < 0 ||
+        committer_start(state, err) < 0 || sessions_start(state, err) != 0) {
         state_close(state);
         return -1;
     }
@@ -187,6 +189,7 @@ void state_close(struct state *state) {
     lists_stop(state);
     tokens_done(state);
     trail_close(state);
+    transitions_close(state);
     history_done(&state->history);
     past_done(&state->past);
     lists_done(&state->lists);
@@ -195,6 +198,7 @@ void state_close(struct state *state) {
     picture_unref(state->picture);
     queue_done(&state->queue);
     keys_done(&state->keys);
+    pthread_mutex_destroy(&state->transitions.lock);
     pthread_mutex_destroy(&state->tokens.lock);
     pthread_mutex_destroy(&state->frozen.lock);
     pthread_mutex_destroy(&state->failure_lock);

@@ -298,9 +298,6 @@ struct sessions {
     pthread_mutex_t lock; /* all below; also by the callbacks of a sweep, within the status's own lock */
     pthread_cond_t cond;
     bool stopping;
-    struct transition *ring; /* `cap` places; number n is at (n - 1) % cap */
-    size_t cap;
-    uint64_t newest; /* sequence; 0: none yet */
     struct convergence convergence;
     int64_t convergence_ms; /* when that was counted; 0: never */
     pthread_t thread;
@@ -315,6 +312,37 @@ void sessions_done(struct sessions *sessions);
  * list. */
 void sessions_note_list(struct fleet_status *status, const struct picture *picture,
                         const struct status_node_key *key, const struct peering_list *list, const char *etag);
+
+/* ---- transitions.c ---- */
+
+struct transition_row;
+
+struct transitions {
+    pthread_mutex_t lock; /* what follows */
+    struct transition_row *oldest, *newest;
+    size_t waiting;
+    uint64_t sequence; /* of the newest that was ever added */
+    uint64_t stored, dropped;
+    /* Of the thread of sessions: */
+    int64_t flush_ms; /* not stored before */
+    /* The committer's: */
+    uint64_t keep;
+    uint64_t trimmed;     /* those up to this number are dropped from the store */
+    bool failing;         /* the last try to store failed, and was logged */
+    bool again;           /* the task has left something to do */
+    _Atomic bool storing; /* `task` is on its way */
+    struct task task;
+};
+
+/* Where the store's rows end. */
+int transitions_open(struct state *state, uint64_t keep, struct err *err) MUST_CHECK;
+/* After the committer has stopped: stores what waits. */
+void transitions_close(struct state *state);
+/* One more; never fails, what there is no room for is counted. From the sweep. */
+void transitions_add(struct transitions *transitions, const struct status_transition *change);
+/* To be called now and then: has stored what waits, at most once a second. */
+void transitions_flush(struct state *state);
+void transitions_figures(struct transitions *transitions, struct state_figures *ret);
 
 /* ---- committer.c ---- */
 
@@ -547,6 +575,7 @@ struct state {
     struct sessions sessions;
     struct brake brake;
     struct frozen frozen;
+    struct transitions transitions;
 };
 
 /* A record of a stored body; `rows` and `vault` for a Secret's values (both may be empty). */

@@ -107,6 +107,15 @@ static const char *const query_sql[QUERY_COUNT] = {
     [QUERY_AUDIT_NEWEST] = "SELECT coalesce(max(sequence), 0) FROM audit",
     [QUERY_AUDIT] = "SELECT sequence, time_ms, entry FROM audit WHERE sequence > ?1 ORDER BY sequence",
     [QUERY_AUDIT_DROP] = "DELETE FROM audit WHERE sequence = ?1",
+    [QUERY_TRANSITION_ADD] =
+        "INSERT INTO transition (sequence, time_ms, node, peer, port, remote, was, became, folded, message)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [QUERY_TRANSITIONS] =
+        "SELECT sequence, time_ms, node, peer, port, remote, was, became, folded, message FROM transition"
+        " WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2",
+    [QUERY_TRANSITION_TRIM] =
+        "DELETE FROM transition WHERE sequence IN"
+        " (SELECT sequence FROM transition WHERE sequence <= ?1 ORDER BY sequence LIMIT ?2)",
 };
 
 /* The errno behind a failure, 0 = unknown. SQLite does not pass on the one of a failed COMMIT (and would

@@ -170,6 +170,16 @@ void sqlite_write_undo(struct sqlite_store *store);
 int sqlite_store_drop_audit(struct store *store, const uint64_t *sequences, size_t count,
                             struct err *err) MUST_CHECK;
 
+/* sqlite_transitions.c */
+int sqlite_write_transition(struct connection *writer, const struct store_transition *row, const char *action,
+                            struct err *err) MUST_CHECK;
+int sqlite_store_read_transitions(struct store *store, uint64_t below, size_t limit,
+                                  int (*row)(void *arg, const struct store_transition *transition,
+                                             struct err *err),
+                                  void *arg, struct err *err) MUST_CHECK;
+int sqlite_store_trim_transitions(struct store *store, uint64_t upto, size_t max, bool *ret_more,
+                                  struct err *err) MUST_CHECK;
+
 /* sqlite_past.c */
 int sqlite_store_read_history(struct store *store, const struct store_history_query *query,
                               int (*row)(void *arg, const struct store_change *change, struct err *err),

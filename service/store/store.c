@@ -126,6 +126,13 @@ static int check_batch(const struct store_batch *batch, struct err *err) {
                            i);
         }
     }
+    for (size_t i = 0; i < batch->transition_count; i++) {
+        const struct store_transition *row = &batch->transitions[i];
+        if (row->sequence == 0 || row->sequence > INT64_MAX || row->node == NULL || row->peer == NULL ||
+            row->remote == NULL || row->was == NULL || row->became == NULL || row->message == NULL) {
+            return err_set(err, ERR_INTERNAL, "transition %zu of the batch is incomplete or out of range", i);
+        }
+    }
     return 0;
 }
 
@@ -134,7 +141,7 @@ int store_commit(struct store *store, const struct store_batch *batch, struct er
         return -1;
     }
     if (batch->change_count == 0 && batch->sealed_count == 0 && batch->setting_count == 0 &&
-        batch->audit_count == 0) {
+        batch->audit_count == 0 && batch->transition_count == 0) {
         return 0;
     }
     int64_t start_ns = clock_monotonic_ns();
@@ -220,6 +227,21 @@ int store_read_audit(struct store *store, uint64_t keep,
 
 int store_drop_audit(struct store *store, const uint64_t *sequences, size_t count, struct err *err) {
     return store->ops->drop_audit(store, sequences, count, err);
+}
+
+int store_read_transitions(struct store *store, uint64_t below, size_t limit,
+                           int (*row)(void *arg, const struct store_transition *transition, struct err *err),
+                           void *arg, struct err *err) {
+    return store->ops->read_transitions != NULL
+               ? store->ops->read_transitions(store, below, limit, row, arg, err)
+               : 0;
+}
+
+int store_trim_transitions(struct store *store, uint64_t upto, size_t max, bool *ret_more, struct err *err) {
+    *ret_more = false;
+    return store->ops->trim_transitions != NULL
+               ? store->ops->trim_transitions(store, upto, max, ret_more, err)
+               : 0;
 }
 
 int store_backup(struct store *store, const char *path, struct err *err) {

@@ -39,6 +39,11 @@ struct store_ops {
                       int (*row)(void *arg, const struct store_audit *audit, struct err *err), void *arg,
                       uint64_t *ret_newest, struct err *err);
     int (*drop_audit)(struct store *store, const uint64_t *sequences, size_t count, struct err *err);
+    /* Both NULL: transitions are not kept. */
+    int (*read_transitions)(struct store *store, uint64_t below, size_t limit,
+                            int (*row)(void *arg, const struct store_transition *transition, struct err *err),
+                            void *arg, struct err *err);
+    int (*trim_transitions)(struct store *store, uint64_t upto, size_t max, bool *ret_more, struct err *err);
     int (*backup)(struct store *store, const char *path, struct err *err);
     int (*backup_open)(struct store *store, bool (*go_on)(void *arg), void *arg, int *ret_fd,
                        struct err *err);

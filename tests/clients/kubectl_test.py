@@ -494,6 +494,7 @@ class Session:
             other.check("get sessions -w: a state", *self.read_line(watch, r"(ADDED|MODIFIED) +rack1-a +10\.0\.1\.1 .* Active "))
             other.equal("another one is taken", report(2, "Established"), 200)
             other.check("get sessions -w: another state", *self.read_line(watch, r"MODIFIED +rack1-a +10\.0\.1\.1 .* Established "))
+            other.says("transitions", other.run("get", "transitions"), "No resources found|^TIME +NODE +PEER")
             other.check("a watch of sessions stays open", watch.poll() is None)
             other.says("sessions in order", sorted_ones, "rack1-a")
             watch.kill()

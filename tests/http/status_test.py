@@ -261,9 +261,50 @@ class TransitionsTest(FleetTest):
         rest = self.request("GET", f"{OURS}/transitions?node={one.node}&peer=10.10.12.254&continue={page['metadata']['continue']}").json()
         self.assertEqual(page["items"] + rest["items"], items)
         self.assert_status(self.request("GET", f"{OURS}/transitions?since=yesterday"), 400)
+        table = self.request("GET", f"{OURS}/transitions?node={one.node}&peer=10.10.12.254", None, {"Accept": TABLE}).json()
+        names = [column["name"] for column in table["columnDefinitions"]]
+        self.assertEqual(names, ["Time", "Node", "Peer", "Remote node", "From", "To", "Age", "Folded", "Message"])
+        self.assertEqual([row["cells"][1:6] for row in table["rows"]],
+                         [[one.node, "10.10.12.254", "-", "Down", "Up"], [one.node, "10.10.12.254", "-", "Up", "Down"]])
         metrics = self.request("GET", "/metrics").body.decode()
         self.assertIn('bgppeerd_session_transitions_total{to="Down"} 1', metrics)
         self.assertIn('bgppeerd_nodes_reporting{state="current"} 2', metrics)
+
+
+    def test_they_survive_a_restart_which_makes_none(self):
+        def figure(name):
+            return next(int(line.split()[-1]) for line in service.request("GET", "/metrics").body.decode().splitlines() if line.startswith(name))
+
+        def rows():
+            return service.request("GET", f"{OURS}/transitions").json()["items"]
+
+        with Service() as service:
+            service.request("POST", f"{GROUP}/nodes", {"metadata": {"name": "n1"}, "spec": {"bgp": {"ipv4Address": "10.0.0.1"}}})
+            service.request("POST", f"{GROUP}/bgppeers", {"metadata": {"name": "p"}, "spec": {"peerIP": "192.0.2.9", "asNumber": 64999}})
+            agent = Agent(service, "n1").fetch()
+            agent.report()
+            self.until(lambda: figure('bgppeerd_session_verdicts{verdict="Up",type="external"}') == 1)
+            commits = figure("bgppeerd_store_commit_duration_seconds_count")
+            agent.sessions[0].update(state="Idle", lastError={"code": "Cease/AdministrativeShutdown", "from": "Remote", "at": NOW})
+            agent.report()
+            self.until(lambda: figure("bgppeerd_transitions_stored_total") == 1)
+            before = rows()
+            self.assertEqual([(row["from"], row["to"]) for row in before], [("Up", "Down")])
+            self.assertEqual(figure("bgppeerd_store_commit_duration_seconds_count"), commits + 1)
+            for _ in range(10):
+                agent.report()
+            service.stop()
+            service.start()
+            self.assertEqual(rows(), before)
+            self.assertEqual(service.request("GET", f"{OURS}/sessions").json()["items"][0]["verdict"], "Unknown")
+            # Its agent goes on; what comes next is the next row, and there is none between.
+            agent.fetch().report()
+            self.until(lambda: figure('bgppeerd_session_verdicts{verdict="Up",type="external"}') == 1)
+            agent.sessions[0].update(state="Idle", lastError={"code": "Cease/AdministrativeShutdown", "from": "Remote", "at": NOW})
+            agent.report()
+            after = self.until(lambda: rows() if len(rows()) > 1 else None)
+            self.assertEqual([row["sequence"] for row in after], [2, 1])
+            self.until(lambda: figure("bgppeerd_transitions_stored_total") == 1)
 
 
 class ConvergenceTest(unittest.TestCase):

@@ -13,6 +13,7 @@ void fixture_start_on(struct fixture *fixture, struct store *store, uint64_t kee
     struct state_options options = {.secret_namespace = "default",
                                     .keep_changes = keep_changes,
                                     .keep_audit = fixture->keep_audit,
+                                    .keep_transitions = fixture->keep_transitions,
                                     .max_history_bytes = fixture->max_history_bytes,
                                     .node_ranges = fixture->node_ranges};
     struct err err = ERR_INIT;

@@ -25,6 +25,7 @@ struct fixture {
     struct state *state;
     uint64_t keep_audit;                 /* of the next start; 0 = default */
     uint64_t max_history_bytes;          /* likewise */
+    uint64_t keep_transitions;           /* likewise */
     const struct ip_ranges *node_ranges; /* likewise; NULL = none */
 };
 

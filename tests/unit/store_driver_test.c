@@ -158,6 +158,72 @@ static void every_kind_answers_alike(void **state) {
     memory_done(&database);
 }
 
+static int add_transition(void *arg, const struct store_transition *row, struct err *err) {
+    (void)err;
+    buf_printf(arg, "%llu %lld %s %s:%u (%s) %s > %s +%u %s\n", (unsigned long long)row->sequence,
+               (long long)row->time_ms, row->node, row->peer, row->port, row->remote, row->was, row->became,
+               row->folded, row->message);
+    return 0;
+}
+
+static void same_transitions(struct store *const stores[2], uint64_t below, size_t limit,
+                             const char *wanted) {
+    for (int i = 0; i < 2; i++) {
+        struct buf text = BUF_INIT;
+        struct err err = ERR_INIT;
+        assert_int_equal(store_read_transitions(stores[i], below, limit, add_transition, &text, &err), 0);
+        buf_add_char(&text, '\0');
+        assert_string_equal(text.data, wanted);
+        buf_done(&text);
+    }
+}
+
+static void transitions_are_kept_newest_first_and_trimmed(void **state) {
+    struct memory_database database;
+    char address[MEMORY_ADDRESS_MAX];
+    struct store *stores[2];
+    struct err err = ERR_INIT;
+    memory_init(&database);
+    memory_address(&database, address);
+    stores[0] = must_open(*state);
+    assert_int_equal(try_address(address, &MEMORY_DRIVER, *state, &stores[1], &err), 0);
+    same_transitions(stores, 0, 0, "");
+    for (uint64_t n = 1; n <= 4; n++) {
+        struct store_transition row = {.sequence = n,
+                                       .time_ms = (int64_t)(1000 + n),
+                                       .node = "a",
+                                       .peer = "192.0.2.1",
+                                       .port = 179,
+                                       .remote = n == 4 ? "b" : "",
+                                       .was = "Up",
+                                       .became = "Down",
+                                       .folded = (uint32_t)n - 1,
+                                       .message = n == 4 ? "far side has no such peer" : ""};
+        struct store_batch batch = {.transitions = &row, .transition_count = 1};
+        must_commit(stores[0], &batch);
+        must_commit(stores[1], &batch);
+    }
+    same_transitions(stores, 0, 2,
+                     "4 1004 a 192.0.2.1:179 (b) Up > Down +3 far side has no such peer\n"
+                     "3 1003 a 192.0.2.1:179 () Up > Down +2 \n");
+    same_transitions(stores, 2, 0, "1 1001 a 192.0.2.1:179 () Up > Down +0 \n");
+    bool more[2] = {false, false};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(store_trim_transitions(stores[i], 3, 2, &more[i], &err), 0);
+        assert_true(more[i]);
+        assert_int_equal(store_trim_transitions(stores[i], 3, 2, &more[i], &err), 0);
+        assert_false(more[i]);
+    }
+    same_transitions(stores, 0, 0, "4 1004 a 192.0.2.1:179 (b) Up > Down +3 far side has no such peer\n");
+    struct store_transition bad = {.sequence = 0};
+    assert_int_equal(
+        store_commit(stores[0], &(struct store_batch){.transitions = &bad, .transition_count = 1}, &err), -1);
+    assert_int_equal(err.code, ERR_INTERNAL);
+    store_close(stores[0]);
+    store_close(stores[1]);
+    memory_done(&database);
+}
+
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, setup_memory_dir, teardown_dir)
 
 int main(void) {
@@ -170,6 +236,7 @@ int main(void) {
         IN_DIR(an_address_of_no_kind_is_refused),
         IN_DIR(a_missing_store_is_not_made_for_everybody),
         IN_DIR(every_kind_answers_alike),
+        IN_DIR(transitions_are_kept_newest_first_and_trimmed),
     };
     return cmocka_run_group_tests_name("store: drivers", tests, NULL, NULL);
 }

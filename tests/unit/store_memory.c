@@ -38,6 +38,7 @@ void memory_done(struct memory_database *database) {
     free(database->sealed);
     free(database->settings);
     free(database->audit);
+    free(database->transitions);
     free(database->entries);
     arena_done(&database->arena);
     pthread_mutex_destroy(&database->watch_lock);
@@ -313,6 +314,9 @@ static int memory_commit(struct store *store, const struct store_batch *batch, s
     for (size_t i = 0; failed == 0 && i < batch->audit_count; i++) {
         write_audit(database, &batch->audit[i]);
     }
+    for (size_t i = 0; failed == 0 && i < batch->transition_count; i++) {
+        memory_write_transition(database, &batch->transitions[i]);
+    }
     if (failed == 0 && is_guarded(batch)) {
         keep_entry(database, batch);
     }
@@ -537,6 +541,8 @@ struct store *memory_open(struct memory_database *database) {
         .find_time = memory_find_time,
         .read_audit = memory_read_audit,
         .drop_audit = memory_drop_audit,
+        .read_transitions = memory_read_transitions,
+        .trim_transitions = memory_trim_transitions,
         .sizes = memory_sizes,
     };
     struct memory_store *handle = calloc(1, sizeof(*handle));

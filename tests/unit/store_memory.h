@@ -43,6 +43,8 @@ struct memory_database {
     size_t setting_count;
     struct store_audit *audit; /* by sequence */
     size_t audit_count;
+    struct store_transition *transitions; /* by sequence */
+    size_t transition_count;
     struct memory_entry *entries; /* of the transactions that are kept, in their order */
     size_t entry_count;
     uint64_t commit; /* of the newest */
@@ -81,6 +83,12 @@ int memory_read_past(struct store *store, uint64_t revision, uint64_t upto,
                      int (*row)(void *arg, const char *kind, const char *name,
                                 const struct store_change *change, struct err *err),
                      void *arg, struct err *err);
+/* The lock is the caller's. */
+void memory_write_transition(struct memory_database *database, const struct store_transition *row);
+int memory_read_transitions(struct store *store, uint64_t below, size_t limit,
+                            int (*row)(void *arg, const struct store_transition *transition, struct err *err),
+                            void *arg, struct err *err);
+int memory_trim_transitions(struct store *store, uint64_t upto, size_t max, bool *ret_more, struct err *err);
 int memory_find_time(struct store *store, int64_t time_ms, uint64_t *ret_revision, struct err *err);
 
 #endif

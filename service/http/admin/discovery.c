@@ -108,6 +108,11 @@ static const struct kind_info OTHERS[] = {
      .short_name = "bs",
      .group = "bgppeerd.io",
      .version = "v1"},
+    {.name = "Transition",
+     .plural = "transitions",
+     .singular = "transition",
+     .group = "bgppeerd.io",
+     .version = "v1"},
     {.name = "Change", .plural = "changes", .singular = "change", .group = "bgppeerd.io", .version = "v1"},
 };
 #define OTHER_COUNT (sizeof(OTHERS) / sizeof(OTHERS[0]))
