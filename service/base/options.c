@@ -191,38 +191,54 @@ static int next_argument(const struct option *options, size_t count, const struc
     return 0;
 }
 
-/* What is no option is the operand, when there is to be one. */
-static int take_operand(const char *argument, const char **operand, struct err *err) {
-    if (operand == NULL || argument[0] == '-' || argument[0] == '\0') {
+/* What is no option is an operand, when there is to be one. */
+static int take_operand(const char *argument, struct operands *operands, struct err *err) {
+    bool is_dash = strcmp(argument, "-") == 0 && operands->max > 1;
+    if (operands->max == 0 || (argument[0] == '-' && !is_dash) || argument[0] == '\0') {
         return err_set(err, ERR_USAGE, "\"%.100s\" is not an option; --help lists them", argument);
     }
-    if (*operand != NULL) {
+    if (operands->count == operands->max) {
         return err_set(err, ERR_USAGE, "\"%.100s\" is one too many: \"%.100s\" was given already", argument,
-                       *operand);
+                       operands->items[operands->count - 1]);
     }
-    *operand = argument;
+    operands->items[operands->count++] = argument;
     return 0;
+}
+
+/* "-o", "-ojson"; "-output" is a slip. */
+static const struct option *find_letter(const struct option *options, size_t count, const char *argument) {
+    size_t len = strcspn(argument + 1, "=");
+    for (size_t i = 0; i < count && find_option(options, count, argument + 1, len) == NULL; i++) {
+        if (argument[0] == '-' && argument[1] != '\0' && options[i].letter == argument[1]) {
+            return &options[i];
+        }
+    }
+    return NULL;
 }
 
 /* One argument, and its value when that is the next one. `given`: lists that arguments have begun. */
 static int read_argument(const struct option *options, size_t count, int argc, char **argv, int *at,
-                         void *settings, const char **operand, bool *given, struct err *err) {
+                         void *settings, struct operands *operands, bool *given, struct err *err) {
     const char *argument = argv[*at];
     size_t dashes = strspn(argument, "-");
     size_t len = strcspn(argument + dashes, "=");
     if (dashes == 0 || len == 0) {
-        return take_operand(argument, operand, err);
+        return take_operand(argument, operands, err);
     }
-    const struct option *option = dashes == 2 ? find_option(options, count, argument + 2, len) : NULL;
+    const struct option *option = dashes == 2   ? find_option(options, count, argument + 2, len)
+                                  : dashes == 1 ? find_letter(options, count, argument)
+                                                : NULL;
     if (option == NULL) {
         return no_such_option(options, count, argument, dashes, len, err);
     }
     char source[OPTION_VARIABLE_MAX];
     snprintf(source, sizeof(source), "--%s", option->name);
-    const char *text = "true";
-    if (argument[2 + len] == '=') {
+    const char *text = option->bare != NULL ? option->bare : "true";
+    if (dashes == 1 && argument[2] != '\0') {
+        text = argument + 2 + (argument[2] == '='); /* -ojson, -o=json */
+    } else if (dashes == 2 && argument[2 + len] == '=') {
         text = argument + 2 + len + 1;
-    } else if (option->type != OPTION_FLAG &&
+    } else if (option->type != OPTION_FLAG && option->bare == NULL &&
                next_argument(options, count, option, argc, argv, at, &text, err) != 0) {
         return -1;
     }
@@ -234,56 +250,115 @@ static int read_argument(const struct option *options, size_t count, int argc, c
     return set_value(option, text, settings, source, err);
 }
 
-int options_parse(const char *prefix, const struct option *options, size_t count, int argc, char **argv,
-                  void *settings, const char **operand, bool *ret_help, struct err *err) {
-    *ret_help = false;
+/* ---- all of it ---- */
+
+bool options_want_help(int argc, char **argv) {
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            *ret_help = true;
-            return 0;
+            return true;
         }
     }
-    for (size_t i = 0; i < count; i++) {
-        if (options[i].default_text != NULL &&
-            set_value(&options[i], options[i].default_text, settings, options[i].name, err) != 0) {
-            return -1;
-        }
-        if (read_environment(prefix, &options[i], settings, err) != 0) {
-            return -1;
+    return false;
+}
+
+int options_set_defaults(const struct option *options, size_t count, void *settings, struct err *err) {
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        if (options[i].default_text != NULL) {
+            result = set_value(&options[i], options[i].default_text, settings, options[i].name, err);
         }
     }
+    return result;
+}
+
+int options_read_environment(const char *prefix, const struct option *options, size_t count, void *settings,
+                             struct err *err) {
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        result = options[i].argument_only ? 0 : read_environment(prefix, &options[i], settings, err);
+    }
+    return result;
+}
+
+int options_read_arguments(const struct option *options, size_t count, int argc, char **argv, void *settings,
+                           struct operands *operands, struct err *err) {
     bool *given = base_calloc(count, sizeof(*given));
     if (given == NULL) {
         return err_no_memory(err);
     }
     int result = 0;
     for (int i = 0; i < argc && result == 0; i++) {
-        result = read_argument(options, count, argc, argv, &i, settings, operand, given, err);
+        result = read_argument(options, count, argc, argv, &i, settings, operands, given, err);
     }
     free(given);
     return result;
 }
 
-/* ---- help ---- */
-
-void options_print(const char *prefix, const struct option *options, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        const struct option *option = &options[i];
-        char variable[OPTION_VARIABLE_MAX];
-        option_variable(prefix, option, variable);
-        printf("  --%s%s%s\n", option->name, option->value != NULL ? " " : "",
-               option->value != NULL ? option->value : "");
-        printf("        %s", option->help);
-        for (size_t c = 0; option->type == OPTION_CHOICE && option->choices[c] != NULL; c++) {
-            printf("%s%s", c == 0 ? ": " : ", ", option->choices[c]);
-        }
-        if (option->type == OPTION_LIST) {
-            printf("; may be repeated");
-        }
-        printf(".\n        ");
-        if (option->default_text != NULL && option->type != OPTION_FLAG) {
-            printf("Default %s. ", option->default_text);
-        }
-        printf("Environment: %s%s.\n", variable, option->type == OPTION_LIST ? ", separated by commas" : "");
+int options_parse(const char *prefix, const struct option *options, size_t count, int argc, char **argv,
+                  void *settings, const char **operand, bool *ret_help, struct err *err) {
+    *ret_help = options_want_help(argc, argv);
+    if (*ret_help) {
+        return 0;
     }
+    struct operands operands = {.max = operand != NULL};
+    if (options_set_defaults(options, count, settings, err) != 0 ||
+        options_read_environment(prefix, options, count, settings, err) != 0 ||
+        options_read_arguments(options, count, argc, argv, settings, &operands, err) != 0) {
+        return -1;
+    }
+    if (operands.count > 0) {
+        *operand = operands.items[0];
+    }
+    return 0;
+}
+
+/* ---- a file ---- */
+
+/* The text without blanks around it, in place. */
+static char *trim(char *text) {
+    text += strspn(text, " \t\r");
+    size_t len = strlen(text);
+    while (len > 0 && strchr(" \t\r", text[len - 1]) != NULL) {
+        text[--len] = '\0';
+    }
+    return text;
+}
+
+static int no_such_setting(const struct option *options, size_t count, const char *name, const char *source,
+                           struct err *err) {
+    struct suggest suggest = suggest_begin(name, strlen(name));
+    for (size_t i = 0; i < count; i++) {
+        suggest_consider(&suggest, options[i].name);
+    }
+    bool found = suggest.meant != NULL;
+    return err_set(err, ERR_USAGE, "%s: there is no setting \"%.50s\"%s%s%s", source, name,
+                   found ? "; did you mean \"" : "", found ? suggest.meant : "", found ? "\"?" : "");
+}
+
+int options_read_file(const struct option *options, size_t count, char *text, const char *file,
+                      void *settings, struct err *err) {
+    unsigned number = 0;
+    for (char *line = strsep(&text, "\n"); line != NULL; line = strsep(&text, "\n")) {
+        char source[256];
+        snprintf(source, sizeof(source), "%.200s, line %u", file, ++number);
+        char *name = trim(line);
+        if (name[0] == '\0' || name[0] == '#') {
+            continue;
+        }
+        char *value = strchr(name, '=');
+        if (value == NULL) {
+            return err_set(err, ERR_USAGE, "%s: \"%.50s\" is not a setting: write name = value", source,
+                           name);
+        }
+        *value++ = '\0';
+        name = trim(name);
+        const struct option *option = find_option(options, count, name, strlen(name));
+        if (option == NULL) {
+            return no_such_setting(options, count, name, source, err);
+        }
+        if (set_value(option, trim(value), settings, source, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
