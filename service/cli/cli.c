@@ -9,10 +9,32 @@
 #include "base/suggest.h"
 #include "cli_internal.h"
 
-static const struct command *const COMMANDS[] = {&command_serve,  &command_token,  &command_tls,
-                                                 &command_vault,  &command_backup, &command_restore,
-                                                 &command_render, &command_health};
+/* Those for people first, then those of the service itself. */
+static const struct command *const COMMANDS[] = {
+    &command_preview, &command_apply,  &command_list,    &command_why,    &command_changes,
+    &command_import,  &command_export, &command_serve,   &command_token,  &command_tls,
+    &command_vault,   &command_backup, &command_restore, &command_render, &command_health,
+};
 #define COMMAND_COUNT (sizeof(COMMANDS) / sizeof(COMMANDS[0]))
+
+static const struct exit_meaning EXITS[] = {
+    {CLI_OK, false, "it was done"},
+    {CLI_FAILURE, false, "it failed, or the service refused it"},
+    {CLI_USAGE, false, "the command line or a setting is wrong; nothing was done"},
+    {CLI_DISRUPTIVE, true, "preview, import --plan: a session would restart or be removed"},
+    {CLI_UNREACHABLE, true, "the service was not reached, or is not whom it should be"},
+};
+#define EXIT_COUNT (sizeof(EXITS) / sizeof(EXITS[0]))
+
+const struct command *const *commands_all(size_t *ret_count) {
+    *ret_count = COMMAND_COUNT;
+    return COMMANDS;
+}
+
+const struct exit_meaning *exit_meanings(size_t *ret_count) {
+    *ret_count = EXIT_COUNT;
+    return EXITS;
+}
 
 int command_status(const struct err *err) {
     return err->code == ERR_USAGE ? CLI_USAGE : CLI_FAILURE;
@@ -23,9 +45,23 @@ int command_failed(const struct err *err) {
     return command_status(err);
 }
 
+static void print_exits(FILE *out, bool asks) {
+    fprintf(out, "\nExit status:\n");
+    for (size_t i = 0; i < EXIT_COUNT; i++) {
+        if (asks || !EXITS[i].asks) {
+            fprintf(out, "  %d  %s\n", EXITS[i].status, EXITS[i].meaning);
+        }
+    }
+}
+
 void command_print_help(const struct command *command) {
-    printf("Usage: bgppeerd %s [OPTION]...\n\n%s.\n\n", command->name, command->summary);
+    printf("Usage: bgppeerd %s%s%s [OPTION]...\n\n%s.\n\n", command->name,
+           command->operands != NULL ? " " : "", command->operands != NULL ? command->operands : "",
+           command->summary);
     options_print(VARIABLE_PREFIX, command->options, command->option_count);
+    if (command->asks) {
+        print_exits(stdout, true);
+    }
 }
 
 static void print_usage(FILE *out) {
@@ -144,6 +180,9 @@ static bool is_variable(const char *name, size_t len, const char **ret_meant) {
     for (size_t c = 0; c < COMMAND_COUNT; c++) {
         for (size_t i = 0; i < COMMANDS[c]->option_count; i++) {
             const struct option *option = &COMMANDS[c]->options[i];
+            if (option->argument_only) {
+                continue;
+            }
             char variable[OPTION_VARIABLE_MAX];
             option_variable(VARIABLE_PREFIX, option, variable);
             const char *own = variable + strlen(VARIABLE_PREFIX);
