@@ -112,6 +112,7 @@ class OperandTest(unittest.TestCase):
 
     def test_a_service_that_does_not_say_where_it_listens(self):
         with Service(auth=True) as service:
+            service.wait_for_log("event=ready")  # which is written behind the file
             os.remove(os.path.join(service.data, "listen"))
             for arguments in (("token", "list"), ("vault", "status"), ("backup", os.path.join(service.folder, "b"))):
                 done = run(*arguments, "--data-dir", service.data)
