@@ -25,7 +25,8 @@ BUILD_PACKAGES := gcc=gcc libc6-dev=file:/usr/include/stdlib.h pkg-config=pkg-co
     libsodium-dev=pc:libsodium libyaml-dev=pc:yaml-0.1 libgnutls28-dev=pc:gnutls \
     libcurl4-gnutls-dev=pc:libcurl
 RUNTIME_PACKAGES := libmicrohttpd12 libsqlite3-0 libjansson4 libsodium23 libyaml-0-2 libgnutls30 libcurl3-gnutls
-TEST_PACKAGES := libcmocka-dev=pc:cmocka python3=python3 python3-yaml=py:yaml curl=curl valgrind=valgrind
+TEST_PACKAGES := libcmocka-dev=pc:cmocka python3=python3 python3-yaml=py:yaml curl=curl valgrind=valgrind \
+    groff-base=groff
 DEV_PACKAGES := clang=clang llvm=llvm-symbolizer clang-format=clang-format valgrind=valgrind
 BENCH_PACKAGES := nginx=nginx etcd-server=etcd valgrind=valgrind
 CLIENT_PACKAGES := python3-kubernetes=debpy:kubernetes nodejs=node npm=npm ansible=ansible-playbook
@@ -173,6 +174,15 @@ $(BUILD)/gen/openapi.c: $(BUILD)/api/openapi-gen api/openapi-skeleton.json
 openapi: $(BUILD)/api/openapi-gen
 	$(BUILD)/api/openapi-gen yaml >api/openapi.yaml
 
+# The man pages, from the tables of options.
+MANUALS := $(BUILD)/man/bgppeerd.8 $(BUILD)/man/bgppeer-agent.8
+$(BUILD)/man/bgppeerd.8: $(PROGRAM)
+	@mkdir -p $(@D)
+	$(call quiet,MAN )$(PROGRAM) manual >$@
+$(BUILD)/man/bgppeer-agent.8: $(AGENT)
+	@mkdir -p $(@D)
+	$(call quiet,MAN )$(AGENT) --manual >$@
+
 # --- Tests ---------------------------------------------------------------------------------------------
 # One program a file. Files beside them that are not named *_test.c are shared by the tests of that folder; a
 # program gets of them what it uses, because some put themselves in place of the C library's calls.
@@ -252,11 +262,12 @@ format-check: deps-dev
 	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
 
 # --- Installing ----------------------------------------------------------------------------------------
-## install        programs, systemd units and licence below DESTDIR and PREFIX; uninstall takes them away
-install: $(PROGRAM) $(AGENT)
+## install        programs, man pages, systemd units and licence below DESTDIR and PREFIX; uninstall takes them away
+install: $(PROGRAM) $(AGENT) $(MANUALS)
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/bgppeerd
 	install -D -m 755 $(AGENT) $(DESTDIR)$(PREFIX)/bin/bgppeer-agent
-	install -d $(DESTDIR)$(UNITDIR)
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 $(MANUALS) $(DESTDIR)$(PREFIX)/share/man/man8
 	sed 's|@PREFIX@|$(PREFIX)|g' service/bgppeerd.service >$(DESTDIR)$(UNITDIR)/bgppeerd.service
 	sed 's|@PREFIX@|$(PREFIX)|g' service/bgppeer-agent.service >$(DESTDIR)$(UNITDIR)/bgppeer-agent.service
 	install -D -m 644 api/openapi.yaml $(DESTDIR)$(PREFIX)/share/bgppeerd/openapi.yaml
@@ -264,6 +275,7 @@ install: $(PROGRAM) $(AGENT)
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,bgppeerd bgppeer-agent)
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,bgppeerd.service bgppeer-agent.service)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,bgppeerd.8 bgppeer-agent.8)
 	rm -rf $(DESTDIR)$(PREFIX)/share/bgppeerd $(DESTDIR)$(PREFIX)/share/doc/bgppeerd
 
 ## clean          remove everything that was built; your data directory stays

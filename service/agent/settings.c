@@ -151,6 +151,26 @@ static void settings_print_help(void) {
     printf("  --version\n        Print the version.\n");
 }
 
+/* For the Makefile, and in no help: bgppeer-agent(8) in the language of man(7). */
+static void settings_print_manual(void) {
+    printf(
+        ".TH BGPPEER\\-AGENT 8 \"\" \"bgppeerd " BGPPEERD_VERSION "\" \"System administration\"\n"
+        ".SH NAME\nbgppeer\\-agent \\- keeps a host's BGP daemon in step with its peering list\n"
+        ".SH SYNOPSIS\n.B bgppeer\\-agent \\-\\-server\n.I URL\n.RI [ option ]...\n"
+        ".SH DESCRIPTION\n"
+        "It asks the service for this host's list, brings it to the host's BGP daemon, and reports what the "
+        "sessions do.\n"
+        "An option's environment variable counts when the option is not given.\n"
+        ".SH OPTIONS\n");
+    options_print_manual(AGENT_PREFIX, OPTIONS, OPTION_COUNT);
+    printf(".TP\n\\fB\\-\\-version\\fR\nPrint the version.\n"
+           ".SH EXIT STATUS\n"
+           "0 when it was told to end, or did with\n.B \\-\\-once\nwhat was to be done; 1 when it failed; 2 "
+           "when "
+           "the command line is wrong.\n"
+           ".SH SEE ALSO\n.BR bgppeerd (8)\n");
+}
+
 static int settings_check_server(const char *server, struct err *err) {
     bool tls = strncmp(server, "https://", 8) == 0;
     if ((!tls && strncmp(server, "http://", 7) != 0) || strpbrk(server, "?# \r\n") != NULL ||
@@ -226,6 +246,10 @@ int settings_read(int argc, char **argv, struct agent_settings *settings, enum s
     *ret = SETTINGS_DONE;
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         printf("bgppeer-agent %s\n", BGPPEERD_VERSION);
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "--manual") == 0) {
+        settings_print_manual();
         return 0;
     }
     if (options_parse(AGENT_PREFIX, OPTIONS, OPTION_COUNT, argc > 0 ? argc - 1 : 0, argv + 1, settings, NULL,

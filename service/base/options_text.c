@@ -68,7 +68,7 @@ void options_print_roff(const char *text) {
         } else if ((*c == '.' || *c == '\'') && (c == text || c[-1] == '\n')) {
             printf("\\&%c", *c); /* no request */
         } else if (strncmp(c, "\xe2\x80\xa6", 3) == 0) {
-            printf("...");
+            printf("\\&..."); /* nor here */
             c += 2;
         } else {
             putchar(*c);

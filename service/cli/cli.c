@@ -11,8 +11,8 @@
 
 /* Those for people first, then those of the service itself. */
 static const struct command *const COMMANDS[] = {
-    &command_preview, &command_apply,  &command_list,    &command_why,    &command_changes,
-    &command_import,  &command_export, &command_serve,   &command_token,  &command_tls,
+    &command_preview, &command_apply,  &command_list,    &command_why,    &command_changes, &command_diff,
+    &command_undo,    &command_import, &command_export,  &command_serve,  &command_token,   &command_tls,
     &command_vault,   &command_backup, &command_restore, &command_render, &command_health,
 };
 #define COMMAND_COUNT (sizeof(COMMANDS) / sizeof(COMMANDS[0]))
@@ -21,7 +21,7 @@ static const struct exit_meaning EXITS[] = {
     {CLI_OK, false, "it was done"},
     {CLI_FAILURE, false, "it failed, or the service refused it"},
     {CLI_USAGE, false, "the command line or a setting is wrong; nothing was done"},
-    {CLI_DISRUPTIVE, true, "preview, import --plan: a session would restart or be removed"},
+    {CLI_DISRUPTIVE, true, "preview, import --plan, undo --dry-run: a session would restart or be removed"},
     {CLI_UNREACHABLE, true, "the service was not reached, or is not whom it should be"},
 };
 #define EXIT_COUNT (sizeof(EXITS) / sizeof(EXITS[0]))
@@ -147,6 +147,10 @@ static int run_command(int argc, char **argv) {
     }
     if (is_word(name, "version")) {
         return version(argc - 2, argv + 2);
+    }
+    if (argc == 2 && strcmp(name, "manual") == 0) { /* for the Makefile, and in no help */
+        manual_print();
+        return CLI_OK;
     }
     const struct command *command = find_command(name);
     if (command == NULL) {

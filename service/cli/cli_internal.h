@@ -37,6 +37,9 @@ struct exit_meaning {
 };
 const struct exit_meaning *exit_meanings(size_t *ret_count);
 
+/* The man page of all this, on standard output. */
+void manual_print(void);
+
 /* Log the variables BGPPEERD_* that no option of any command has: a slip there changes nothing silently. */
 void cli_warn_variables(void);
 
@@ -53,6 +56,8 @@ extern const struct command command_apply;
 extern const struct command command_why;
 extern const struct command command_list;
 extern const struct command command_changes;
+extern const struct command command_diff;
+extern const struct command command_undo;
 extern const struct command command_import;
 extern const struct command command_export;
 
