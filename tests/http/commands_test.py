@@ -127,6 +127,7 @@ class RefusalTest(CommandCase):
                           ["preview", "-", "--server", "bgp.example.net"], ["preview", "-", "--key", "k"], ["preview", "-", "-o", "xml"],
                           ["apply", "-", "--wait=soon"], ["apply", "-", "--max-disruptive", "few"], ["export", "--kinds", "Nod"],
                           ["export", "--kinds", "Secret", "-o", "json"], ["import"], ["import", "calico"], ["changes", "--limit", "0"],
+                          ["changes", "1", "--kind", "Node"], ["diff"], ["undo"], ["undo", "1", "--to", "2"], ["undo", "1", "--max-nodes", "few"],
                           ["preview", "-", "--token-file", "/nonexistent"]):
             done = self.ask(*arguments, text="", status=USAGE)
             self.assertEqual((done.stdout, done.stderr.count("\n")), ("", 1), arguments)
@@ -229,6 +230,68 @@ class ListTest(CommandCase):
         lines = self.ask("why", "rack1-host1", "192.168.1.254").stdout.splitlines()
         i = lines.index("  BGPPeer rack1-host1-tor (Node): Session")
         self.assertEqual(lines[i + 1:i + 4], ["    + from this node: holds", "      + node rack1-host1", "      + peerIP 192.168.1.254"])
+
+
+class HistoryTest(CommandCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.before = cls.lists()
+        cls.txn = cls.newest() + 1
+        done = run("apply", "--reason", "renumber", "--server", cls.service.url, "-", text=RESTART)
+        assert done.returncode == OK, done.stderr
+        cls.after = cls.lists()
+
+    @classmethod
+    def lists(cls):
+        names = ("rack1-host1", "rack1-host2", "rack2-host1", "rack2-host2")
+        return [cls.service.request("GET", f"{V3}nodes/{name}/peerings").headers["ETag"] for name in names]
+
+    @classmethod
+    def newest(cls):
+        return int(cls.service.request("GET", "/apis/bgppeerd.io/v1/changes").json()["metadata"]["resourceVersion"])
+
+    def test_one_change(self):
+        lines = self.ask("changes", str(self.txn)).stdout.splitlines()
+        self.assertRegex(lines[0], rf"^change {self.txn}, \S+Z, by anonymous$")
+        self.assertEqual(lines[1:3], ["reason: renumber", "! 4 sessions restarted on 2 nodes, 1 session removed; 3 nodes got another list"])
+        i = lines.index("  ~ Node rack1-host1")
+        self.assertEqual(lines[i + 1], "      spec.bgp.asNumber: - -> 64999")
+        self.assertIn("  - BGPPeer rack1-host2-tor", lines)
+        self.assertIn("  - 192.168.1.254  AS 63400  external  by BGPPeer rack1-host2-tor", lines)
+        self.assertIn("not found", self.ask("changes", "99999", status=FAILED).stderr)
+
+    def test_diff(self):
+        then, now = str(self.txn - 1), str(self.txn + 1)
+        lines = self.ask("diff", then, now).stdout.splitlines()
+        self.assertEqual(lines[0], "! 4 sessions restarted on 2 nodes, 1 session removed; 3 nodes got another list")
+        self.assertIn('      {"spec":{"bgp":{"asNumber":64999}}}', lines)
+        self.assertEqual(self.ask("diff", now, now).stdout, "no session changed\nno object differs\n")
+        self.assertNotIn("AS 63400", self.ask("diff", then, now, "--view", "objects").stdout)
+        self.assertNotIn("BGPPeer rack1-host2-tor\n  ~", self.ask("diff", then, now, "--view", "sessions").stdout)
+        self.assertNotIn("rack1-host2\n", self.ask("diff", then, now, "--view", "sessions", "--node", "rack1-host1").stdout)
+        self.assertEqual(json.loads(self.ask("diff", then, now, "-o", "json").stdout)["kind"], "Diff")
+        self.assertIn("(400 ", self.ask("diff", "99999", status=FAILED).stderr)
+
+    def test_undo(self):
+        done = self.ask("undo", str(self.txn), "--dry-run", status=DISRUPTIVE)
+        self.assertTrue(done.stdout.startswith("! 4 sessions will restart on 2 nodes, 1 session will be added; "), done.stdout)
+        self.assertIn("  + BGPPeer  rack1-host2-tor  created\n", done.stdout)
+        self.assertTrue(done.stdout.endswith("nothing is stored\n"), done.stdout)
+        done = self.ask("undo", str(self.txn), "--max-disruptive", "3", status=FAILED)
+        self.assertIn("TooDisruptive", done.stderr)
+        self.assertEqual(self.lists(), self.after)
+        self.ask("undo", str(self.txn), "--only", "bgppeers")
+        self.assertEqual(self.service.request("GET", V3 + "bgppeers/rack1-host2-tor").status, 200)
+        patch = self.service.request("PATCH", V3 + "nodes/rack1-host1", '{"spec": {"bgp": {"asNumber": 64998}}}', {"Content-Type": "application/merge-patch+json"})
+        self.assertEqual(patch.status, 200, patch.body)
+        done = self.ask("undo", str(self.txn), status=FAILED)
+        self.assertRegex(done.stderr, r'Node "rack1-host1": it has been changed since')
+        self.ask("undo", "--to", str(self.txn - 1), "--only", "rack1-host1", "--reason", "all of it")
+        self.assertEqual(self.lists(), self.before)
+        self.assertIn("all of it", self.ask("changes", "--limit", "1").stdout)
+        self.ask("undo", "--to", str(self.txn + 1))
+        self.assertEqual(self.lists(), self.after)
 
 
 class SettingsTest(unittest.TestCase):
@@ -500,7 +563,7 @@ class SlowServer:
 
 class HelpTest(unittest.TestCase):
     def test_exit_statuses_are_in_every_help(self):
-        for command in ("preview", "apply", "list", "why", "changes", "import", "export"):
+        for command in ("preview", "apply", "list", "why", "changes", "diff", "undo", "import", "export"):
             text = run("help", command).stdout
             self.assertRegex(text, r"(?s)Exit status:\n  0  .*\n  1  .*\n  2  .*\n  3  .*\n  4  ")
             self.assertRegex(text, "(?m)^  --output, -o FORMAT$")

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "people/history.h"
 #include "people/people.h"
 
 struct changes_settings {
@@ -116,8 +117,19 @@ static int add_page(struct people *people, const struct changes_settings *settin
     return result;
 }
 
-static int changes_act(struct people *people, struct err *err) {
-    const struct changes_settings *settings = (const struct changes_settings *)(const void *)people->settings;
+static int show_one(struct people *people, const char *txn, struct err *err) {
+    struct buf path = BUF_INIT;
+    buf_add_str(&path, OURS "changes/");
+    people_add_escaped(&path, txn);
+    const struct people_request request = {
+        .path = path.data, .doing = "asking for the change", .warns_itself = true};
+    int status =
+        buf_failed(&path) ? err_no_memory(err) : people_ask_show(people, &request, history_show_change, err);
+    buf_done(&path);
+    return status;
+}
+
+static int show_list(struct people *people, const struct changes_settings *settings, struct err *err) {
     json_t *all = json_pack("{s:s, s:s, s:{}, s:[]}", "apiVersion", "bgppeerd.io/v1", "kind", "ChangeList",
                             "metadata", "items");
     bool more = true;
@@ -135,15 +147,29 @@ static int changes_act(struct people *people, struct err *err) {
     return result;
 }
 
+static int changes_act(struct people *people, struct err *err) {
+    const struct changes_settings *settings = (const struct changes_settings *)(const void *)people->settings;
+    bool filters = settings->kind != NULL || settings->name != NULL || settings->since != NULL ||
+                   settings->until != NULL;
+    if (people->operands.count == 0) {
+        return show_list(people, settings, err);
+    }
+    return filters
+               ? err_set(err, ERR_USAGE,
+                         "--kind, --name, --since and --until choose among all changes; one is named already")
+               : show_one(people, people->operands.items[0], err);
+}
+
 /* ---- the command ---- */
 
 static int changes_run(const struct command *command, int argc, char **argv) {
     struct changes_settings settings;
-    return people_run(command, argc, argv, &settings.people, sizeof(settings), 0, changes_act);
+    return people_run(command, argc, argv, &settings.people, sizeof(settings), 1, changes_act);
 }
 
 const struct command command_changes = {
     .name = "changes",
+    .operands = "[CHANGE]",
     .summary = "Say what was changed, when, by whom and why",
     .options = CHANGES_TABLE,
     .option_count = sizeof(CHANGES_TABLE) / sizeof(CHANGES_TABLE[0]),

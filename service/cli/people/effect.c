@@ -80,8 +80,11 @@ void effect_show_totals(struct people *people, const json_t *changes, bool is_pa
         buf_add_str(&text, is_past ? "no session changed" : "no session will change");
     }
     if (effect.nodes > 0) {
-        buf_printf(&text, "; %s another list",
-                   json_count_text(people, effect.nodes, "node gets", "nodes get"));
+        const char *count = nodes(people, effect.nodes);
+        buf_printf(&text, "; %s %s another list", count,
+                   is_past             ? "got"
+                   : effect.nodes == 1 ? "gets"
+                                       : "get");
     }
     enum mark mark = effect.restarts + effect.removed > 0 ? MARK_WARN : MARK_HEAD;
     if (!buf_failed(&text)) {

@@ -34,7 +34,7 @@ static const struct option EXPORT_TABLE[] = {
 
 /* ---- kinds ---- */
 
-static const struct kind_info *find_kind(const char *name) {
+const struct kind_info *people_find_kind(const char *name) {
     for (size_t i = 0; i < KIND_COUNT; i++) {
         const struct kind_info *info = kind_info((enum kind)i);
         if (strcasecmp(info->name, name) == 0 || strcmp(info->plural, name) == 0) {
@@ -65,7 +65,7 @@ static int choose_kinds(struct people *people, const char *text, bool ret_wanted
         return err_no_memory(err);
     }
     for (char *name = strsep(&rest, ","); name != NULL; name = strsep(&rest, ",")) {
-        const struct kind_info *info = find_kind(name);
+        const struct kind_info *info = people_find_kind(name);
         if (info == NULL) {
             return no_such_kind(name, err);
         }

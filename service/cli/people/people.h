@@ -17,6 +17,7 @@
 #include "base/options.h"
 #include "cli_internal.h"
 #include "client.h"
+#include "model/object.h"
 
 #define OURS "/apis/bgppeerd.io/v1/"
 #define V3   "/apis/projectcalico.org/v3/"
@@ -125,6 +126,9 @@ void people_add_escaped(struct buf *path, const char *text);
 void people_add_query(struct buf *path, const char *name, const char *text);
 /* Tell what failed, with the service's causes. The exit status. */
 int people_tell(const struct people *people, const struct err *err);
+
+/* A kind by its name in any case, or by its plural; NULL: there is none. */
+const struct kind_info *people_find_kind(const char *name);
 
 /* ---- showing ---- */
 
