@@ -94,8 +94,6 @@ bool verdict_by_name(const char *name, enum status_verdict *ret);
 struct status_want {
     struct ip_addr address; /* the far end's */
     uint16_t port;          /* the far end's; 179 when the list has none */
-    uint16_t own_port;      /* where the far end connects to */
-    struct ip_addr own;     /* this end's address of that family */
     uint32_t as_number;
     uint32_t local_as_number;
     uint32_t remote_slot; /* STATUS_NO_SLOT: not one of our nodes */
@@ -274,7 +272,8 @@ struct status_news {
     char node[STATUS_NAME_MAX];
 };
 
-/* The number of the newest. */
+/* The number of the newest. What happens from then on is kept for who asks within some minutes; while nobody
+ * does, nothing is. */
 uint64_t status_newest(struct fleet_status *status);
 /* Up to `max` with sequence > after, the oldest first. ERR_EXPIRED: some of those are forgotten, or `after`
  * is a number of another process. */

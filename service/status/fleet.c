@@ -237,6 +237,10 @@ const struct status_want *wants_find(const struct wants *wants, const struct ip_
     return NULL;
 }
 
+const struct ip_addr *wants_own(const struct wants *wants, uint8_t family) {
+    return family == IP_V4 ? &wants->own_v4 : &wants->own_v6;
+}
+
 /* A fingerprint is 16 hexadecimal digits: 64 bits. */
 static uint64_t fingerprint_number(const char *fingerprint) {
     return fingerprint == NULL ? 0 : strtoull(fingerprint, NULL, 16);
@@ -254,12 +258,10 @@ static void own_address(const char *text, struct ip_addr *ret) {
 }
 
 /* What an entry wants. */
-static struct status_want want_of(const struct peering_list *list, const struct peering_entry *entry,
-                                  const struct status_lists *lists) {
+static struct status_want want_of(const struct peering_entry *entry, const struct status_lists *lists) {
     struct status_want want = {
         .address = entry->address,
         .port = port_or_bgp(entry->port),
-        .own_port = port_or_bgp(list->local.listen_port),
         .as_number = entry->as_number,
         .local_as_number = entry->local_as_number,
         .remote_slot = STATUS_NO_SLOT,
@@ -270,8 +272,6 @@ static struct status_want want_of(const struct peering_list *list, const struct 
         .has_password = entry->password == PASSWORD_VALUE,
         .digest = lists->digest_of(lists->arg, entry),
     };
-    own_address(entry->address.family == IP_V4 ? list->local.ipv4_address : list->local.ipv6_address,
-                &want.own);
     int64_t slot =
         entry->origin.remote_node == NULL ? -1 : lists->slot_of(lists->arg, entry->origin.remote_node);
     if (slot >= 0) {
@@ -309,10 +309,13 @@ static int wants_new(struct fleet_status *status, const struct peering_list *lis
     snprintf(wants->etag, sizeof(wants->etag), "%s", etag);
     wants->size = size;
     wants->count = list->entry_count;
+    wants->own_port = port_or_bgp(list->local.listen_port);
+    own_address(list->local.ipv4_address, &wants->own_v4);
+    own_address(list->local.ipv6_address, &wants->own_v6);
     char *text = (char *)&wants->items[wants->count];
     for (size_t i = 0; i < list->entry_count; i++) {
         const char *peer = list->entries[i].origin.bgp_peer;
-        wants->items[i] = want_of(list, &list->entries[i], lists);
+        wants->items[i] = want_of(&list->entries[i], lists);
         if (peer != NULL && shares_peer(list, i)) {
             wants->items[i].bgp_peer = wants->items[i - 1].bgp_peer;
         } else if (peer != NULL) {

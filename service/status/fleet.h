@@ -31,7 +31,9 @@ struct fleet_name {
 struct wants {
     atomic_uint refs;
     char etag[DIGEST_TEXT_MAX];
-    size_t size; /* bytes, of all of it */
+    size_t size;                   /* bytes, of all of it */
+    uint16_t own_port;             /* where far ends connect to */
+    struct ip_addr own_v4, own_v6; /* what they connect to; IP_NONE: nothing */
     size_t count;
     struct status_want items[];
 };
@@ -52,16 +54,16 @@ struct report {
     atomic_uint refs;
     char list[DIGEST_TEXT_MAX]; /* "" = none */
     char digest[DIGEST_TEXT_MAX];
-    char boot[FLEET_BOOT_MAX];
-    char apply_error[STATUS_TEXT_MAX];
-    char agent_version[STATUS_TEXT_MAX];
-    char daemon[STATUS_TEXT_MAX];
+    const char *boot; /* these four stand behind the sessions */
+    const char *apply_error;
+    const char *agent_version;
+    const char *daemon;
+    size_t size;             /* bytes, of all of it */
     int64_t applied_ms;      /* since when the agent has `list` */
     int64_t applied_real_ms; /* the same by its own clock; 0 = not known */
     bool has_counters;
     uint64_t counters[KERNEL_COUNTER_COUNT];
     bool linked; /* `want` of the sessions is known */
-    size_t cap;  /* what its memory is for */
     size_t count;
     struct reported items[];
 };
@@ -134,6 +136,8 @@ struct news {
     uint64_t newest;
     uint64_t shown; /* up to this number they are there for others: the sweep before was done then */
     struct status_watcher *armed;
+    bool asked;     /* somebody has read or waited since the sweep before */
+    unsigned quiet; /* sweeps since then; from NEWS_QUIET on nothing is kept */
 };
 
 struct fleet_chunk {
@@ -173,6 +177,8 @@ void report_unref(struct fleet_status *status, struct report *report);
 
 /* By address, then port: <0, 0, >0. */
 int fleet_compare(const struct ip_addr *a, uint16_t a_port, const struct ip_addr *b, uint16_t b_port);
+/* What the far end of a session with an address of `family` calls this end. */
+const struct ip_addr *wants_own(const struct wants *wants, uint8_t family);
 /* NULL: not there. `wants` and `report` may be NULL. */
 const struct status_want *wants_find(const struct wants *wants, const struct ip_addr *address, uint16_t port);
 const struct reported *report_find(const struct report *report, const struct ip_addr *address, uint16_t port);

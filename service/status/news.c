@@ -6,6 +6,9 @@
  * while one sweep runs is put together into one, so that a storm over a whole fleet takes one place for each
  * session; therefore news are shown to others only when their sweep is done.
  *
+ * While nobody has asked for some minutes, only the numbers go on: most fleets are never watched, and a ring
+ * for all their sessions would be a large part of what they take.
+ *
  * The ring's lock is taken last, and held for a few instructions.
  */
 #include <stdio.h>
@@ -16,21 +19,31 @@
 #include "fleet.h"
 
 #define NEWS_RING_MIN 256
+#define NEWS_QUIET    600 /* sweeps, twice a second */
 
 void news_init(struct news *news, uint64_t first) {
     pthread_mutex_init(&news->lock, NULL);
     news->first = news->forgotten = news->newest = news->shown = first;
+    news->quiet = NEWS_QUIET;
 }
 
 static struct news_item *news_at(const struct news *news, uint64_t sequence) {
     return &news->ring[(sequence - news->first - 1) % news->cap];
 }
 
-void news_done(struct news *news) {
+/* Nothing up to the newest can be read any more. */
+static void news_forget(struct news *news) {
     for (uint64_t n = news->forgotten + 1; n <= news->newest; n++) {
         fleet_name_unref(news_at(news, n)->name);
     }
     free(news->ring);
+    news->ring = NULL;
+    news->cap = 0;
+    news->first = news->forgotten = news->newest;
+}
+
+void news_done(struct news *news) {
+    news_forget(news);
     pthread_mutex_destroy(&news->lock);
 }
 
@@ -57,10 +70,11 @@ static bool news_grow(struct news *news) {
 
 /* Takes over the reference to the item's name. The lock is the caller's. Returns its number. */
 static uint64_t news_append(struct news *news, const struct news_item *item) {
-    if (!news_grow(news) && news->cap == 0) { /* no memory at all: whoever reads must list again */
+    /* Nobody asks, or there is no memory at all: whoever reads must list again. */
+    if (news->quiet == NEWS_QUIET || (!news_grow(news) && news->cap == 0)) {
         fleet_name_unref(item->name);
         news->first = news->forgotten = ++news->newest;
-        return 0;
+        return news->newest;
     }
     if (news->newest - news->forgotten == news->cap) {
         fleet_name_unref(news_at(news, ++news->forgotten)->name);
@@ -123,6 +137,11 @@ void news_show(struct news *news) {
     struct status_watcher *next;
     pthread_mutex_lock(&news->lock);
     bool some = news->shown != news->newest;
+    news->quiet = news->asked || news->armed != NULL ? 0 : news->quiet + (news->quiet < NEWS_QUIET);
+    news->asked = false;
+    if (news->quiet == NEWS_QUIET && news->cap > 0) {
+        news_forget(news);
+    }
     news->shown = news->newest;
     /* Taken out all at once, so that those which arm themselves again meanwhile are not called twice. */
     struct status_watcher *watcher = some ? news->armed : NULL;
@@ -139,9 +158,18 @@ void news_show(struct news *news) {
 
 /* ---- reading ---- */
 
+/* From now on they are kept. The lock is the caller's. */
+static void news_are_asked_for(struct news *news) {
+    news->asked = true;
+    news->quiet = 0;
+}
+
 uint64_t status_newest(struct fleet_status *status) {
     pthread_mutex_lock(&status->news.lock);
-    uint64_t newest = status->news.shown;
+    news_are_asked_for(&status->news);
+    struct news *news = &status->news;
+    uint64_t newest = news->shown > news->forgotten ? news->shown : news->forgotten;
+    news->shown = newest; /* what was not kept in the present sweep is told by the list */
     pthread_mutex_unlock(&status->news.lock);
     return newest;
 }
@@ -167,6 +195,7 @@ int status_read_news(struct fleet_status *status, uint64_t after, struct status_
     struct news *news = &status->news;
     size_t count = 0;
     pthread_mutex_lock(&news->lock);
+    news_are_asked_for(news);
     bool forgotten = news_are_forgotten(news, after);
     for (uint64_t n = after + 1; !forgotten && n <= news->shown && count < max; n++) {
         news_tell(news_at(news, n), n, &items[count++]);

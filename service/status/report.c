@@ -19,13 +19,9 @@ struct report *report_ref(struct report *report) {
     return report;
 }
 
-static size_t report_size(size_t count) {
-    return sizeof(struct report) + count * sizeof(struct reported);
-}
-
 void report_unref(struct fleet_status *status, struct report *report) {
     if (report != NULL && atomic_fetch_sub_explicit(&report->refs, 1, memory_order_acq_rel) == 1) {
-        atomic_fetch_sub_explicit(&status->memory, report_size(report->cap), memory_order_relaxed);
+        atomic_fetch_sub_explicit(&status->memory, report->size, memory_order_relaxed);
         free(report);
     }
 }
@@ -52,15 +48,40 @@ const struct reported *report_find(const struct report *report, const struct ip_
 
 /* ---- making one ---- */
 
-static struct report *report_alloc(struct fleet_status *status, size_t count, struct err *err) {
-    struct report *report = base_calloc(1, report_size(count));
+/* A text of an agent's, cut to `max` bytes with its NUL. */
+static size_t text_size(const char *text, size_t max) {
+    return (text != NULL ? strnlen(text, max - 1) : 0) + 1;
+}
+
+static const char *text_put(char **at, const char *text, size_t max) {
+    char *start = *at;
+    size_t size = text_size(text, max);
+    memcpy(start, text != NULL ? text : "", size - 1);
+    start[size - 1] = '\0';
+    *at = start + size;
+    return start;
+}
+
+/* Room for `count` sessions, with the four texts of `source`. */
+static struct report *report_alloc(struct fleet_status *status, size_t count,
+                                   const struct status_report *source, struct err *err) {
+    size_t size = sizeof(struct report) + count * sizeof(struct reported) +
+                  text_size(source->boot, FLEET_BOOT_MAX) + text_size(source->apply_error, STATUS_TEXT_MAX) +
+                  text_size(source->agent_version, STATUS_TEXT_MAX) +
+                  text_size(source->daemon, STATUS_TEXT_MAX);
+    struct report *report = base_calloc(1, size);
     if (report == NULL) {
         (void)err_no_memory(err);
         return NULL;
     }
+    char *at = (char *)&report->items[count];
     atomic_init(&report->refs, 1);
-    report->cap = count;
-    atomic_fetch_add_explicit(&status->memory, report_size(count), memory_order_relaxed);
+    report->size = size;
+    report->boot = text_put(&at, source->boot, FLEET_BOOT_MAX);
+    report->apply_error = text_put(&at, source->apply_error, STATUS_TEXT_MAX);
+    report->agent_version = text_put(&at, source->agent_version, STATUS_TEXT_MAX);
+    report->daemon = text_put(&at, source->daemon, STATUS_TEXT_MAX);
+    atomic_fetch_add_explicit(&status->memory, size, memory_order_relaxed);
     return report;
 }
 
@@ -223,19 +244,33 @@ static void report_join(struct report *report, const struct fleet_node *node, co
     report_explain(report, before);
 }
 
+/* All but its own place in memory. */
+static void report_copy(struct report *report, const struct report *old) {
+    struct report head = *report;
+    *report = *old;
+    atomic_init(&report->refs, 1);
+    report->boot = head.boot;
+    report->apply_error = head.apply_error;
+    report->agent_version = head.agent_version;
+    report->daemon = head.daemon;
+    report->size = head.size;
+    memcpy(report->items, old->items, old->count * sizeof(old->items[0]));
+}
+
 int report_link(struct fleet_status *status, struct fleet_node *node, struct err *err) {
     struct report *old = node->report;
     if (old == NULL || old->linked || applied_list(node, old) == NULL) {
         return 0;
     }
-    struct report *report = report_alloc(status, old->count, err);
+    const struct status_report texts = {.boot = old->boot,
+                                        .apply_error = old->apply_error,
+                                        .agent_version = old->agent_version,
+                                        .daemon = old->daemon};
+    struct report *report = report_alloc(status, old->count, &texts, err);
     if (report == NULL) {
         return -1;
     }
-    size_t cap = report->cap;
-    memcpy(report, old, report_size(old->count));
-    atomic_init(&report->refs, 1);
-    report->cap = cap;
+    report_copy(report, old);
     report->linked = true;
     const struct wants *wants = applied_list(node, report);
     for (size_t i = 0; i < report->count; i++) {
@@ -289,17 +324,11 @@ static bool report_tells_more(const struct report *report, const struct report *
 
 static struct report *report_new(struct fleet_status *status, const struct status_report *source,
                                  struct err *err) {
-    struct report *report = report_alloc(status, source->session_count, err);
+    struct report *report = report_alloc(status, source->session_count, source, err);
     if (report == NULL) {
         return NULL;
     }
     snprintf(report->list, sizeof(report->list), "%s", source->list != NULL ? source->list : "");
-    snprintf(report->boot, sizeof(report->boot), "%s", source->boot != NULL ? source->boot : "");
-    snprintf(report->apply_error, sizeof(report->apply_error), "%s",
-             source->apply_error != NULL ? source->apply_error : "");
-    snprintf(report->agent_version, sizeof(report->agent_version), "%s",
-             source->agent_version != NULL ? source->agent_version : "");
-    snprintf(report->daemon, sizeof(report->daemon), "%s", source->daemon != NULL ? source->daemon : "");
     report->applied_real_ms = source->applied_at_ms;
     report->has_counters = source->has_counters;
     memcpy(report->counters, source->counters, sizeof(report->counters));

@@ -168,13 +168,15 @@ static void judged_drop_all(struct fleet_status *status, uint32_t slot, struct f
 
 /* The same session at its far end, when that node has been looked at. */
 static void sweep_mirror(struct sweep *sweep, const struct status_want *want) {
+    const struct wants *wants = sweep->view->lists[0];
+    const struct ip_addr *own = wants_own(wants, want->address.family);
     struct fleet_node *node = fleet_node(sweep->status, want->remote_slot);
     struct fleet_view view;
     bool found;
     if (node == NULL) {
         return;
     }
-    size_t place = judged_place(node, &want->own, want->own_port, &found);
+    size_t place = judged_place(node, own, wants->own_port, &found);
     if (!found) {
         return;
     }
@@ -182,7 +184,7 @@ static void sweep_mirror(struct sweep *sweep, const struct status_want *want) {
     if (view.known && view.life == node->judged_life) {
         struct status_row row;
         struct fleet_far far;
-        fleet_judge(sweep->status, &view, &want->own, want->own_port, sweep->now_ms, &row, &far);
+        fleet_judge(sweep->status, &view, own, wants->own_port, sweep->now_ms, &row, &far);
         if (row.want != NULL || row.here != NULL) {
             sweep_note(sweep, &view, &node->judged[place], &row);
             int64_t soon_ms = sweep->now_ms + SWEEP_TROUBLED_MS;

@@ -69,7 +69,9 @@ void fleet_judge(struct fleet_status *status, const struct fleet_view *view, con
     if (!there.known) {
         there.polled_ms = there.reported_ms = -1;
     }
-    struct status_end other = end_of(&there, &here.want->own, here.want->own_port, now_ms);
+    const struct wants *wants = view->lists[0];
+    struct status_end other =
+        end_of(&there, wants_own(wants, here.want->address.family), wants->own_port, now_ms);
     status_judge(&here, &other, &row->judgement);
     if (there.known) {
         snprintf(far->name, sizeof(far->name), "%s", there.name);

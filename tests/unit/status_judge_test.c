@@ -36,7 +36,6 @@ struct end_case {
 static void end_make(struct end_case *c, const char *name, bool far) {
     c->want = (struct status_want){
         .port = 179,
-        .own_port = 179,
         .as_number = c->form == WANT_OTHER_AS ? 64999 : 64512,
         .local_as_number = 64512,
         .has_password = true,

@@ -76,6 +76,7 @@ static void test_one_session_is_shown_as_it_is_now(void **state) {
     struct status_news items[READ_MAX];
     struct world world;
     world_make(&world, 2);
+    (void)status_newest(world.status); /* somebody asks */
     world_sweep(&world);
     assert_int_equal(read_news(&world, 1000, items), 4);
     const struct status_news *news = &items[0];
@@ -121,6 +122,7 @@ static void test_what_is_forgotten_is_said(void **state) {
     struct world world;
     size_t count = 0;
     world_make(&world, 2);
+    (void)status_newest(world.status);
     world_sweep(&world);
     /* A number of another process, before or after this one. */
     assert_int_equal(status_read_news(world.status, 999, items, READ_MAX, &count, &err), -1);
@@ -136,6 +138,7 @@ static void test_what_is_forgotten_is_said(void **state) {
         sim->sessions[sim->session_count - 1].state = i % 2 == 0 ? SESSION_IDLE : SESSION_ACTIVE;
         world_report(&world, 0);
         world_sweep(&world);
+        (void)status_newest(world.status);
     }
     err_clear(&err);
     assert_int_equal(status_read_news(world.status, 1000, items, READ_MAX, &count, &err), -1);
@@ -145,6 +148,45 @@ static void test_what_is_forgotten_is_said(void **state) {
     err_clear(&err);
     assert_int_equal(status_read_news(world.status, newest - STATUS_NEWS_KEPT, items, 1, &count, &err), 0);
     assert_int_equal(items[0].sequence, newest - STATUS_NEWS_KEPT + 1);
+    status_free(world.status);
+}
+
+/* Most fleets are never watched: what nobody has asked for takes no memory. */
+static void test_nothing_is_kept_while_nobody_asks(void **state) {
+    (void)state;
+    struct status_news items[READ_MAX];
+    struct err err = ERR_INIT;
+    struct world world;
+    size_t count = 0;
+    world_make(&world, 2);
+    world_sweep(&world);
+    assert_int_equal(status_read_news(world.status, 1000, items, READ_MAX, &count, &err), -1);
+    assert_int_equal(err.code, ERR_EXPIRED);
+    /* From the question on it is. */
+    uint64_t asked = status_newest(world.status);
+    assert_int_equal(asked, 1004);
+    world.nodes[0].sessions[0].state = SESSION_IDLE;
+    world_pass(&world, 1000);
+    assert_int_equal(read_news(&world, asked, items), 2);
+    assert_int_equal(items[0].type, STATUS_CHANGED);
+    /* Long after the last question it is not again; who waits is a question that goes on. */
+    struct status_watcher watcher = {.wake = NULL};
+    bool ready = true;
+    uint64_t newest = status_newest(world.status);
+    status_watch_arm(world.status, &watcher, newest, &ready);
+    assert_false(ready);
+    for (int i = 0; i < 1000; i++) {
+        world_sweep(&world);
+    }
+    assert_int_equal(read_news(&world, asked, items), 2);
+    assert_true(status_watch_disarm(world.status, &watcher));
+    for (int i = 0; i < 1000; i++) {
+        world_sweep(&world);
+    }
+    err_clear(&err);
+    assert_int_equal(status_read_news(world.status, asked, items, READ_MAX, &count, &err), -1);
+    assert_int_equal(err.code, ERR_EXPIRED);
+    assert_int_equal(status_newest(world.status), newest);
     status_free(world.status);
 }
 
@@ -193,6 +235,7 @@ int main(void) {
         cmocka_unit_test(test_one_session_is_shown_as_it_is_now),
         cmocka_unit_test(test_a_sweep_tells_a_session_once),
         cmocka_unit_test(test_what_is_forgotten_is_said),
+        cmocka_unit_test(test_nothing_is_kept_while_nobody_asks),
         cmocka_unit_test(test_waiting),
     };
     return cmocka_run_group_tests(tests, start, NULL);
