@@ -233,24 +233,6 @@ int state_preview(struct state *state, struct write *write, struct picture **ret
                   struct picture **ret_after, struct node_set **ret_affected, struct err *err) MUST_CHECK;
 
 /*
- * The change set that makes `to` of `from` when it is applied there: what must be created, patched and
- * deleted. Secrets are left out, for their values cannot be had again. Everything lives in `arena`. Costs one
- * pass over both; what they share costs no more than a look.
- */
-int state_changes_between(const struct snapshot *from, const struct snapshot *to, struct arena *arena,
-                          struct change_set *ret, struct err *err) MUST_CHECK;
-
-/*
- * The change set that takes back, in the fleet as it is `now`, what was changed from `before` to `after`: of
- * each object that is still what it was made then, and nothing of those that are what they were before. All
- * others were changed again since: each becomes one of `conflicts`. `only` NULL: all objects. Otherwise as
- * state_changes_between.
- */
-int state_changes_undone(const struct snapshot *before, const struct snapshot *after,
-                         const struct snapshot *now, const struct rollback_scope *only, struct arena *arena,
-                         struct change_set *ret, struct causes *conflicts, struct err *err) MUST_CHECK;
-
-/*
  * Advice about an object that needs the rest of the fleet: nodes, filters, secrets that do not exist,
  * selectors that match no node, what keeps a BGPPeer from giving sessions. `picture` is the fleet with the
  * record in it; when it is not there, as after a dry run, the fleet with it is computed for the occasion.
@@ -360,28 +342,6 @@ void state_recent_convergence(struct state *state, uint64_t revision, struct con
 int state_read_transitions(struct state *state, uint64_t below, size_t limit,
                            int (*row)(void *arg, const struct store_transition *transition, struct err *err),
                            void *arg, struct err *err) MUST_CHECK;
-
-/* ---- the past, from the store's disk ---- */
-
-/* As store_status, store_read_history and store_find_time. They read from the disk: not for a connection's
- * thread. */
-int state_store_status(struct state *state, struct store_status *ret, struct err *err) MUST_CHECK;
-int state_read_history(struct state *state, const struct store_history_query *query,
-                       int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
-                       struct err *err) MUST_CHECK;
-int state_find_time(struct state *state, int64_t time_ms, uint64_t *ret_revision, struct err *err) MUST_CHECK;
-
-/*
- * The fleet as it was after all changes up to `revision`: one reference, given back with picture_unref. Costs
- * in time and memory what differs from now. It says of passwords what is known of them, but has none.
- * ERR_EXPIRED: that is not known (any more), with the oldest revision that is; ERR_BAD_REQUEST: it is not
- * there yet. Reads from the disk: not for a connection's thread.
- */
-int state_past(struct state *state, uint64_t revision, struct picture **ret, struct err *err) MUST_CHECK;
-/* The same from a later picture, of the past or the newest, and the nodes whose lists may differ between the
- * two (a new set, the caller's). */
-int state_past_before(struct state *state, const struct picture *later, uint64_t revision,
-                      struct picture **ret, struct node_set **ret_affected, struct err *err) MUST_CHECK;
 
 /* ---- history, for watches ---- */
 
@@ -584,5 +544,7 @@ struct backup_report {
  * NULL: none. Errors as store_inspect. */
 int state_inspect_backup(const char *path, const struct vault_options *options, struct backup_report *ret,
                          struct err *err) MUST_CHECK;
+
+#include "state/past.h"
 
 #endif

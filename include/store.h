@@ -84,8 +84,18 @@ struct store_transition {
     const char *message;
 };
 
+/* A version of a node's list that was given to somebody. Key (node, revision): a second one with the same
+ * etag adds `node_ms` where there is none, with another one takes its place. */
+struct store_given {
+    const char *node;
+    uint64_t revision; /* the list's resourceVersion */
+    const char *etag;
+    int64_t time_ms; /* when it was made, realtime */
+    int64_t node_ms; /* when the node itself first had it; 0 = it has not */
+};
+
 /* Everything that one transaction writes: the changes in their order, then the sealed values, then the
- * settings, then the audit trail's entries, then transitions. */
+ * settings, then the audit trail's entries, then transitions, then the versions of lists. */
 struct store_batch {
     const struct store_change *changes;
     size_t change_count;
@@ -97,8 +107,11 @@ struct store_batch {
     size_t audit_count;
     const struct store_transition *transitions;
     size_t transition_count;
+    const struct store_given *given;
+    size_t given_count;
     /* Of a shared store: the newest transaction that its maker knew (store_status.commit). When there is a
-     * newer one the batch is refused (ERR_CONFLICT), unless it holds audit entries and transitions only. */
+     * newer one the batch is refused (ERR_CONFLICT), unless it holds audit entries, transitions and
+     * versions of lists only. */
     uint64_t base;
 };
 
@@ -252,6 +265,21 @@ int store_read_past(struct store *store, uint64_t revision, uint64_t upto,
  * of those that fit. ERR_EXPIRED: nobody knows (any more). */
 int store_find_time(struct store *store, int64_t time_ms, uint64_t *ret_revision, struct err *err) MUST_CHECK;
 
+/*
+ * Versions of lists that were given: of one node those with revision < below (0: no limit), the newest first,
+ * at most `limit` (0 = all); with `node` NULL the newest of each node, in no order. What lies behind
+ * status.past is there, and of each node that was there then the newest before; unless there was no room for
+ * it. A store that keeps no past has none. The row's function must not read from the same store.
+ */
+struct store_given_query {
+    const char *node;
+    uint64_t below;
+    size_t limit;
+};
+int store_read_given(struct store *store, const struct store_given_query *query,
+                     int (*row)(void *arg, const struct store_given *given, struct err *err), void *arg,
+                     struct err *err) MUST_CHECK;
+
 /* How much of the past is kept. */
 struct store_keep {
     uint64_t changes; /* the newest so many stay in any case; of older ones go … */
@@ -259,6 +287,7 @@ struct store_keep {
     uint64_t bytes;   /* … and the oldest while all together are larger than this */
 };
 #define STORE_CHANGE_BYTES 128 /* what a row counts besides its body */
+#define STORE_GIVEN_BYTES  128 /* what a version of a list counts; all of them may have half of `bytes` */
 /* Drop the oldest changes, a bounded number of rows per call; *ret_more: there is more to drop. What is left
  * is enough for every later state. *ret_compacted is the new status.compacted. */
 int store_compact(struct store *store, const struct store_keep *keep, bool *ret_more, uint64_t *ret_compacted,

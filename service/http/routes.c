@@ -29,7 +29,8 @@
 #define FORCE       QUERY_SET(QUERY_FORCE)
 #define WRITE_QUERY (PREVIEW | VALIDATION | FORCE | QUERY_SET(QUERY_FIELD_MANAGER))
 #define POLL_QUERY                                                                                           \
-    (QUERY_SET(QUERY_WAIT) | QUERY_SET(QUERY_FORMAT) | QUERY_SET(QUERY_EXPLAIN) | QUERY_SET(QUERY_PASSWORDS))
+    (QUERY_SET(QUERY_WAIT) | QUERY_SET(QUERY_FORMAT) | QUERY_SET(QUERY_EXPLAIN) |                            \
+     QUERY_SET(QUERY_PASSWORDS) | QUERY_SET(QUERY_REVISION) | QUERY_SET(QUERY_AT))
 #define AUDIT_QUERY                                                                                          \
     (PAGES | QUERY_SET(QUERY_EVENT) | QUERY_SET(QUERY_USER) | QUERY_SET(QUERY_RESOURCE) |                    \
      QUERY_SET(QUERY_NAME) | QUERY_SET(QUERY_SINCE) | QUERY_SET(QUERY_UNTIL))

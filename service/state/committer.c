@@ -530,6 +530,7 @@ static void *committer_main(void *arg) {
     int64_t look_ms = 0; /* when the store is looked at next */
     int64_t compact_ms =
         clock_monotonic_ms() + COMPACT_INTERVAL_MS; /* … for what is too old, without changes */
+    int64_t given_ms = 0;                           /* when versions of lists are stored next */
     bool stop = false;
 
     while (!stop) {
@@ -546,6 +547,7 @@ static void *committer_main(void *arg) {
             look_ms = look_after_store(state, look_ms);
         }
         if (state_writable(state, &err) == 0) { /* a store that fails has something else to tell */
+            given_look_after(state, &given_ms);
             due = compact(state, due, &compact_ms);
         }
     }

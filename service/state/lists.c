@@ -18,6 +18,7 @@ struct list_memory {
     struct node_list list; /* first: what callers hold */
     atomic_uint refs;
     atomic_bool fetched; /* by its node, since it changed */
+    atomic_bool given;   /* that its node has had this version is noted */
     uint32_t sessions;
     uint32_t withheld; /* of them, for want of their password */
     bool has_problems;
@@ -54,6 +55,7 @@ void lists_done(struct lists *lists) {
 
         for (size_t c = 0; chunk != NULL && c < LISTS_CHUNK; c++) {
             node_list_unref(chunk[c].list);
+            free(chunk[c].seed);
         }
         free(chunk);
     }
@@ -116,6 +118,8 @@ struct node_list *cell_current(const struct cell *cell, const char *node) {
 /* What a list is made from, besides the peerings. */
 struct list_origin {
     struct node_list *previous; /* that it takes the place of; NULL: none */
+    struct list_seed seed;      /* … then perhaps this, of before the start; etag "": none either */
+    uint64_t revision;          /* of the picture */
     uint64_t mark;              /* revision of the change that made it necessary */
     int64_t marked_ns;          /* … and when that was */
     const struct status_node_key *key;
@@ -127,12 +131,40 @@ static void list_succeed(struct list_memory *memory, const struct list_origin *o
     list->slot = origin->key->slot;
     snprintf(list->uid, sizeof list->uid, "%s", origin->key->uid);
     atomic_init(&memory->fetched, false);
+    atomic_init(&memory->given, false);
     if (origin->previous != NULL && strcmp(origin->previous->etag, list->etag) == 0) {
         list->changed_ns = origin->previous->changed_ns;
         atomic_init(&memory->fetched, atomic_load(&list_memory(origin->previous)->fetched));
+        atomic_init(&memory->given, atomic_load(&list_memory(origin->previous)->given));
     } else if (origin->previous != NULL) {
         list->changed_ns = origin->marked_ns;
     }
+}
+
+/*
+ * The resourceVersion of a list:
+ *   1. the one of the list before, in this process or before its start, when that says the same;
+ *   2. otherwise the revision of the change that made it, never older than that of any object in it;
+ *   3. when it has changed over the start, which change it was is not known: that of the picture;
+ *   4. of a node whose list nobody has asked for yet: that of the newest object in it.
+ */
+static uint64_t choose_version(const struct list_origin *origin, const char *etag, uint64_t newest) {
+    const struct node_list *previous = origin->previous;
+    if (previous != NULL) {
+        return strcmp(previous->etag, etag) == 0 ? previous->resource_version
+               : origin->mark > newest           ? origin->mark
+                                                 : newest;
+    }
+    if (origin->seed.etag[0] != '\0') {
+        return strcmp(origin->seed.etag, etag) == 0 ? origin->seed.resource_version : origin->revision;
+    }
+    return newest;
+}
+
+/* Does it say anything new? */
+static bool is_news(const struct list_origin *origin, const struct node_list *list) {
+    const char *before = origin->previous != NULL ? origin->previous->etag : origin->seed.etag;
+    return strcmp(before, list->etag) != 0;
 }
 
 /* A list around the bytes of `json`, with the content's digest. */
@@ -140,9 +172,7 @@ static int list_new(const struct peering_list *peerings, const struct list_origi
                     struct node_list **ret, struct err *err) {
     struct buf content = BUF_INIT, buf = BUF_INIT;
     struct list_memory *memory = NULL;
-    const struct node_list *previous = origin->previous;
-    uint64_t mark = origin->mark;
-    struct node_list head = {.resource_version = peerings->newest_revision};
+    struct node_list head = {.slot = 0};
 
     size_t place = peering_encode_content(peerings, &content);
 
@@ -150,11 +180,7 @@ static int list_new(const struct peering_list *peerings, const struct list_origi
         goto no_memory;
     }
     digest_hex(content.data, content.len, head.etag);
-    if (previous != NULL && strcmp(previous->etag, head.etag) == 0) {
-        head.resource_version = previous->resource_version;
-    } else if (previous != NULL && mark > head.resource_version) {
-        head.resource_version = mark;
-    }
+    head.resource_version = choose_version(origin, head.etag, peerings->newest_revision);
     peering_complete_content(&content, place, head.resource_version, &buf);
     if (buf_failed(&buf)) {
         goto no_memory;
@@ -220,6 +246,8 @@ void lists_forget(struct lists *lists, uint32_t slot, uint64_t revision) {
      * older picture comes too late. */
     if (cell->computed_at < revision) {
         old = cell_exchange(lists, cell, NULL, revision);
+        free(cell->seed);
+        cell->seed = NULL;
     }
     pthread_mutex_unlock(lists_lock(lists, slot));
     node_list_unref(old);
@@ -233,8 +261,10 @@ static int list_refresh(struct lists *lists, const struct picture *picture, uint
     struct node_list *list = NULL, *old = NULL;
     uint64_t mark = atomic_load(&cell->mark);
     struct status_node_key key;
-    struct list_origin origin = {
-        .mark = mark < revision ? mark : revision, .marked_ns = atomic_load(&cell->marked_ns), .key = &key};
+    struct list_origin origin = {.revision = revision,
+                                 .mark = mark < revision ? mark : revision,
+                                 .marked_ns = atomic_load(&cell->marked_ns),
+                                 .key = &key};
     int64_t start_ns = clock_monotonic_ns();
     struct peering_list peerings;
     struct arena arena;
@@ -243,6 +273,8 @@ static int list_refresh(struct lists *lists, const struct picture *picture, uint
     pthread_mutex_lock(lists_lock(lists, slot));
     if (cell->list != NULL && strcmp(cell->list->node, node) == 0) {
         origin.previous = node_list_ref(cell->list);
+    } else if (cell->seed != NULL) {
+        origin.seed = *cell->seed;
     }
     pthread_mutex_unlock(lists_lock(lists, slot));
 
@@ -258,17 +290,30 @@ static int list_refresh(struct lists *lists, const struct picture *picture, uint
         sessions_note_list(lists->status, picture, &key, &peerings, list->etag);
     }
     arena_done(&arena);
-    node_list_unref(origin.previous);
     if (rc < 0) {
+        node_list_unref(origin.previous);
         return -1;
     }
     histogram_note(&lists->computes, &HISTOGRAM_DURATIONS, (uint64_t)(clock_monotonic_ns() - start_ns));
     pthread_mutex_lock(lists_lock(lists, slot));
-    if (cell->computed_at <= revision) {
+    struct node_list *twin = cell->list;
+    if (twin != NULL && twin != origin.previous && strcmp(twin->node, node) == 0 &&
+        strcmp(twin->etag, list->etag) == 0) {
+        /* Somebody has made the same meanwhile: equal content has one version. */
+        cell->computed_at = cell->computed_at > revision ? cell->computed_at : revision;
+        old = list;
+        list = node_list_ref(twin);
+    } else if (cell->computed_at <= revision) {
         old = cell_exchange(lists, cell, node_list_ref(list), revision);
+        free(cell->seed);
+        cell->seed = NULL;
     }
     pthread_mutex_unlock(lists_lock(lists, slot));
+    if (list != twin && is_news(&origin, list)) {
+        given_note(lists->given, list, false);
+    }
     node_list_unref(old);
+    node_list_unref(origin.previous);
     *ret = list;
     return 0;
 }
@@ -309,6 +354,10 @@ int state_node_list(struct state *state, const char *node, struct node_list **re
 
 void state_note_fetched(struct state *state, struct node_list *list) {
     struct list_memory *memory = list_memory(list);
+    if (!atomic_load_explicit(&memory->given, memory_order_relaxed) &&
+        !atomic_exchange(&memory->given, true)) {
+        given_note(&state->given, list, true);
+    }
     if (list->changed_ns == 0 || atomic_load_explicit(&memory->fetched, memory_order_relaxed) ||
         atomic_exchange(&memory->fetched, true)) {
         return;

@@ -230,5 +230,7 @@ int load_state(struct state *state, struct err *err) {
     if (result != 0 || load_history(state, &status, err) != 0) {
         return -1;
     }
-    return lists_grow(&state->lists, peering_index_slots(state->picture->index), err);
+    return lists_grow(&state->lists, peering_index_slots(state->picture->index), err) != 0
+               ? -1
+               : given_load(state, err);
 }

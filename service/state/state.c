@@ -158,11 +158,13 @@ int state_open(struct store *store, const struct state_options *options, struct 
     past_init(&state->past);
     pthread_mutex_init(&state->frozen.lock, NULL);
     pthread_mutex_init(&state->transitions.lock, NULL);
+    given_init(&state->given);
     if (keys_init(&state->keys, err) < 0 || sessions_init(&state->sessions, err) != 0) {
         state_close(state);
         return -1;
     }
     state->lists.status = state->sessions.status;
+    state->lists.given = &state->given;
     if (lists_init(&state->lists, err) < 0 || queue_init(&state->queue, err) < 0 ||
         load_state(state, err) < 0 || tokens_init(state, err) < 0 || freeze_load(state, err) != 0 ||
         trail_open(state, options->keep_audit == 0 ? STATE_KEEP_AUDIT_DEFAULT : options->keep_audit, err) <
@@ -190,8 +192,11 @@ void state_close(struct state *state) {
     tokens_done(state);
     trail_close(state);
     transitions_close(state);
+    while (state->picture != NULL && given_flush(state)) {
+    }
     history_done(&state->history);
     past_done(&state->past);
+    given_done(&state->given);
     lists_done(&state->lists);
     sessions_done(&state->sessions);
     follow_done(&state->follow);

@@ -12,6 +12,7 @@
  *   sessions.lock  the remembered transitions
  *   past.lock      the pictures of earlier revisions that are kept
  *   frozen.lock    the freeze
+ *   given.lock     versions of lists that are to be stored
  *   tokens.lock    who is told of revocations; held while it is told
  *   (the token registry and the audit trail have locks of their own, taken last)
  */
@@ -21,6 +22,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "past_internal.h"
 #include "queue.h"
 #include "state.h"
 #include "state/brake.h"
@@ -231,8 +233,15 @@ void history_wake(struct history *history, unsigned kinds);
 #define LISTS_CHUNKS_MAX 4096 /* so at most 4 Mi nodes */
 #define LISTS_STRIPES    64
 
+/* The version of a list that was given before the start. */
+struct list_seed {
+    uint64_t resource_version;
+    char etag[DIGEST_TEXT_MAX];
+};
+
 struct cell {
     struct node_list *list;        /* stripe lock */
+    struct list_seed *seed;        /* stripe lock; until there is a list; NULL = none */
     uint64_t computed_at;          /* stripe lock: revision of the picture `list` was computed from */
     struct parked *parked;         /* stripe lock */
     _Atomic uint64_t mark;         /* revision of the newest change that may affect the list */
@@ -256,6 +265,7 @@ struct lists {
     bool notifier_runs;
 
     struct fleet_status *status; /* is told every list that is computed; borrowed */
+    struct given *given;         /* … and every new version; borrowed */
 
     /* Sums over the lists in the cells. */
     _Atomic uint64_t kept;
@@ -515,19 +525,6 @@ void trail_appended(struct audit_rows *rows);
 /* It was stored, or not. `rows` is empty afterwards; accepts an empty one. */
 void trail_settle(struct state *state, struct audit_rows *rows, bool stored);
 
-/* ---- past.c ---- */
-
-#define PAST_PICTURES 2 /* of earlier revisions that are kept: a comparison asks for two */
-
-struct past {
-    pthread_mutex_t lock;                    /* `pictures`; with none held inside it */
-    struct picture *pictures[PAST_PICTURES]; /* the last that were asked for, newest first; NULL = none */
-    bool ready;
-};
-
-void past_init(struct past *past);
-void past_done(struct past *past); /* accepts a zeroed one */
-
 /* ---- figures.c ---- */
 
 /* What the committer counts. */
@@ -566,6 +563,7 @@ struct state {
     struct committer committer;
     struct history history;
     struct past past;
+    struct given given;
     struct lists lists;
     struct follow follow;
     struct keys keys;

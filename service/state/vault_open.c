@@ -131,6 +131,7 @@ int state_open_vault(struct store *store, struct vault_options *options, struct 
 /* ---- backups ---- */
 
 int state_backup(struct state *state, bool (*go_on)(void *arg), void *arg, int *ret_fd, struct err *err) {
+    given_settle(state);
     return store_backup_open(state->store, go_on, arg, ret_fd, err);
 }
 

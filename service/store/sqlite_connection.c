@@ -75,8 +75,9 @@ static const char *const query_sql[QUERY_COUNT] = {
                      " ORDER BY kind, object, item",
     [QUERY_OBJECTS] = "SELECT kind, name, revision, body FROM object ORDER BY kind, name",
     [QUERY_CHANGES] = "SELECT " CHANGE_COLUMNS " FROM change WHERE revision > ?1 ORDER BY revision LIMIT ?2",
-    [QUERY_CHANGES_OLDEST] = "SELECT revision, time_ms, length(CAST(body AS BLOB)) FROM change"
-                             " WHERE revision > ?1 ORDER BY revision LIMIT ?2",
+    [QUERY_CHANGES_OLDEST] = "SELECT revision, time_ms, length(CAST(body AS BLOB)),"
+                             " (SELECT count(*) FROM given WHERE given.revision = change.revision)"
+                             " FROM change WHERE revision > ?1 ORDER BY revision LIMIT ?2",
     /* Of the objects that ?1 < revision <= ?2 changed, all but their newest row up to ?2. */
     [QUERY_CHANGES_REPLACED] =
         "DELETE FROM change WHERE revision IN (SELECT old.revision FROM change AS new"
@@ -102,6 +103,31 @@ static const char *const query_sql[QUERY_COUNT] = {
         "SELECT revision, time_ms FROM change WHERE revision > ?1 ORDER BY revision LIMIT 1",
     [QUERY_LOST_AT] = "SELECT upto, until_ms FROM lost WHERE after < ?1 AND upto >= ?1",
     [QUERY_LOST_ADD] = "INSERT OR REPLACE INTO lost (after, upto, until_ms) VALUES (?1, ?2, ?3)",
+    [QUERY_GIVEN_ADD] =
+        "INSERT INTO given (node, revision, etag, time_ms, node_ms) VALUES (?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT (node, revision) DO UPDATE SET"
+        " time_ms = CASE WHEN etag = excluded.etag THEN time_ms ELSE excluded.time_ms END,"
+        " node_ms = CASE WHEN etag = excluded.etag AND node_ms <> 0 THEN node_ms ELSE excluded.node_ms END,"
+        " etag = excluded.etag",
+    [QUERY_GIVEN] = "SELECT node, revision, etag, time_ms, node_ms FROM given"
+                    " WHERE node = ?1 AND revision < ?2 ORDER BY revision DESC LIMIT ?3",
+    [QUERY_GIVEN_NEWEST] = "SELECT node, max(revision), etag, time_ms, node_ms FROM given GROUP BY node",
+    [QUERY_GIVEN_COUNT] = "SELECT count(*) FROM given",
+    /* All that are replaced by one with ?1 < revision <= ?2. */
+    [QUERY_GIVEN_REPLACED] =
+        "DELETE FROM given WHERE (node, revision) IN (SELECT old.node, old.revision FROM given AS new"
+        " JOIN given AS old ON old.node = new.node AND old.revision < new.revision"
+        " WHERE new.revision > ?1 AND new.revision <= ?2)",
+    /* Those of the nodes that were deleted in between. */
+    [QUERY_GIVEN_ORPHANS] =
+        "DELETE FROM given WHERE (node, revision) IN (SELECT of.node, of.revision FROM change"
+        " JOIN given AS of ON of.node = change.name AND of.revision <= change.revision"
+        " WHERE change.revision > ?1 AND change.revision <= ?2 AND change.op = 3 AND change.kind = 'Node')",
+    /* The oldest, but of each node its newest. */
+    [QUERY_GIVEN_EXCESS] =
+        "DELETE FROM given WHERE (node, revision) IN (SELECT node, revision FROM given AS old"
+        " WHERE EXISTS (SELECT 1 FROM given AS new WHERE new.node = old.node AND new.revision > old.revision)"
+        " ORDER BY revision LIMIT ?1)",
     [QUERY_AUDIT_ADD] = "INSERT INTO audit (sequence, time_ms, entry) VALUES (?1, ?2, ?3)",
     [QUERY_AUDIT_AGAIN] = "UPDATE audit SET time_ms = ?2, entry = ?3 WHERE sequence = ?1",
     [QUERY_AUDIT_NEWEST] = "SELECT coalesce(max(sequence), 0) FROM audit",

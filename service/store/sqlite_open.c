@@ -36,6 +36,7 @@ static const struct store_ops sqlite_ops = {
     .read_history = sqlite_store_read_history,
     .read_past = sqlite_store_read_past,
     .find_time = sqlite_store_find_time,
+    .read_given = sqlite_store_read_given,
     .read_audit = sqlite_store_read_audit,
     .drop_audit = sqlite_store_drop_audit,
     .read_transitions = sqlite_store_read_transitions,

@@ -13,8 +13,9 @@
 #include "base/clock.h"
 #include "sqlite_store.h"
 
-/* Rows by which one store_compact moves on: some milliseconds. */
-#define COMPACT_ROWS_MAX 1000
+/* Rows by which one store_compact moves on, and versions of lists that it drops: some milliseconds. */
+#define COMPACT_ROWS_MAX  1000
+#define COMPACT_GIVEN_MAX 10000
 
 static const char *const history_action = "read the change log";
 static const char *const compact_action = "compact the change log";
@@ -236,6 +237,7 @@ struct step {
     int64_t past_ms;
     uint64_t rows;
     uint64_t bytes;
+    uint64_t given; /* versions of lists among them */
 };
 
 static bool is_due(const struct store_meta *meta, const struct store_keep *keep, const struct step *step,
@@ -259,13 +261,15 @@ static int measure(struct connection *writer, const struct store_meta *meta, con
         if (!is_due(meta, keep, ret, time_ms)) {
             break;
         }
-        if (ret->rows == COMPACT_ROWS_MAX) {
+        uint64_t given = (uint64_t)query_number(&query, 3);
+        if (ret->rows == COMPACT_ROWS_MAX || (ret->rows > 0 && ret->given + given > COMPACT_GIVEN_MAX)) {
             *ret_more = true;
             break;
         }
         ret->past = (uint64_t)query_number(&query, 0);
         ret->past_ms = time_ms;
         ret->rows++;
+        ret->given += given;
         ret->bytes += STORE_CHANGE_BYTES + (uint64_t)query_number(&query, 2);
     }
     query_end(&query);
@@ -282,7 +286,8 @@ static int drop(struct connection *writer, enum query_id id, uint64_t after, uin
 
 static int move_on(struct connection *writer, const struct step *step, struct store_meta *meta,
                    struct err *err) {
-    if (drop(writer, QUERY_CHANGES_REPLACED, meta->past, step->past, err) != 0 ||
+    if (sqlite_trim_given(writer, meta->past, step->past, err) != 0 ||
+        drop(writer, QUERY_CHANGES_REPLACED, meta->past, step->past, err) != 0 ||
         drop(writer, QUERY_CHANGES_DELETED, meta->past, step->past, err) != 0) {
         return -1;
     }
@@ -294,22 +299,41 @@ static int move_on(struct connection *writer, const struct step *step, struct st
     return 0;
 }
 
+/* Versions of lists have a bound of their own: a change of everything has many, however few changes are kept.
+ * *ret_dropped: how many are gone; *ret_more: there are more to go. */
+static int shrink(struct connection *writer, const struct store_keep *keep, uint64_t *ret_dropped,
+                  bool *ret_more, struct err *err) {
+    uint64_t count;
+    uint64_t most = keep->bytes / 2 / STORE_GIVEN_BYTES;
+    *ret_dropped = 0;
+    if (sqlite_count_given(writer, &count, err) != 0) {
+        return -1;
+    }
+    uint64_t excess = count > most ? count - most : 0;
+    uint64_t wanted = excess < COMPACT_GIVEN_MAX ? excess : COMPACT_GIVEN_MAX;
+    if (excess > 0 && sqlite_shrink_given(writer, wanted, ret_dropped, err) != 0) {
+        return -1;
+    }
+    *ret_more = *ret_more || (excess > wanted && *ret_dropped == wanted);
+    return 0;
+}
+
 int sqlite_store_compact(struct store *base, const struct store_keep *keep, bool *ret_more,
                          uint64_t *ret_compacted, struct err *err) {
     struct sqlite_store *store = (struct sqlite_store *)base;
     struct store_meta meta;
     struct step step;
+    uint64_t dropped;
     bool more;
     if (sqlite_write_begin(store, &meta, err) != 0 ||
-        measure(&store->writer, &meta, keep, &step, &more, err) != 0) {
+        measure(&store->writer, &meta, keep, &step, &more, err) != 0 ||
+        (step.rows > 0 && move_on(&store->writer, &step, &meta, err) != 0) ||
+        shrink(&store->writer, keep, &dropped, &more, err) != 0) {
         sqlite_write_undo(store);
         return -1;
     }
-    if (step.rows == 0) {
+    if (step.rows == 0 && dropped == 0) {
         sqlite_write_undo(store); /* nothing was written: the end of a read */
-    } else if (move_on(&store->writer, &step, &meta, err) != 0) {
-        sqlite_write_undo(store);
-        return -1;
     } else if (sqlite_write_end(store, &meta, compact_action, err) != 0) {
         return -1;
     }
@@ -338,7 +362,7 @@ int sqlite_past_begin_anew(struct connection *writer, struct store_meta *meta, s
     /* OR IGNORE: where the objects were altered by hand, two may have one revision. */
     return connection_exec(
         writer,
-        "DELETE FROM change; DELETE FROM lost;"
+        "DELETE FROM change; DELETE FROM lost; DELETE FROM given;"
         "INSERT OR IGNORE INTO change (revision, op, kind, name, time_ms, actor, body, txn)"
         " SELECT revision, 2, kind, name, 0, '', body, revision FROM object",
         "begin a new past in the database", err);

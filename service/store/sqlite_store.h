@@ -192,6 +192,21 @@ int sqlite_store_find_time(struct store *store, int64_t time_ms, uint64_t *ret_r
                            struct err *err) MUST_CHECK;
 int sqlite_store_compact(struct store *store, const struct store_keep *keep, bool *ret_more,
                          uint64_t *ret_compacted, struct err *err) MUST_CHECK;
+/* ---- sqlite_given.c ---- */
+
+int sqlite_store_read_given(struct store *store, const struct store_given_query *query,
+                            int (*row)(void *arg, const struct store_given *given, struct err *err),
+                            void *arg, struct err *err) MUST_CHECK;
+/* The rest within a transaction. */
+int sqlite_write_given(struct connection *writer, const struct store_given *given,
+                       struct err *err) MUST_CHECK;
+/* The past now begins at `upto`, no longer at `after`: drop what that makes superfluous. */
+int sqlite_trim_given(struct connection *writer, uint64_t after, uint64_t upto, struct err *err) MUST_CHECK;
+int sqlite_count_given(struct connection *connection, uint64_t *ret, struct err *err) MUST_CHECK;
+/* Drop so many of the oldest, but of no node its newest. */
+int sqlite_shrink_given(struct connection *writer, uint64_t rows, uint64_t *ret_dropped,
+                        struct err *err) MUST_CHECK;
+
 /* The revisions behind `after` up to `upto` were lost at `until_ms`. */
 int sqlite_add_lost(struct connection *writer, uint64_t after, uint64_t upto, int64_t until_ms,
                     struct err *err) MUST_CHECK;

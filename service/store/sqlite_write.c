@@ -256,6 +256,11 @@ static int write_batch(struct connection *writer, const struct store_batch *batc
             return -1;
         }
     }
+    for (size_t i = 0; i < batch->given_count; i++) {
+        if (sqlite_write_given(writer, &batch->given[i], err) != 0) {
+            return -1;
+        }
+    }
     if (batch->change_count > 0) {
         meta->revision = batch->changes[batch->change_count - 1].revision;
     }

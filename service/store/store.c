@@ -133,6 +133,12 @@ static int check_batch(const struct store_batch *batch, struct err *err) {
             return err_set(err, ERR_INTERNAL, "transition %zu of the batch is incomplete or out of range", i);
         }
     }
+    for (size_t i = 0; i < batch->given_count; i++) {
+        const struct store_given *given = &batch->given[i];
+        if (given->node == NULL || given->etag == NULL || given->revision > INT64_MAX) {
+            return err_set(err, ERR_INTERNAL, "version %zu of a list in the batch is incomplete", i);
+        }
+    }
     return 0;
 }
 
@@ -141,7 +147,7 @@ int store_commit(struct store *store, const struct store_batch *batch, struct er
         return -1;
     }
     if (batch->change_count == 0 && batch->sealed_count == 0 && batch->setting_count == 0 &&
-        batch->audit_count == 0 && batch->transition_count == 0) {
+        batch->audit_count == 0 && batch->transition_count == 0 && batch->given_count == 0) {
         return 0;
     }
     int64_t start_ns = clock_monotonic_ns();
@@ -212,6 +218,12 @@ int store_read_past(struct store *store, uint64_t revision, uint64_t upto,
 int store_find_time(struct store *store, int64_t time_ms, uint64_t *ret_revision, struct err *err) {
     return store->ops->find_time != NULL ? store->ops->find_time(store, time_ms, ret_revision, err)
                                          : err_no_past(err);
+}
+
+int store_read_given(struct store *store, const struct store_given_query *query,
+                     int (*row)(void *arg, const struct store_given *given, struct err *err), void *arg,
+                     struct err *err) {
+    return store->ops->read_given != NULL ? store->ops->read_given(store, query, row, arg, err) : 0;
 }
 
 int store_compact(struct store *store, const struct store_keep *keep, bool *ret_more, uint64_t *ret_compacted,

@@ -26,7 +26,7 @@ struct store_ops {
     void (*watch)(struct store *store, void (*changed)(void *arg), void *arg);
     int (*compact)(struct store *store, const struct store_keep *keep, bool *ret_more,
                    uint64_t *ret_compacted, struct err *err);
-    /* All three NULL: the store keeps no past; the calls then answer ERR_EXPIRED. */
+    /* These three NULL: the store keeps no past; the calls then answer ERR_EXPIRED. */
     int (*read_history)(struct store *store, const struct store_history_query *query,
                         int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
                         struct err *err);
@@ -35,6 +35,10 @@ struct store_ops {
                                 const struct store_change *change, struct err *err),
                      void *arg, struct err *err);
     int (*find_time)(struct store *store, int64_t time_ms, uint64_t *ret_revision, struct err *err);
+    /* NULL: it keeps none, and leaves out those of a batch. */
+    int (*read_given)(struct store *store, const struct store_given_query *query,
+                      int (*row)(void *arg, const struct store_given *given, struct err *err), void *arg,
+                      struct err *err);
     int (*read_audit)(struct store *store, uint64_t keep,
                       int (*row)(void *arg, const struct store_audit *audit, struct err *err), void *arg,
                       uint64_t *ret_newest, struct err *err);

@@ -26,9 +26,9 @@
 
 /* The newest migration's number, as the store shows it, the next one's, and as it stands in the database's
  * header. */
-#define SCHEMA       "6"
-#define SCHEMA_NEWER "7"
-#define SCHEMA_BYTES "\0\0\0\6"
+#define SCHEMA       "7"
+#define SCHEMA_NEWER "8"
+#define SCHEMA_BYTES "\0\0\0\7"
 
 /* A file's name inside a directory; `out` has PATH_TEXT_MAX bytes. */
 static inline const char *path_in(char *out, const char *dir, const char *name) {

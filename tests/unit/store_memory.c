@@ -39,6 +39,7 @@ void memory_done(struct memory_database *database) {
     free(database->settings);
     free(database->audit);
     free(database->transitions);
+    free(database->given);
     free(database->entries);
     arena_done(&database->arena);
     pthread_mutex_destroy(&database->watch_lock);
@@ -317,6 +318,9 @@ static int memory_commit(struct store *store, const struct store_batch *batch, s
     for (size_t i = 0; failed == 0 && i < batch->transition_count; i++) {
         memory_write_transition(database, &batch->transitions[i]);
     }
+    for (size_t i = 0; failed == 0 && i < batch->given_count; i++) {
+        memory_write_given(database, &batch->given[i]);
+    }
     if (failed == 0 && is_guarded(batch)) {
         keep_entry(database, batch);
     }
@@ -376,6 +380,7 @@ static int memory_compact(struct store *store, const struct store_keep *keep, bo
         rows--;
         bytes -= STORE_CHANGE_BYTES + change->body_len;
     }
+    memory_trim_given(database);
     drop_replaced(database);
     database->compacted = database->past;
     while (database->entry_count > 0 && database->entries[0].revision <= database->compacted) {
@@ -539,6 +544,7 @@ struct store *memory_open(struct memory_database *database) {
         .read_history = memory_read_history,
         .read_past = memory_read_past,
         .find_time = memory_find_time,
+        .read_given = memory_read_given,
         .read_audit = memory_read_audit,
         .drop_audit = memory_drop_audit,
         .read_transitions = memory_read_transitions,

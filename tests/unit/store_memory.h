@@ -45,6 +45,8 @@ struct memory_database {
     size_t audit_count;
     struct store_transition *transitions; /* by sequence */
     size_t transition_count;
+    struct store_given *given; /* by node and revision */
+    size_t given_count;
     struct memory_entry *entries; /* of the transactions that are kept, in their order */
     size_t entry_count;
     uint64_t commit; /* of the newest */
@@ -89,6 +91,13 @@ int memory_read_transitions(struct store *store, uint64_t below, size_t limit,
                             int (*row)(void *arg, const struct store_transition *transition, struct err *err),
                             void *arg, struct err *err);
 int memory_trim_transitions(struct store *store, uint64_t upto, size_t max, bool *ret_more, struct err *err);
+void memory_write_given(struct memory_database *database, const struct store_given *given);
+int memory_read_given(struct store *store, const struct store_given_query *query,
+                      int (*row)(void *arg, const struct store_given *given, struct err *err), void *arg,
+                      struct err *err);
+/* The past has moved on to database->past: drop what is superfluous by that. Before the changes are dropped.
+ */
+void memory_trim_given(struct memory_database *database);
 int memory_find_time(struct store *store, int64_t time_ms, uint64_t *ret_revision, struct err *err);
 
 #endif

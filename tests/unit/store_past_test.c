@@ -337,6 +337,127 @@ static void an_old_database_without_its_oldest_changes(void **state) {
     store_close(store);
 }
 
+/* ---- versions of lists ---- */
+
+static int add_given(void *arg, const struct store_given *given, struct err *err) {
+    (void)err;
+    buf_printf(arg, "%s %" PRIu64 " %s %" PRId64 " %" PRId64 "\n", given->node, given->revision, given->etag,
+               given->time_ms, given->node_ms);
+    return 0;
+}
+
+/* All versions, node by node. */
+static char *all_given(struct store *store, const char *only, uint64_t below, size_t limit) {
+    struct buf out = BUF_INIT;
+    struct err err = ERR_INIT;
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        char name[24];
+        const struct store_given_query query = {
+            .node = only != NULL ? only : object_name(i, name), .below = below, .limit = limit};
+        if (only == NULL || i == 0) {
+            assert_int_equal(store_read_given(store, &query, add_given, &out, &err), 0);
+        }
+    }
+    buf_add_str(&out, "");
+    assert_false(buf_failed(&out));
+    return buf_steal(&out, NULL);
+}
+
+static int count_given(void *arg, const struct store_given *given, struct err *err) {
+    (void)given;
+    (void)err;
+    ++*(size_t *)arg;
+    return 0;
+}
+
+static size_t newest_given(struct store *store) {
+    size_t count = 0;
+    struct err err = ERR_INIT;
+    const struct store_given_query query = {.node = NULL};
+    assert_int_equal(store_read_given(store, &query, count_given, &count, &err), 0);
+    return count;
+}
+
+static void give(struct store *const stores[], const char *node, uint64_t revision, const char *etag,
+                 int64_t node_ms) {
+    struct store_given given = {
+        .node = node, .revision = revision, .etag = etag, .time_ms = 7, .node_ms = node_ms};
+    for (int k = 0; k < 2; k++) {
+        must_commit(stores[k], &(struct store_batch){.given = &given, .given_count = 1});
+    }
+}
+
+static void assert_alike(struct store *const stores[], const char *only, uint64_t below, size_t limit) {
+    char *a = all_given(stores[0], only, below, limit), *b = all_given(stores[1], only, below, limit);
+    assert_string_equal(a, b);
+    free(a);
+    free(b);
+}
+
+static void assert_given(struct store *const stores[], const char *node, const char *expected) {
+    for (int k = 0; k < 2; k++) {
+        char *text = all_given(stores[k], node, 0, 0);
+        assert_string_equal(text, expected);
+        free(text);
+    }
+}
+
+/* Of each node, every version behind the horizon and the newest before it; of one that is gone, nothing. */
+static void versions_of_lists_are_kept_to_the_horizon(void **state) {
+    struct memory_database database;
+    memory_init(&database);
+    struct store *stores[2] = {must_open(*state), memory_open(&database)};
+    uint64_t seed = 3;
+    struct model *model = calloc(1, sizeof(*model));
+    assert_non_null(model);
+    give(stores, "n", 5, "a", 0);
+    give(stores, "n", 5, "a", 70); /* it has it now */
+    give(stores, "n", 5, "a", 90); /* the first time counts */
+    give(stores, "n", 8, "b", 80);
+    give(stores, "n", 8, "c", 0); /* another list in its place */
+    assert_given(stores, "n", "n 8 c 7 0\nn 5 a 7 70\n");
+    for (uint64_t revision = 1; revision <= STEPS; revision++) {
+        char name[24];
+        step(stores, 2, model, revision, next_random(&seed));
+        for (unsigned i = 0; i < OBJECTS; i++) {
+            if (model->states[revision][i] != 0 && next_random(&seed) >> 62 == 0) {
+                give(stores, object_name(i, name), revision, next_random(&seed) >> 63 ? "x" : "y",
+                     (int64_t)(next_random(&seed) >> 60));
+            }
+        }
+    }
+    assert_alike(stores, NULL, 0, 0);
+    assert_alike(stores, NULL, 200, 3);
+    for (uint64_t keep = STEPS; keep > 0; keep -= 50) {
+        for (int k = 0; k < 2; k++) {
+            compact(stores[k],
+                    &(struct store_keep){.changes = keep, .since_ms = INT64_MAX, .bytes = UINT64_MAX});
+        }
+        assert_alike(stores, NULL, 0, 0);
+        assert_int_equal(newest_given(stores[0]), newest_given(stores[1]));
+    }
+    size_t nodes = 0;
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        nodes += model->states[STEPS][i] != 0;
+    }
+    /* All together take half of the bytes; the newest of each stays. */
+    compact(stores[0], &(struct store_keep){.changes = STEPS, .bytes = 40 * STORE_GIVEN_BYTES});
+    char *text = all_given(stores[0], NULL, 0, 0);
+    size_t lines = 0;
+    for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++) {
+        lines++;
+    }
+    free(text);
+    assert_true(lines <= 20 && lines >= nodes);
+    size_t newest = newest_given(stores[0]);
+    compact(stores[0], &(struct store_keep){.changes = STEPS, .bytes = 0});
+    assert_int_equal(newest_given(stores[0]), newest);
+    free(model);
+    store_close(stores[0]);
+    store_close(stores[1]);
+    memory_done(&database);
+}
+
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, setup_memory_dir, teardown_dir)
 
 int main(void) {
@@ -345,9 +466,13 @@ int main(void) {
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        IN_DIR(the_past_is_known_to_its_horizon), IN_DIR(history_is_read_both_ways),
-        IN_DIR(a_time_names_a_revision),          IN_DIR(a_restore_keeps_what_is_known),
-        IN_DIR(an_old_database_knows_its_log),    IN_DIR(an_old_database_without_its_oldest_changes),
+        IN_DIR(the_past_is_known_to_its_horizon),
+        IN_DIR(history_is_read_both_ways),
+        IN_DIR(a_time_names_a_revision),
+        IN_DIR(a_restore_keeps_what_is_known),
+        IN_DIR(versions_of_lists_are_kept_to_the_horizon),
+        IN_DIR(an_old_database_knows_its_log),
+        IN_DIR(an_old_database_without_its_oldest_changes),
     };
     return cmocka_run_group_tests_name("store: the past", tests, NULL, NULL);
 }

@@ -14,17 +14,16 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "fleet/handlers.h"
+#include "fleet/peerings.h"
 #include "machine/park.h"
 #include "objects/resource.h"
-#include "render.h"
 #include "request/etag.h"
 #include "request/media.h"
 #include "request/params.h"
 #include "request/reply.h"
 #include "request/serving.h"
 
-#define WAIT_JITTER   16                    /* a wait is made longer by up to this part of it */
-#define ETAG_TEXT_MAX (RENDER_ETAG_MAX + 2) /* with quotes */
+#define WAIT_JITTER 16 /* a wait is made longer by up to this part of it */
 
 /* A poll that waits. */
 struct poll {
@@ -34,16 +33,15 @@ struct poll {
     int64_t wait_ms;
 };
 
-static const struct render_format *poll_format(const struct request *request) {
+const struct render_format *peerings_format(const struct request *request) {
     size_t count;
     return &render_formats(&count)[request->list_format - 1];
 }
 
-/* The entity tag with its quotes. */
-static void make_etag(const struct request *request, const char *digest, bool passwords,
-                      char out[ETAG_TEXT_MAX]) {
+void peerings_etag(const struct request *request, const char *digest, bool passwords,
+                   char out[PEERINGS_ETAG_MAX]) {
     out[0] = '"';
-    size_t len = render_etag(poll_format(request), digest, passwords, out + 1);
+    size_t len = render_etag(peerings_format(request), digest, passwords, out + 1);
     memcpy(out + 1 + len, "\"", 2);
 }
 
@@ -53,14 +51,13 @@ static void unref_list(void *list) {
 
 /* Takes over the reference, also on failure. */
 static int reply_list(struct request *request, struct node_list *list, struct err *err) {
-    char etag[ETAG_TEXT_MAX];
-    make_etag(request, list->etag, false, etag);
+    char etag[PEERINGS_ETAG_MAX];
+    peerings_etag(request, list->etag, false, etag);
     const struct reply_head head = reply_head_of(TYPE_JSON, etag);
     return reply_shared(request, STATUS_OK, &head, list->json, list->json_len, unref_list, list, err);
 }
 
-/* What the daemon cannot express, as warnings of the answer. */
-static void warn_of_problems(struct request *request, const struct render_report *report) {
+void peerings_warn(struct request *request, const struct render_report *report) {
     struct advice *advice = report->count > 0 ? request_advice(request) : NULL;
     for (size_t i = 0; advice != NULL && i < report->count; i++) {
         const struct render_problem *problem = &report->problems[i];
@@ -74,16 +71,16 @@ static void warn_of_problems(struct request *request, const struct render_report
  * is out. */
 static int reply_written(struct request *request, bool reveal, struct err *err) {
     const char *node = request->params[0];
-    const struct render_format *format = poll_format(request);
+    const struct render_format *format = peerings_format(request);
     struct buf body = {.wipe = true};
     struct render_report report;
     char digest[DIGEST_TEXT_MAX];
-    char etag[ETAG_TEXT_MAX];
+    char etag[PEERINGS_ETAG_MAX];
     int result = state_render_list(request->serving->state, node, format, reveal, &request->arena, &body,
                                    digest, &report, err);
     if (result == 0) {
-        make_etag(request, digest, reveal, etag);
-        warn_of_problems(request, &report);
+        peerings_etag(request, digest, reveal, etag);
+        peerings_warn(request, &report);
         const struct reply_head head = reply_head_of(format->media_type, etag);
         result = reply_wiped(request, STATUS_OK, &head, &body, err);
     }
@@ -176,15 +173,15 @@ static int evaluate(struct request *request, struct poll *poll, struct err *err)
     }
     const char *known = request_header(request, HEADER_IF_NONE_MATCH);
     bool revealed = request->passwords && list->has_passwords;
-    char etag[ETAG_TEXT_MAX];
-    make_etag(request, list->etag, revealed, etag);
+    char etag[PEERINGS_ETAG_MAX];
+    peerings_etag(request, list->etag, revealed, etag);
     int result;
     bool has_it = known != NULL && etag_list_has(known, etag + 1, strlen(etag) - 2);
     bool waits = has_it && must_wait(request, poll);
     note_poll(request, list, has_it, waits);
     if (has_it) {
         result = waits ? park(request, poll, list, err) : reply_not_modified(request, etag, err);
-    } else if (revealed || poll_format(request)->writer != NULL) {
+    } else if (revealed || peerings_format(request)->writer != NULL) {
         result = reply_written(request, revealed, err);
     } else {
         return reply_list(request, list, err);
@@ -210,7 +207,7 @@ static int err_no_format(const char *name, struct err *err) {
 }
 
 /* `format=` says more than Accept, which curl and browsers send without having been asked. */
-static int choose_format(struct request *request, struct err *err) {
+int peerings_choose_format(struct request *request, struct err *err) {
     const char *name = request->query != NULL ? request_query(request, QUERY_FORMAT) : NULL;
     const struct render_format *format = NULL;
     size_t count;
@@ -237,17 +234,21 @@ static int answer_explanation(struct request *request, const char *remote, struc
 
 int handle_peerings(struct request *request, struct err *err) {
     if (memchr(request->uri, '?', request->uri_len) == NULL) {
-        return choose_format(request, err) != 0 || access_passwords(request, &request->passwords, err) != 0
+        return peerings_choose_format(request, err) != 0 ||
+                       access_passwords(request, &request->passwords, err) != 0
                    ? -1
                    : evaluate(request, NULL, err);
     }
     int64_t wait_ms;
     const char *remote = request_query(request, QUERY_EXPLAIN);
+    if (peerings_wants_past(request)) {
+        return handle_past_peerings(request, err);
+    }
     if (remote != NULL) {
         return answer_explanation(request, remote, err);
     }
-    if (choose_format(request, err) != 0 || access_passwords(request, &request->passwords, err) != 0 ||
-        param_wait(request, &wait_ms, err) != 0) {
+    if (peerings_choose_format(request, err) != 0 ||
+        access_passwords(request, &request->passwords, err) != 0 || param_wait(request, &wait_ms, err) != 0) {
         return -1;
     }
     struct poll *poll = NULL;

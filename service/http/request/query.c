@@ -76,6 +76,8 @@ static const struct {
     [QUERY_AFTER] = {"after", OURS},
     [QUERY_SOURCE] = {"source", OURS},
     [QUERY_SKIP_BAD] = {"skipBad", OURS},
+    [QUERY_REVISION] = {"revision", OURS},
+    [QUERY_AT] = {"at", OURS},
     [QUERY_FROM] = {"from", OURS},
     [QUERY_TO] = {"to", OURS},
 };

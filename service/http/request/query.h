@@ -61,6 +61,8 @@ enum query_name {
     QUERY_AFTER,
     QUERY_SOURCE,
     QUERY_SKIP_BAD,
+    QUERY_REVISION,
+    QUERY_AT,
     QUERY_FROM,
     QUERY_TO,
     QUERY_COUNT, /* how many; also stands for a name that is not known */
