@@ -135,15 +135,17 @@ static int compare_node(struct counting *counting, const char *node, struct err 
     return 0;
 }
 
-/* A slot may be another node's afterwards: a node is compared where it was, a new one where it is. */
+/* The node that has the slot afterwards, when there was none of its name; NULL: it is no new one. */
+static const char *new_node(const struct judged *judged, uint32_t slot) {
+    const char *node = peering_index_node_name(judged->after->index, slot);
+    return node != NULL && peering_index_slot(judged->before->index, node) < 0 ? node : NULL;
+}
+
+/* A slot may be another node's afterwards: a node is compared where it was. A new one has nothing to lose. */
 static int compare_slot(struct counting *counting, uint32_t slot, struct err *err) {
-    const struct peering_index *before = counting->judged->before->index;
-    const char *old = peering_index_node_name(before, slot);
-    const char *new = peering_index_node_name(counting->judged->after->index, slot);
-    if (old != NULL && compare_node(counting, old, err) != 0) {
-        return -1;
-    }
-    return new != NULL &&peering_index_slot(before, new) < 0 ? compare_node(counting, new, err) : 0;
+    const char *old = peering_index_node_name(counting->judged->before->index, slot);
+    counting->nodes += new_node(counting->judged, slot) != NULL;
+    return old != NULL ? compare_node(counting, old, err) : 0;
 }
 
 /* Sessions of one node before, into counting->before. */
@@ -294,7 +296,13 @@ int brake_finds_change(struct brake *brake, const struct judged *judged, bool *r
     counting_init(&counting, brake, judged);
     int result = find_affected(judged, &affected, err);
     for (size_t i = 0; result == 0 && i < affected.count && counting.nodes == 0; i++) {
-        result = compare_slot(&counting, slot_at(&affected, i), err);
+        uint32_t slot = slot_at(&affected, i);
+        const char *old = peering_index_node_name(judged->before->index, slot);
+        const char *new = new_node(judged, slot);
+        result = (old != NULL && compare_node(&counting, old, err) != 0) ||
+                         (new != NULL &&compare_node(&counting, new, err) != 0)
+                     ? -1
+                     : 0;
         counting.nodes += counting.compared >= BRAKE_COMPARED_MAX;
     }
     free(affected.items);

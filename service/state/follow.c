@@ -299,7 +299,7 @@ static int follow_reload(struct state *state, struct err *err) {
     if (load_all(state, &loaded, err) != 0) {
         return -1;
     }
-    int result = take_loaded(state, &loaded, err);
+    int result = take_loaded(state, &loaded, err) != 0 || freeze_load(state, err) != 0 ? -1 : 0;
     if (result == 0) {
         log_event(LOG_WARN, "loaded-again", LOG_INT("revision", loaded.status.revision),
                   LOG_STR("text", "this instance had missed more than the store's log keeps"));

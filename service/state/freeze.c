@@ -105,17 +105,31 @@ void freeze_follow(struct state *state, const struct store_setting *setting) {
     take_setting(state, setting);
 }
 
+struct loading {
+    struct state *state;
+    bool found;
+};
+
 static int load_setting(void *arg, const struct store_setting *setting, struct err *err) {
+    struct loading *loading = arg;
     (void)err;
     if (freeze_setting_wanted(setting)) {
-        take_setting(arg, setting);
+        take_setting(loading->state, setting);
+        loading->found = true;
     }
     return 0;
 }
 
 int freeze_load(struct state *state, struct err *err) {
-    const struct store_reader reader = {.setting = load_setting, .arg = state};
-    return store_load(state->store, &reader, err);
+    struct loading loading = {.state = state};
+    const struct store_reader reader = {.setting = load_setting, .arg = &loading};
+    if (store_load(state->store, &reader, err) != 0) {
+        return -1;
+    }
+    if (!loading.found) {
+        freeze_put(state, &(struct freeze){.on = false});
+    }
+    return 0;
 }
 
 /* ---- setting and lifting ---- */

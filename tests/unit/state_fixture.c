@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/brake.h"
 #include "state_fixture.h"
 
 void fixture_start_on(struct fixture *fixture, struct store *store, uint64_t keep_changes) {
@@ -15,6 +16,8 @@ void fixture_start_on(struct fixture *fixture, struct store *store, uint64_t kee
                                     .keep_audit = fixture->keep_audit,
                                     .keep_transitions = fixture->keep_transitions,
                                     .max_history_bytes = fixture->max_history_bytes,
+                                    .max_disruptive_sessions = fixture->brake_sessions,
+                                    .max_disruptive_percent = fixture->brake_percent,
                                     .node_ranges = fixture->node_ranges};
     struct err err = ERR_INIT;
 
@@ -166,6 +169,41 @@ enum err_code put(struct fixture *fixture, enum write_op op, enum kind kind, con
     }
     call_end(&call);
     return code;
+}
+
+struct freezing {
+    struct freeze_write write;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+};
+
+static void freezing_done(struct task *task) {
+    struct freezing *freezing = task->arg;
+    pthread_mutex_lock(&freezing->lock);
+    freezing->done = true;
+    pthread_cond_signal(&freezing->cond);
+    pthread_mutex_unlock(&freezing->lock);
+}
+
+enum err_code fixture_freeze(struct fixture *fixture, bool lift, const char *user, int64_t until_ms) {
+    struct freezing freezing = {.write = {.lift = lift, .freeze = {.until_ms = until_ms}}};
+    struct err err = ERR_INIT;
+    pthread_mutex_init(&freezing.lock, NULL);
+    pthread_cond_init(&freezing.cond, NULL);
+    freezing.write.task.done = freezing_done;
+    freezing.write.task.arg = &freezing;
+    strcpy(freezing.write.freeze.reason, "a \"quoted\" reason");
+    strcpy(freezing.write.freeze.user, user);
+    assert_int_equal(state_submit_freeze(fixture->state, &freezing.write, &err), 0);
+    pthread_mutex_lock(&freezing.lock);
+    while (!freezing.done) {
+        pthread_cond_wait(&freezing.cond, &freezing.lock);
+    }
+    pthread_mutex_unlock(&freezing.lock);
+    pthread_mutex_destroy(&freezing.lock);
+    pthread_cond_destroy(&freezing.cond);
+    return freezing.write.task.err.code;
 }
 
 struct node_list *get_list(struct fixture *fixture, const char *node) {

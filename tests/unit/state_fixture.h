@@ -27,6 +27,8 @@ struct fixture {
     uint64_t max_history_bytes;          /* likewise */
     uint64_t keep_transitions;           /* likewise */
     const struct ip_ranges *node_ranges; /* likewise; NULL = none */
+    uint64_t brake_sessions;             /* likewise; 0 = no brake */
+    unsigned brake_percent;
 };
 
 /* A write that can be waited for. */
@@ -64,6 +66,9 @@ void call_end(struct call *call);
  * body, or the merge patch. */
 enum err_code put(struct fixture *fixture, enum write_op op, enum kind kind, const char *key,
                   const char *json, uint64_t *ret_revision);
+
+/* Set a freeze, or lift it, as somebody who may not alter those of others. */
+enum err_code fixture_freeze(struct fixture *fixture, bool lift, const char *user, int64_t until_ms);
 
 struct node_list *get_list(struct fixture *fixture, const char *node);
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/random.h"
+#include "state/brake.h"
 #include "store_memory.h"
 
 #define STEPS        150
@@ -467,6 +468,27 @@ static void one_change_that_is_too_large_is_refused_alone(void **state) {
     assert_true(make_at(pair->ends[0], plans, 2));
 }
 
+/* ---- a freeze ---- */
+
+static bool is_frozen(struct fixture *fixture) {
+    struct freeze freeze;
+    state_freeze(fixture->state, &freeze);
+    return freeze.on;
+}
+
+static void a_freeze_is_one_everywhere(void **state) {
+    struct pair *pair = *state;
+    make_session(pair->ends[0]);
+    settle(pair);
+    assert_int_equal(fixture_freeze(pair->ends[0], false, "somebody", 0), ERR_NONE);
+    catch_up(pair, 1);
+    assert_true(is_frozen(pair->ends[1]));
+    assert_int_equal(put(pair->ends[1], WRITE_DELETE, KIND_NODE, "n", NULL, NULL), ERR_FROZEN);
+    assert_int_equal(fixture_freeze(pair->ends[1], true, "somebody", 0), ERR_NONE);
+    catch_up(pair, 0);
+    assert_false(is_frozen(pair->ends[0]));
+}
+
 /* ---- away for longer than the log lasts ---- */
 
 static void who_missed_too_much_loads_again(void **state) {
@@ -482,8 +504,12 @@ static void who_missed_too_much_loads_again(void **state) {
         put(pair->ends[0], WRITE_CREATE, KIND_NODE, NULL, "{\"metadata\":{\"name\":\"gone\"}}", NULL),
         ERR_NONE);
     settle(pair);
+    assert_int_equal(fixture_freeze(pair->ends[0], false, "somebody", 0), ERR_NONE);
+    catch_up(pair, 1);
+    assert_true(is_frozen(pair->ends[1]));
     uint64_t seen = revision_of(pair->ends[1]);
     store_watch(pair->ends[1]->store, NULL, NULL); /* it hears nothing any more */
+    assert_int_equal(fixture_freeze(pair->ends[0], true, "somebody", 0), ERR_NONE);
     fleet_check(state_rotate_data_key(pair->ends[0]->state, NULL, &err), &err);
     write_secret(pair->ends[0], WRITE_REPLACE, "new-password");
     assert_int_equal(put(pair->ends[0], WRITE_DELETE, KIND_NODE, "gone", NULL, NULL), ERR_NONE);
@@ -492,6 +518,7 @@ static void who_missed_too_much_loads_again(void **state) {
                 &err);
     catch_up(pair, 1); /* its commit comes too late, and so it looks */
     check_same(pair);
+    assert_false(is_frozen(pair->ends[1]));
     assert_true(has_password(pair->ends[1], "new-password"));
     assert_int_equal(state_events(pair->ends[1]->state, KIND_NODE, seen, events, 2, &count, &upto, &err), -1);
     assert_int_equal(err.code, ERR_EXPIRED);
@@ -506,6 +533,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_resealed_password_is_readable_everywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(rotations_and_writes_at_once_lose_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_token_is_revoked_everywhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_freeze_is_one_everywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(a_batch_that_is_too_large_is_cut_between_writes, setup, teardown),
         cmocka_unit_test_setup_teardown(one_change_that_is_too_large_is_refused_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(who_missed_too_much_loads_again, setup, teardown),
