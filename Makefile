@@ -28,6 +28,7 @@ RUNTIME_PACKAGES := libmicrohttpd12 libsqlite3-0 libjansson4 libsodium23 libyaml
 TEST_PACKAGES := libcmocka-dev=pc:cmocka python3=python3 python3-yaml=py:yaml curl=curl valgrind=valgrind \
     groff-base=groff
 DEV_PACKAGES := clang=clang llvm=llvm-symbolizer clang-format=clang-format valgrind=valgrind
+ANALYSE_PACKAGES := cppcheck=cppcheck clang-tidy=clang-tidy
 BENCH_PACKAGES := nginx=nginx etcd-server=etcd valgrind=valgrind
 CLIENT_PACKAGES := python3-kubernetes=debpy:kubernetes nodejs=node npm=npm ansible=ansible-playbook
 PROXY_PACKAGES := nginx=nginx haproxy=file:/usr/sbin/haproxy apache2-bin=file:/usr/sbin/apache2
@@ -73,8 +74,8 @@ TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(CTESTS) $(FUZZERS))
 
 quiet = $(if $(V),,@echo "  $1 $@" &&)
 
-.PHONY: all run test e2e demo deps deps-test deps-dev deps-bench deps-clients deps-e2e bench bench-check check-source format \
-    format-check sanitize tsan fuzz fuzzers power-loss test-programs openapi install uninstall clean help FORCE
+.PHONY: all run test e2e demo deps deps-test deps-dev deps-analyse deps-bench deps-clients deps-e2e bench bench-check check-source format \
+    format-check analyse sanitize tsan fuzz fuzzers power-loss test-programs openapi install uninstall clean help FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -108,6 +109,9 @@ deps-test: deps
 ## deps-dev       … what format, sanitize, fuzz and the clang build need
 deps-dev: deps-test
 	@.ci/packages $(DEV_PACKAGES)
+## deps-analyse   … what analyse needs
+deps-analyse: deps-dev
+	@.ci/packages $(ANALYSE_PACKAGES)
 ## deps-bench     … what bench needs
 deps-bench: deps-test
 	@.ci/packages $(BENCH_PACKAGES)
@@ -260,6 +264,10 @@ format: deps-dev
 	$(CLANG_FORMAT) -i $(FORMATTED)
 format-check: deps-dev
 	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
+
+## analyse        gcc's analyzer, cppcheck and clang-tidy over what is shipped; fails on any finding
+analyse: deps-analyse $(BUILD)/gen/openapi.c $(BUILD)/gen/migrations.c
+	tests/analyse $(BUILD) $(filter-out -Werror $(HARDEN) $(CFLAGS),$(ALL_CFLAGS))
 
 # --- Installing ----------------------------------------------------------------------------------------
 ## install        programs, man pages, systemd units and licence below DESTDIR and PREFIX; uninstall takes them away

@@ -43,6 +43,9 @@ uint64_t log_dropped(void);
 bool log_enabled(enum log_level level);
 void log_event_fields(enum log_level level, const char *event, const struct log_field *fields);
 
+#ifdef __CPPCHECK__ /* does not know __VA_OPT__ */
+#define log_event(level, event, ...) ((void)log_enabled(level))
+#else
 #define log_event(level, event, ...)                                                                         \
     do {                                                                                                     \
         if (log_enabled(level)) {                                                                            \
@@ -50,5 +53,6 @@ void log_event_fields(enum log_level level, const char *event, const struct log_
                              (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}});           \
         }                                                                                                    \
     } while (0)
+#endif
 
 #endif

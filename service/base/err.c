@@ -2,6 +2,7 @@
  * Filling and wrapping errors, and the one table from error code to HTTP status and Kubernetes reason.
  * An error belongs to the caller; nothing here allocates or locks.
  */
+#undef ANALYSE /* what is defined here are the functions, not the macros that stand for them */
 #include "base/err.h"
 
 #include <stdbool.h>

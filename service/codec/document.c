@@ -201,7 +201,7 @@ int codec_decode_stored(enum kind kind, const char *json, size_t len, struct are
             failed = decoding_finish(&d, err);
         }
     }
-    if (failed == 0 && kind == KIND_SECRET) {
+    if (failed == 0 && object && kind == KIND_SECRET) {
         failed = secret_take_annotations(&d, &object->meta, object->body, err);
     }
     decoding_done(&d);

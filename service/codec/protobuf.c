@@ -133,7 +133,7 @@ static int add_map_entry(json_t *map, const struct item *entry, bool binary, str
     struct message m = entry->bytes, value = {(const uint8_t *)"", (const uint8_t *)""};
     json_auto_t *key = json_string("");
     json_t *json;
-    struct item item;
+    struct item item = {.number = 0};
     int more;
 
     if (!map || !entry->is_bytes) {
@@ -173,7 +173,7 @@ static int add_map_entry(json_t *map, const struct item *entry, bool binary, str
 static int read_meta(const struct item *field, json_t *secret, struct err *err) {
     struct message m = field->bytes;
     json_t *meta = child(secret, "metadata", err);
-    struct item item;
+    struct item item = {.number = 0};
     int more;
 
     if (!meta || !field->is_bytes) {
@@ -239,7 +239,7 @@ static int read_secret_field(const struct item *item, json_t *secret, struct err
 /* TypeMeta of the envelope. */
 static int read_type(const struct item *field, json_t *root, struct err *err) {
     struct message m = field->bytes;
-    struct item item;
+    struct item item = {.number = 0};
     int more;
 
     if (!field->is_bytes) {
@@ -257,7 +257,7 @@ static int read_type(const struct item *field, json_t *root, struct err *err) {
 static int read_envelope(const char *bytes, size_t len, json_t *root, struct message *ret_raw,
                          struct err *err) {
     struct message m = {(const uint8_t *)bytes, (const uint8_t *)bytes + len};
-    struct item item;
+    struct item item = {.number = 0};
     int more;
 
     if (len < 4 || memcmp(bytes, "k8s\0", 4) != 0) {
@@ -289,7 +289,7 @@ static int read_body(const char *bytes, size_t len, const char *kind,
                      struct err *err) {
     json_auto_t *root = json_object();
     struct message raw;
-    struct item item;
+    struct item item = {.number = 0};
     const json_t *type;
     int more;
 
@@ -324,7 +324,7 @@ int protobuf_read_secret(const char *bytes, size_t len, json_t **ret, struct err
 static int read_preconditions(const struct item *field, json_t *root, struct err *err) {
     struct message m = field->bytes;
     json_t *preconditions = child(root, "preconditions", err);
-    struct item item;
+    struct item item = {.number = 0};
     int more;
 
     if (!preconditions || !field->is_bytes) {
@@ -377,7 +377,7 @@ int protobuf_read_delete_options(const char *bytes, size_t len, json_t **ret, st
 static int read_texts(const struct item *field, json_t *object, const char *const *names, size_t count,
                       struct err *err) {
     struct message m = field->bytes;
-    struct item item;
+    struct item item = {.number = 0};
     int more;
 
     if (!object || !field->is_bytes) {
@@ -400,7 +400,7 @@ static int read_review_spec(const struct item *field, json_t *root, struct err *
     static const char *const PATH[] = {NULL, "path", "verb"};
     struct message m = field->bytes;
     json_t *spec = child(root, "spec", err);
-    struct item item;
+    struct item item = {.number = 0};
     int more;
 
     if (!spec || !field->is_bytes) {

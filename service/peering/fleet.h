@@ -132,14 +132,22 @@ struct peering_index {
 
 /* ---- reading the index ---- */
 
+/* What stands at a number that is taken, as all numbers are that the index hands out: never NULL. */
+static inline const struct shared *index_taken(const struct vector *vector, uint32_t number) {
+    const struct shared *item = vector_get(vector, number);
+    if (item == NULL) {
+        __builtin_unreachable();
+    }
+    return item;
+}
 static inline const struct node_facts *index_node(const struct peering_index *index, uint32_t slot) {
-    return (const struct node_facts *)vector_get(&index->nodes, slot);
+    return (const struct node_facts *)index_taken(&index->nodes, slot);
 }
 static inline const struct rule *index_rule(const struct peering_index *index, uint32_t id) {
-    return (const struct rule *)vector_get(&index->rules, id);
+    return (const struct rule *)index_taken(&index->rules, id);
 }
 static inline const struct matcher *index_matcher(const struct peering_index *index, uint32_t id) {
-    return (const struct matcher *)vector_get(&index->matchers, id);
+    return (const struct matcher *)index_taken(&index->matchers, id);
 }
 /* Slots of the nodes that own the address. */
 static inline const struct id_list *index_owners(const struct peering_index *index,

@@ -3,6 +3,7 @@
  * that no input can exhaust it, and parentheses that change nothing cost nothing: they leave no node
  * behind. Tree and frames live in the caller's arena.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "tree.h"
@@ -227,6 +228,7 @@ static int parse_operand(struct parser *parser) {
             if (parse_leaf(parser, &leaf) != 0) {
                 return -1;
             }
+            assert(leaf != NULL);
             return add_operand(parser, leaf, negated, offset);
         }
         if (open_frame(parser, negated, offset) != 0 || advance(parser) != 0) {
@@ -303,7 +305,7 @@ int selector_parse_tree(const char *text, size_t len, struct arena *arena, struc
     if (open_frame(&parser, false, 0) != 0 || advance(&parser) != 0) {
         return -1;
     }
-    struct tree *tree;
+    struct tree *tree = NULL;
     if (parser.token.kind == TOKEN_END) {
         tree = tree_new(&parser, OP_ALL);
         if (tree == NULL) {

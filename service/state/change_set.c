@@ -2,6 +2,7 @@
  * The way from one state of the fleet to another, as a change set. Pure: reads two snapshots, which share
  * their records where nothing differs; to take back one change of several, a third. No locks.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -152,6 +153,7 @@ static void add_conflict(struct undoing *undoing, const struct record *after, co
 static int undo_one(struct undoing *undoing, const struct record *before, const struct record *after,
                     struct err *err) {
     const struct record *any = before != NULL ? before : after;
+    assert(any != NULL); /* what was changed was there before, or after */
     const struct record *now = snapshot_get(undoing->now, any->object->kind, any->key);
     bool as_before, as_after;
     if (say_same(undoing, now, before, &as_before, err) != 0 ||
@@ -165,6 +167,7 @@ static int undo_one(struct undoing *undoing, const struct record *before, const 
         add_conflict(undoing, after, now, any);
         return 0;
     }
+    assert(before != NULL || now != NULL); /* else all three are the same: there is none */
     return before == NULL ? find_add(&undoing->finding, CHANGE_DELETE, now->object, err)
            : now == NULL  ? find_created(&undoing->finding, before, err)
                           : find_changed(&undoing->finding, now, before, err);

@@ -15,6 +15,7 @@
  *
  * All of it on the committer's thread. What the store's own thread does is to set a flag and to queue a task.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +149,7 @@ static int follow_change(struct pass *pass, const struct store_batch *entry,
                        "restart the service",
                        change->kind, change->name, (unsigned long long)change->revision);
     }
+    assert(info != NULL); /* a record of an unknown kind is not read */
     pass->draft.revision = change->revision;
     int result = draft_add(&pass->draft, change->op, info->kind, before, record, NULL, err);
     record_unref(record);

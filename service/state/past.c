@@ -6,6 +6,7 @@
  * asked for are kept. Runs on any thread but connections', since it waits for the disk; `past.lock` guards
  * the pictures that are kept, and nothing is read or computed under it.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,7 @@ static int put_back(void *arg, const char *kind, const char *name, const struct 
             secret_judge_past(then, later, putting->state->vault != NULL);
         }
     }
+    assert(then != NULL || later != NULL); /* else both are the same */
     changes[putting->count++] = (struct snapshot_change){
         .kind = then != NULL ? then->object->kind : later->object->kind, .before = later, .after = then};
     return 0;

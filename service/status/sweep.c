@@ -247,6 +247,7 @@ static void sweep_node(struct sweep *sweep, uint32_t slot, struct fleet_node *no
         node->judged_before = node->judged_before || view.lists[0] != NULL;
     }
     node->due_ms = sweep->now_ms + (sweep->trouble || sweep->failed ? SWEEP_TROUBLED_MS : SWEEP_QUIET_MS);
+    sweep->view = NULL;
     fleet_view_done(status, &view);
 }
 

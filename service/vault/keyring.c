@@ -4,6 +4,7 @@
  */
 #include "keyring.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -71,7 +72,9 @@ int vault_prepare_data_key(struct vault *vault, struct vault_settings *ret, stru
         return -1;
     }
     struct key *key = &vault->prepared.new_key;
-    int status = vault_key_random(key, vault_keyring_active(vault)->id + 1, err);
+    const struct key *active = vault_keyring_active(vault);
+    assert(active != NULL); /* an open vault has one */
+    int status = vault_key_random(key, active->id + 1, err);
     if (status == 0) {
         status = vault_change_write_key(vault, &vault->root, FORMAT_NAME_KEY, key, err);
     }

@@ -3,6 +3,7 @@
  */
 #include "fleet/difference.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -55,6 +56,7 @@ static void write_version(struct buf *out, const char *side, const struct secret
 
 static void write_value(const struct meta *meta, const struct secret_value *from,
                         const struct secret_value *to, struct buf *out) {
+    assert(from != NULL || to != NULL);
     buf_json_comma(out);
     buf_add_char(out, '{');
     buf_json_member_str(out, "namespace", meta->name_space);
