@@ -7,12 +7,16 @@
 
 #include "state.h"
 
-/* As store_status, store_read_history and store_find_time. They read from the disk: not for a connection's
+/* As store_status, store_read_history, store_read_given (with all that was noted until now) and
+ * store_find_time. They read from the disk: not for a connection's
  * thread. */
 int state_store_status(struct state *state, struct store_status *ret, struct err *err) MUST_CHECK;
 int state_read_history(struct state *state, const struct store_history_query *query,
                        int (*row)(void *arg, const struct store_change *change, struct err *err), void *arg,
                        struct err *err) MUST_CHECK;
+int state_read_given(struct state *state, const struct store_given_query *query,
+                     int (*row)(void *arg, const struct store_given *given, struct err *err), void *arg,
+                     struct err *err) MUST_CHECK;
 int state_find_time(struct state *state, int64_t time_ms, uint64_t *ret_revision, struct err *err) MUST_CHECK;
 
 /*

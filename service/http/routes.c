@@ -88,6 +88,8 @@ static const struct route ROUTES[] = {
      ROUTE_OWN | ROUTE_NAMED, PAGES, handle_bgppeer_sessions},
     {METHOD_GET, GROUP "nodes/{name}/peerings/status", "get", "nodes/peeringstatus", KIND_NODE,
      ROUTE_OWN | ROUTE_NAMED, NO_QUERY, handle_status_get},
+    {METHOD_GET, GROUP "nodes/{name}/peerings/history", "get", "nodes/peerings", KIND_NODE,
+     ROUTE_OWN | ROUTE_NAMED, PAGES, handle_list_history},
     {METHOD_PUT, GROUP "nodes/{name}/peerings/status", "update", "nodes/peeringstatus", KIND_NODE,
      ROUTE_OWN | ROUTE_NAMED | ROUTE_BODY, NO_QUERY, handle_status_put},
     OWN(METHOD_GET, "sessions", "list", "sessions", ROUTE_PLAIN, SESSIONS_QUERY, handle_sessions),

@@ -470,12 +470,25 @@ static void withdraw(struct draft *draft, struct write *group, const struct writ
     draft_truncate(draft, mark);
 }
 
+/* kubectl's own way to say why: the annotation, where the change has brought it. NULL: it has not. */
+static const char *find_cause(const struct snapshot_change *change) {
+    static const char CAUSE[] = "kubernetes.io/change-cause";
+    const char *old = change->before != NULL ? meta_annotation(&change->before->object->meta, CAUSE) : NULL;
+    const char *new = change->after != NULL ? meta_annotation(&change->after->object->meta, CAUSE) : NULL;
+    bool brought = new != NULL &&new[0] != '\0' && (old == NULL || strcmp(old, new) != 0);
+    return brought && change_reason_is_valid(new) ? new : NULL;
+}
+
 /* What the group has changed belongs together. */
 static void name_transaction(struct draft *draft, const struct write *write, size_t from) {
+    const char *reason = write->reason;
+    for (size_t i = from; i < draft->count && reason == NULL; i++) {
+        reason = find_cause(&draft->changes[i].change);
+    }
     for (size_t i = from; i < draft->count; i++) {
         draft->changes[i].txn = draft->changes[from].revision;
         draft->changes[i].request = write->request;
-        draft->changes[i].reason = write->reason;
+        draft->changes[i].reason = reason;
     }
 }
 

@@ -25,6 +25,13 @@ int state_read_history(struct state *state, const struct store_history_query *qu
     return store_read_history(state->store, query, row, arg, err);
 }
 
+int state_read_given(struct state *state, const struct store_given_query *query,
+                     int (*row)(void *arg, const struct store_given *given, struct err *err), void *arg,
+                     struct err *err) {
+    given_settle(state);
+    return store_read_given(state->store, query, row, arg, err);
+}
+
 int state_find_time(struct state *state, int64_t time_ms, uint64_t *ret_revision, struct err *err) {
     return store_find_time(state->store, time_ms, ret_revision, err);
 }

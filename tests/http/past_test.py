@@ -90,6 +90,33 @@ class PastTest(unittest.TestCase):
             with self.subTest(query=query):
                 self.must("GET", f"{GROUP}/nodes/n1/peerings?{query}", status=(400,))
 
+    def test_versions_that_a_node_was_given(self):
+        path = f"{GROUP}/nodes/n1/peerings"
+        node = {"Authorization": "Bearer " + self.must("POST", f"{OURS}/tokens", {"spec": {"role": "node", "node": "n1"}}).json()["status"]["token"]}
+        given = []
+        for asn in (65002, 65003, 65004):
+            self.must("PATCH", f"{GROUP}/bgppeers/tor", json.dumps({"spec": {"asNumber": asn}}), {**MERGE, "Bgppeerd-Reason": f"AS {asn}"})
+            self.must("GET", path)  # an admin asks: that is no version that the node was given
+            if asn != 65003:
+                given.insert(0, self.must("GET", path, None, node))
+                self.must("GET", path, None, {**node, "If-None-Match": given[0].headers["ETag"]}, (304,))
+        versions = self.must("GET", f"{path}/history").json()["items"]
+        self.assertEqual([v["resourceVersion"] for v in versions], [a.json()["metadata"]["resourceVersion"] for a in given])
+        self.assertEqual([(v["change"]["reason"], v["change"]["objects"][0]["name"]) for v in versions], [("AS 65004", "tor"), ("AS 65002", "tor")])
+        for version, answer in zip(versions, given):
+            then = self.must("GET", f"{path}?revision={version['resourceVersion']}").json()
+            self.assertEqual(then["items"][0]["asNumber"], answer.json()["items"][0]["asNumber"])
+        page = self.must("GET", f"{path}/history?limit=1").json()
+        self.assertEqual(page["items"], versions[:1])
+        self.assertEqual(self.must("GET", f"{path}/history?limit=1&continue={page['metadata']['continue']}").json()["items"], versions[1:])
+        self.service.stop()
+        self.service.start()
+        self.assertEqual(self.must("GET", f"{path}/history").json()["items"], versions)
+        own = self.must("GET", f"{path}/history", None, node).json()["items"]
+        self.assertEqual([set(v) for v in own], [{"resourceVersion", "etag", "made", "given"}] * 2)  # changes name Secrets
+        self.must("GET", f"{GROUP}/nodes/n2/peerings/history", None, node, (403,))
+        self.assertEqual(self.must("GET", f"{GROUP}/nodes/nobody/peerings/history").json()["items"], [])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -66,6 +66,25 @@ class RollbackTest(unittest.TestCase):
         for name in (last, "9999", "0", "tor"):
             self.must("GET", f"{OURS}/changes/{name}", status=(404,))
 
+    def test_totals_and_causes(self):
+        cause = "kubernetes.io/change-cause"
+        self.must("POST", f"{GROUP}/bgppeers", {**peer("tor", 65001), "metadata": {"name": "tor", "annotations": {cause: "CHG-1"}}})
+        self.patch(f"{GROUP}/bgppeers/tor", {"spec": {"asNumber": 65002}})  # the annotation is the one of before
+        self.patch(f"{GROUP}/bgppeers/tor", {"metadata": {"annotations": {cause: "CHG-2", "other": "x"}}})
+        self.must("PATCH", f"{GROUP}/bgppeers/tor", json.dumps({"metadata": {"annotations": {cause: "CHG-3"}}}), {**MERGE, "Bgppeerd-Reason": "said twice"})
+        self.patch(f"{GROUP}/bgppeers/tor", {"metadata": {"annotations": {cause: "two\nlines"}}})
+        self.must("POST", f"{OURS}/applies", {"kind": "ChangeSet", "spec": {"changes": [
+            {"op": "delete", "kind": "Node", "name": "n2"}, {"op": "patch", "kind": "BGPPeer", "name": "tor", "patch": {"spec": {"asNumber": 65003}}}]}})
+        items = self.must("GET", f"{OURS}/changes")["items"]
+        self.assertEqual([item.get("reason") for item in items[:6]], [None, None, "said twice", "CHG-2", None, "CHG-1"])
+        names = ("nodes", "added", "removed", "changed", "disruptive")
+        self.assertEqual([tuple(item["totals"][name] for name in names) for item in items[:6]],
+                         [(2, 0, 3, 1, 4), (0,) * 5, (0,) * 5, (0,) * 5, (2, 0, 0, 2, 2), (2, 2, 0, 0, 0)])
+        for item in items:
+            self.assertEqual(self.must("GET", f"{OURS}/changes/{item['txn']}")["changes"]["totals"], item["totals"])
+        # The whole change counts, whatever of it is asked for.
+        self.assertEqual(self.must("GET", f"{OURS}/changes?kind=Node&name=n2")["items"][0]["totals"], items[0]["totals"])
+
     def test_secrets_are_named_only(self):
         self.must("POST", SECRETS, {"metadata": {"name": "bgp"}, "stringData": {"tor": "correct-horse", "spine": "same"}})
         first = self.must("POST", f"{GROUP}/bgppeers", peer("tor", 65001, password={"secretKeyRef": {"name": "bgp", "key": "tor"}}))["metadata"]["resourceVersion"]

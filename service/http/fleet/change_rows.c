@@ -14,6 +14,15 @@ const char *change_row_op(enum store_op op) {
     return op == STORE_CREATE ? "create" : op == STORE_UPDATE ? "update" : "delete";
 }
 
+void change_row_write(const struct change_row *row, struct buf *out) {
+    buf_json_comma(out);
+    buf_add_char(out, '{');
+    buf_json_member_str(out, "kind", row->kind);
+    buf_json_member_str(out, "name", row->name);
+    buf_json_member_str(out, "op", change_row_op(row->op));
+    buf_printf(out, ",\"revision\":\"%" PRIu64 "\"}", row->revision);
+}
+
 /* Rows being read. */
 struct reading_rows {
     struct arena *arena;

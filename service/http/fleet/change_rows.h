@@ -39,6 +39,8 @@ struct change_rows {
 int change_rows_read(struct state *state, uint64_t txn, struct arena *arena, struct change_rows *ret,
                      struct err *err) MUST_CHECK;
 
+/* {kind, name, op, revision}, as one more element of an array. */
+void change_row_write(const struct change_row *row, struct buf *out);
 /* "create", "update", "delete". */
 const char *change_row_op(enum store_op op);
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "fleet/change_rows.h"
+#include "fleet/change_totals.h"
 #include "fleet/handlers.h"
 #include "fleet/moment.h"
 #include "machine/worker.h"
@@ -29,6 +30,7 @@ struct change_item {
     struct change_head head; /* `last` is of the newest of its objects */
     bool has_first;          /* its first row was seen, which is the one with request and reason */
     size_t count;
+    struct change_totals totals;
     struct buf objects;      /* the elements of a JSON array */
     const char *kind, *name; /* of the newest of them */
     enum store_op op;
@@ -110,14 +112,9 @@ static struct change_item *add_item(struct changes *changes, const struct store_
 }
 
 static void add_object(struct change_item *item, const struct store_change *change) {
-    struct buf *out = &item->objects;
-    buf_json_comma(out);
-    buf_add_char(out, '{');
-    buf_json_member_str(out, "kind", change->kind);
-    buf_json_member_str(out, "name", change->name);
-    buf_json_member_str(out, "op", change_row_op(change->op));
-    buf_json_key(out, "revision");
-    buf_printf(out, "\"%" PRIu64 "\"}", change->revision);
+    const struct change_row row = {
+        .op = change->op, .kind = change->kind, .name = change->name, .revision = change->revision};
+    change_row_write(&row, &item->objects);
     item->count++;
 }
 
@@ -202,15 +199,47 @@ static int read_page(struct state *state, struct changes *changes, struct err *e
     return find_firsts(state, changes, err);
 }
 
+/* What each of them did to sessions. A change that the compaction has just taken is left without. */
+static int count_totals(struct state *state, struct changes *changes, struct err *err) {
+    struct totals_walk walk = {.picture = NULL};
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < changes->count; i++) {
+        result = totals_count(state, &walk, changes->items[i].head.txn, changes->arena,
+                              &changes->items[i].totals, err);
+    }
+    totals_done(&walk);
+    if (result != 0 && err->code == ERR_EXPIRED) {
+        err_clear(err);
+        result = 0;
+    }
+    return result;
+}
+
 static void changes_job(struct request *request) {
     struct changes *changes = request->work;
     struct err err = ERR_INIT;
-    if (read_page(request->serving->state, changes, &err) != 0) {
+    struct state *state = request->serving->state;
+    if (read_page(state, changes, &err) != 0 ||
+        (!changes->table && count_totals(state, changes, &err) != 0)) {
         changes->err = err;
     }
 }
 
 /* ---- the answer ---- */
+
+static void add_totals(struct buf *out, const struct change_totals *totals) {
+    if (!totals->known) {
+        return;
+    }
+    buf_json_key(out, "totals");
+    buf_add_char(out, '{');
+    buf_json_member_u64(out, "nodes", totals->nodes);
+    buf_json_member_u64(out, "added", totals->sum.added);
+    buf_json_member_u64(out, "removed", totals->sum.removed);
+    buf_json_member_u64(out, "changed", totals->sum.changed);
+    buf_json_member_u64(out, "disruptive", totals->sum.disruptive);
+    buf_add_char(out, '}');
+}
 
 static void add_item_json(struct buf *out, const struct change_item *item) {
     buf_json_comma(out);
@@ -218,7 +247,9 @@ static void add_item_json(struct buf *out, const struct change_item *item) {
     buf_json_key(out, "objects");
     buf_add_char(out, '[');
     buf_add(out, item->objects.data, item->objects.len);
-    buf_add_str(out, "]}");
+    buf_add_char(out, ']');
+    add_totals(out, &item->totals);
+    buf_add_char(out, '}');
 }
 
 static void add_item_row(struct buf *out, const struct change_item *item) {

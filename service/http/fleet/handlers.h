@@ -14,6 +14,8 @@ struct request;
 int handle_peerings(struct request *request, struct err *err) MUST_CHECK;
 /* past_peerings.c; handle_peerings with `revision=` or `at=` */
 int handle_past_peerings(struct request *request, struct err *err) MUST_CHECK;
+/* list_history.c */
+int handle_list_history(struct request *request, struct err *err) MUST_CHECK;
 
 /* explain.c; the first is handle_peerings with `explain=` */
 int handle_explain(struct request *request, const char *remote, struct err *err) MUST_CHECK;
