@@ -294,6 +294,24 @@ class HistoryTest(CommandCase):
         self.assertEqual(self.lists(), self.after)
 
 
+class BrakeTest(unittest.TestCase):
+    def test_what_the_brake_refuses_is_forced(self):
+        with Service("--max-disruptive-sessions", "1", "--max-disruptive-percent", "1") as service:
+            for answer in service.apply_examples().values():
+                self.assertEqual(answer.status, 201, answer.body)
+            run("apply", "--server", service.url, "-", text=ONE_MORE)
+            refused = run("apply", "--server", service.url, "-", text=RESTART)
+            self.assertEqual(refused.returncode, FAILED)
+            self.assertIn("refused (409 TooDisruptive): ", refused.stderr)
+            self.assertIn("force", refused.stderr)
+            for arguments in (("apply", "-"), ("undo", "13")):
+                self.assertEqual(run(*arguments, "--server", service.url, text=RESTART).returncode, FAILED, arguments)
+                done = run(*arguments, "--force", "disruptive", "--server", service.url, text=RESTART)
+                self.assertEqual(done.returncode, OK, done.stderr)
+            done = run("import", "--plan", "--force", "nonsense", "--server", service.url, "-", text=ONE_MORE)
+            self.assertIn("nonsense", done.stderr)
+
+
 class SettingsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

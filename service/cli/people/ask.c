@@ -120,7 +120,7 @@ static int refused(struct people *people, const struct client_answer *answer, st
     size_t mistakes = json_array_size(json_object_get(json_object_get(status, "details"), "causes"));
     const char *what = answer->status < 500 ? "refused" : "the service failed";
     bool has_reason = reason != NULL && reason[0] != '\0';
-    if (mistakes > 1) {
+    if (mistakes > 1 && message != NULL && message[0] == '[') { /* all of them in one line */
         message = "for more than one reason";
     } else if (message == NULL) {
         message = "it gives no reason, so this may not be bgppeerd: is --server right?";
@@ -141,7 +141,7 @@ static void tell_causes(const struct people *people, const char *told) {
         bool has_field = field != NULL && field[0] != '\0';
         buf_printf(&text, "%s%s%s", has_field ? field : "", has_field ? ": " : "",
                    message != NULL ? message : "");
-        if (!buf_failed(&text) && (json_array_size(causes) > 1 || strstr(told, text.data) == NULL)) {
+        if (!buf_failed(&text) && strstr(told, text.data) == NULL) {
             show_harmless(&safe, text.data);
             fprintf(stderr, "  %s\n", safe.data != NULL ? safe.data : "");
         }

@@ -20,6 +20,7 @@ struct preview_settings {
 struct apply_settings {
     struct people_settings people;
     const char *reason;
+    const char *force;
     const char *wait;
     const char *max_disruptive;
     const char *max_nodes;
@@ -62,6 +63,13 @@ static const struct option APPLY_TABLE[] = {
      .offset = offsetof(struct apply_settings, max_nodes),
      .argument_only = true,
      .help = "Change nothing when more nodes would get another list"},
+    {.name = "force",
+     .value = "WHAT",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct apply_settings, force),
+     .argument_only = true,
+     .help =
+         "Do it also when the service would refuse it: disruptive, frozen (admins), or both with a comma"},
     {.name = "dry-run",
      .type = OPTION_FLAG,
      .offset = offsetof(struct apply_settings, dry_run),
@@ -250,6 +258,7 @@ static int apply_body(struct people *people, const struct apply_settings *settin
     int status = limited ? check_limits(people, bounds, request, &request->if_match, err) : 0;
     buf_add_str(&path, OURS "applies");
     people_add_query(&path, "dryRun", settings->dry_run ? "All" : NULL);
+    people_add_query(&path, "force", settings->force);
     request->path = path.data;
     if (status == 0) {
         status = buf_failed(&path) ? err_no_memory(err) : people_ask_json(people, request, &answer, err);

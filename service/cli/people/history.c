@@ -24,6 +24,7 @@ struct undo_settings {
     const char *reason;
     const char *max_disruptive;
     const char *max_nodes;
+    const char *force;
     bool dry_run;
 };
 
@@ -79,6 +80,13 @@ static const struct option UNDO_TABLE[] = {
      .offset = offsetof(struct undo_settings, max_nodes),
      .argument_only = true,
      .help = "Change nothing when more nodes would get another list"},
+    {.name = "force",
+     .value = "WHAT",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct undo_settings, force),
+     .argument_only = true,
+     .help =
+         "Do it also when the service would refuse it: disruptive, frozen (admins), or both with a comma"},
     {.name = "dry-run",
      .type = OPTION_FLAG,
      .offset = offsetof(struct undo_settings, dry_run),
@@ -314,12 +322,17 @@ static void undo_show(struct people *people, const json_t *answer) {
 
 static int undo_act(struct people *people, struct err *err) {
     const struct undo_settings *settings = (const struct undo_settings *)(const void *)people->settings;
-    struct buf body = BUF_INIT;
+    struct buf body = BUF_INIT, path = BUF_INIT;
     json_t *answer = NULL;
     int status = write_undo(people, settings, &body, err);
+    buf_add_str(&path, OURS "rollbacks");
+    people_add_query(&path, "force", settings->force);
+    if (status == 0 && buf_failed(&path)) {
+        status = err_no_memory(err);
+    }
     if (status == 0) {
         const struct people_request request = {.method = "POST",
-                                               .path = OURS "rollbacks",
+                                               .path = path.data,
                                                .body = body.data,
                                                .body_len = body.len,
                                                .doing = settings->dry_run ? "previewing" : "going back",
@@ -335,6 +348,7 @@ static int undo_act(struct people *people, struct err *err) {
         status = settings->dry_run && effect_disruptive(answer) > 0 ? CLI_DISRUPTIVE : CLI_OK;
     }
     json_decref(answer);
+    buf_done(&path);
     buf_done(&body);
     return status;
 }

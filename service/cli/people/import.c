@@ -8,12 +8,20 @@
 
 struct import_settings {
     struct people_settings people;
+    const char *force;
     bool plan;
     bool skip_bad;
 };
 
 static const struct option IMPORT_TABLE[] = {
     PEOPLE_OPTIONS,
+    {.name = "force",
+     .value = "WHAT",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct import_settings, force),
+     .argument_only = true,
+     .help =
+         "Do it also when the service would refuse it: disruptive, frozen (admins), or both with a comma"},
     {.name = "plan",
      .type = OPTION_FLAG,
      .offset = offsetof(struct import_settings, plan),
@@ -117,6 +125,7 @@ static int import_act(struct people *people, struct err *err) {
     people_add_query(&path, "dryRun", settings->plan ? "All" : NULL);
     people_add_query(&path, "view", settings->plan ? "summary" : NULL);
     people_add_query(&path, "skipBad", settings->skip_bad ? "true" : NULL);
+    people_add_query(&path, "force", settings->force);
     people_add_query(&path, "source", has_source ? first : NULL);
     request.path = path.data;
     int status = buf_failed(&path) ? err_no_memory(err)
