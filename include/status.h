@@ -214,8 +214,10 @@ struct status_node_view {
 
 struct status_standing {
     enum status_list_state list;
-    bool fetched; /* it has fetched its newest list, or more */
-    bool applied; /* … and applied it */
+    bool fetched;     /* it has fetched its newest list, or more */
+    bool applied;     /* … and applied it */
+    int64_t sessions; /* that its newest list wants; -1: the list is not known */
+    uint32_t up;      /* sessions of it that are Up, as of the last sweep */
     char name[STATUS_NAME_MAX];
 };
 /* false: nothing is known of that slot. */

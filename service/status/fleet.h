@@ -107,6 +107,7 @@ struct fleet_node {
     /* The sweep's. */
     uint32_t judged_life;
     struct fleet_name *judged_name; /* of that life; NULL: none was known */
+    _Atomic uint32_t up;            /* of those below, that are Up; read without a lock */
     struct judged *judged;
     size_t judged_count;
     size_t judged_cap;

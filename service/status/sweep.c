@@ -122,19 +122,28 @@ static uint8_t state_of(const struct status_session *session) {
     return session == NULL ? SESSION_ABSENT : session->state;
 }
 
+/* The session leaves the sums of its verdict, or enters them. */
+static void count_verdict(struct fleet_status *status, struct fleet_node *node, const struct judged *judged,
+                          int by) {
+    if (judged->verdict != VERDICT_COUNT) {
+        status->verdicts[judged->verdict][judged->external] += (uint64_t)by;
+    }
+    if (judged->verdict == VERDICT_UP) {
+        atomic_fetch_add_explicit(&node->up, (uint32_t)by, memory_order_relaxed);
+    }
+}
+
 /* Take a new verdict into the sums, and tell when it is of another class. */
-static void sweep_note(struct sweep *sweep, const struct fleet_view *view, struct judged *judged,
-                       const struct status_row *row) {
+static void sweep_note(struct sweep *sweep, struct fleet_node *node, const struct fleet_view *view,
+                       struct judged *judged, const struct status_row *row) {
     enum status_verdict verdict = row->judgement.verdict;
     struct status_sight sight = {
         .verdict = (uint8_t)verdict, .here = state_of(row->here), .there = state_of(row->there)};
     news_note(&sweep->status->news, view, judged, &sight);
-    if (judged->verdict != VERDICT_COUNT) {
-        sweep->status->verdicts[judged->verdict][judged->external]--;
-    }
+    count_verdict(sweep->status, node, judged, -1);
     judged->external = row->want == NULL ? judged->external : row->want->external;
     judged->verdict = (uint8_t)verdict;
-    sweep->status->verdicts[verdict][judged->external]++;
+    count_verdict(sweep->status, node, judged, 1);
     if (verdict == VERDICT_CONVERGING || verdict == judged->class) {
         return;
     }
@@ -152,9 +161,7 @@ static void sweep_note(struct sweep *sweep, const struct fleet_view *view, struc
 static void judged_drop(struct fleet_status *status, uint32_t slot, struct fleet_node *node, size_t place) {
     struct judged *judged = &node->judged[place];
     news_drop(&status->news, slot, node, judged);
-    if (judged->verdict != VERDICT_COUNT) {
-        status->verdicts[judged->verdict][judged->external]--;
-    }
+    count_verdict(status, node, judged, -1);
     node->judged_count--;
     memmove(judged, judged + 1, (node->judged_count - place) * sizeof(*judged));
 }
@@ -186,7 +193,7 @@ static void sweep_mirror(struct sweep *sweep, const struct status_want *want) {
         struct fleet_far far;
         fleet_judge(sweep->status, &view, own, wants->own_port, sweep->now_ms, &row, &far);
         if (row.want != NULL || row.here != NULL) {
-            sweep_note(sweep, &view, &node->judged[place], &row);
+            sweep_note(sweep, node, &view, &node->judged[place], &row);
             int64_t soon_ms = sweep->now_ms + SWEEP_TROUBLED_MS;
             if (row.judgement.verdict != VERDICT_UP && node->due_ms > soon_ms) {
                 node->due_ms = soon_ms;
@@ -204,7 +211,7 @@ static bool sweep_row(void *arg, const struct status_row *row) {
         return false;
     }
     judged->seen = true;
-    sweep_note(sweep, sweep->view, judged, row);
+    sweep_note(sweep, sweep->node, sweep->view, judged, row);
     sweep->trouble = sweep->trouble || row->judgement.verdict != VERDICT_UP;
     if (sweep->mirror && row->want != NULL && row->want->remote_slot != STATUS_NO_SLOT) {
         sweep_mirror(sweep, row->want);

@@ -134,6 +134,8 @@ bool status_node_standing(struct fleet_status *status, uint32_t slot, int64_t no
         const char *has = node->report != NULL ? node->report->list : node->fetched;
         ret->list = fleet_list_state(age_ms, has, current);
         ret->applied = node->report != NULL && current != NULL && strcmp(node->report->list, current) == 0;
+        ret->sessions = node->lists[0] != NULL ? (int64_t)node->lists[0]->count : -1;
+        ret->up = atomic_load_explicit(&node->up, memory_order_relaxed);
         ret->fetched = ret->applied || (current != NULL && strcmp(node->fetched, current) == 0);
         snprintf(ret->name, sizeof(ret->name), "%s", node->name->text);
     }

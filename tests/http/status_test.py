@@ -224,6 +224,33 @@ class StatusTest(FleetTest):
         resources = {resource["name"]: resource for resource in self.request("GET", "/apis/bgppeerd.io/v1").json()["resources"]}
         self.assertEqual((resources["sessions"]["kind"], resources["sessions"]["verbs"]), ("Session", ["list", "watch"]))
 
+    def test_nodes_as_a_table(self):
+        one, _ = self.fleet("column", "10.10.16")
+        self.create_node("column-3", "10.10.16.3/24", {"fleet": "column"})
+
+        def columns():
+            table = self.request("GET", f"{GROUP}/nodes?labelSelector=fleet%3Dcolumn", None, {"Accept": TABLE}).json()
+            names = [column["name"] for column in table["columnDefinitions"]]
+            rows = [dict(zip(names, row["cells"])) for row in table["rows"]]
+            return [(row["Name"], row["Sessions"], row["List"]) for row in rows]
+
+        def until(wanted):
+            end = time.monotonic() + 60
+            while columns() != wanted:
+                self.assertLess(time.monotonic(), end, f"{columns()} does not become {wanted}")
+                time.sleep(0.05)
+
+        def wants(node):
+            return len(self.request("GET", f"{GROUP}/nodes/{node}/peerings").json()["items"])
+
+        first, second, third = (wants(f"column-{number}") for number in (1, 2, 3))
+        until([("column-1", f"2/{first}", "behind"), ("column-2", f"1/{second}", "behind"), ("column-3", f"0/{third}", "silent")])
+        one.session("10.10.16.254").update(state="Idle")
+        one.fetch().report()
+        one.session("10.10.16.254").update(state="Idle", lastError={"code": "Cease/AdministrativeShutdown", "from": "Remote", "at": NOW})
+        one.report()
+        until([("column-1", f"1/{first}", "current"), ("column-2", f"1/{second}", "behind"), ("column-3", f"0/{third}", "silent")])
+
     def test_a_node_that_is_deleted_and_made_again(self):
         one, two = self.fleet("again", "10.10.13")
         self.assertEqual(self.request("DELETE", f"{GROUP}/nodes/{two.node}").status, 200)

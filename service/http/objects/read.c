@@ -27,7 +27,10 @@ static int reply_one_row(struct request *request, const struct record *record, s
     }
     struct buf body = BUF_INIT;
     table_begin(record->object->kind, record->revision, NULL, -1, true, &body);
-    int result = table_row(record, object, clock_realtime_ms(), &body, err);
+    struct table_now now;
+    table_now_take(request->serving->state, &now);
+    int result = table_row(record, object, &now, &body, err);
+    table_now_done(&now);
     table_end(&body);
     if (result == 0) {
         result = reply_buffer(request, STATUS_OK, TYPE_JSON, &body, err);
@@ -202,19 +205,22 @@ static int collect(struct request *request, const struct snapshot *snapshot, con
     return 0;
 }
 
-static int write_page(enum kind kind, uint64_t revision, const struct list_request *list,
-                      const struct list_page *page, struct buf *body, struct err *err) {
-    if (list->answer == MEDIA_TABLE) {
-        int64_t now = clock_realtime_ms();
-        table_begin(kind, revision, page->token, page->remaining, true, body);
-        for (size_t i = 0; i < page->count; i++) {
-            if (table_row(page->records[i], list->object, now, body, err) != 0) {
-                return -1;
-            }
-        }
-        table_end(body);
-        return 0;
+static int write_table(struct request *request, uint64_t revision, const struct list_request *list,
+                       const struct list_page *page, struct buf *body, struct err *err) {
+    struct table_now now;
+    int result = 0;
+    table_now_take(request->serving->state, &now);
+    table_begin(request->route->kind, revision, page->token, page->remaining, true, body);
+    for (size_t i = 0; result == 0 && i < page->count; i++) {
+        result = table_row(page->records[i], list->object, &now, body, err);
     }
+    table_end(body);
+    table_now_done(&now);
+    return result;
+}
+
+static int write_page(enum kind kind, uint64_t revision, const struct list_page *page, struct buf *body,
+                      struct err *err) {
     size_t size = 512;
     for (size_t i = 0; i < page->count; i++) {
         size += page->records[i]->json_len + 1;
@@ -238,8 +244,10 @@ static int list_from(struct request *request, const struct snapshot *snapshot,
     struct list_page page = {.records = NULL};
     struct buf body = BUF_INIT;
     int result = -1;
+    uint64_t revision = snapshot_revision(snapshot);
     if (collect(request, snapshot, list, &page, err) == 0 &&
-        write_page(request->route->kind, snapshot_revision(snapshot), list, &page, &body, err) == 0) {
+        (list->answer == MEDIA_TABLE ? write_table(request, revision, list, &page, &body, err)
+                                     : write_page(request->route->kind, revision, &page, &body, err)) == 0) {
         if (page.token != NULL) {
             pages_keep(request->serving->pages, snapshot);
         }

@@ -1,7 +1,8 @@
 /*
  * Tables: one row per object, with the kind's printer columns between NAME and AGE.
  *
- * Pure; cells are taken from the stored JSON by the codec.
+ * Cells are taken from the stored JSON by the codec, and of Nodes two from the status: the sums that it keeps
+ * anyway, so that a row costs the same however many sessions its node has.
  */
 #include "objects/table.h"
 
@@ -46,6 +47,10 @@ static void add_columns(const struct kind_info *kind, struct buf *out) {
     for (size_t i = 0; i < kind->column_count; i++) {
         const struct printer_column *column = &kind->columns[i];
         add_column(column->name, column->type, "", column->description, column->priority, out);
+    }
+    if (kind->kind == KIND_NODE) {
+        add_column("Sessions", "string", "", "How many are up, of how many its list has.", 0, out);
+        add_column("List", "string", "", "Does it have its newest list: current, behind, or silent.", 0, out);
     }
     add_column("Age", "string", "", "Time since the object was created.", 0, out);
     buf_add_char(out, ']');
@@ -126,8 +131,34 @@ static void add_metadata(const struct object *object, struct buf *out) {
     buf_add_str(out, "}}");
 }
 
-int table_row(const struct record *record, enum table_object object, int64_t now_ms, struct buf *out,
-              struct err *err) {
+void table_now_take(struct state *state, struct table_now *ret) {
+    *ret = (struct table_now){
+        .picture = state_picture(state), .status = state_status(state), .real_ms = clock_realtime_ms()};
+}
+
+void table_now_done(struct table_now *now) {
+    picture_unref(now->picture);
+}
+
+/* What a Node's sessions do. */
+static void add_sessions(const struct record *record, const struct table_now *now, struct buf *out) {
+    struct status_standing standing = {.list = STATUS_LIST_SILENT, .sessions = -1};
+    int64_t slot = peering_index_slot(now->picture->index, record->key);
+    char sessions[32] = "-";
+    if (slot >= 0) {
+        (void)status_node_standing(now->status, (uint32_t)slot, clock_monotonic_ms(), &standing);
+    }
+    if (standing.sessions >= 0) {
+        snprintf(sessions, sizeof(sessions), "%u/%" PRId64, standing.up, standing.sessions);
+    }
+    buf_json_comma(out);
+    buf_add_json_str(out, sessions);
+    buf_json_comma(out);
+    buf_add_json_str(out, status_list_state_name(standing.list));
+}
+
+int table_row(const struct record *record, enum table_object object, const struct table_now *now,
+              struct buf *out, struct err *err) {
     const struct meta *meta = &record->object->meta;
     buf_json_comma(out);
     buf_add_str(out, "{\"cells\":[");
@@ -135,8 +166,11 @@ int table_row(const struct record *record, enum table_object object, int64_t now
     if (codec_columns(record->object->kind, record->json, record->json_len, out, err) != 0) {
         return -1;
     }
+    if (record->object->kind == KIND_NODE) {
+        add_sessions(record, now, out);
+    }
     char age[TABLE_AGE_MAX];
-    table_age(meta->creation_ms, now_ms, age);
+    table_age(meta->creation_ms, now->real_ms, age);
     buf_json_comma(out);
     buf_add_json_str(out, age);
     buf_add_char(out, ']');

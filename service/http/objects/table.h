@@ -10,6 +10,7 @@
 #include "model/object.h"
 #include "request/request.h"
 #include "snapshot.h"
+#include "state.h"
 
 /* What a row carries besides its cells. */
 enum table_object { TABLE_METADATA, TABLE_WHOLE, TABLE_NOTHING };
@@ -20,8 +21,16 @@ int table_object_param(const struct request *request, enum table_object *ret, st
 /* Up to and with `"rows":[`; table_end closes it. `columns`: with definitions. */
 void table_begin(enum kind kind, uint64_t revision, const char *token, int64_t remaining, bool columns,
                  struct buf *out);
-int table_row(const struct record *record, enum table_object object, int64_t now_ms, struct buf *out,
-              struct err *err) MUST_CHECK;
+/* The moment that rows tell of: ages, and of Nodes what their sessions do. */
+struct table_now {
+    struct picture *picture; /* a reference */
+    struct fleet_status *status;
+    int64_t real_ms;
+};
+void table_now_take(struct state *state, struct table_now *ret);
+void table_now_done(struct table_now *now);
+int table_row(const struct record *record, enum table_object object, const struct table_now *now,
+              struct buf *out, struct err *err) MUST_CHECK;
 void table_end(struct buf *out);
 
 /* "5s", "3m", "2d": how long ago. */

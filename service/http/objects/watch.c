@@ -43,11 +43,14 @@ static void add_object(struct object_watch *watch, const struct record *record, 
         return;
     }
     struct err err = ERR_INIT;
+    struct table_now now;
+    table_now_take(watch->state, &now);
     table_begin(watch->kind, record->revision, NULL, -1, !watch->columns_sent, out);
-    if (table_row(record, watch->object, clock_realtime_ms(), out, &err) != 0) {
+    if (table_row(record, watch->object, &now, out, &err) != 0) {
         log_event(LOG_ERROR, "watch", LOG_STR("id", watch->request->id), LOG_STR("error", err.text));
     }
     table_end(out);
+    table_now_done(&now);
     watch->columns_sent = true;
 }
 
