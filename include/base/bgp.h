@@ -50,6 +50,7 @@ enum session_error {
     SESSION_ERROR_NO_SOURCE_ADDRESS,   /* the session's source is no address of this host */
     SESSION_ERROR_PASSWORD_UNUSABLE,   /* the host cannot use the password */
     SESSION_ERROR_LINK_DOWN,           /* the interface is down */
+    SESSION_ERROR_DAEMON_AWAY,         /* the BGP daemon of this host does not run */
     SESSION_ERROR_MD5_DIFFERS,         /* TCP MD5 signatures do not match (kernel counter) */
     SESSION_ERROR_MD5_MISSING,         /* the far end does not sign, this end has a password */
     SESSION_ERROR_MD5_UNEXPECTED,      /* the far end signs, this end has no password */

@@ -14,6 +14,7 @@
 #include "base/notify.h"
 #include "base/process.h"
 #include "base/random.h"
+#include "cause.h"
 #include "change.h"
 #include "file.h"
 #include "loop.h"
@@ -80,20 +81,40 @@ static void agent_merge(const struct session_list *before, struct session_list *
     }
 }
 
+/* The sessions are like this now; their memory goes over. */
+static void agent_take_sessions(struct agent *agent, struct session_list *now) {
+    agent_merge(&agent->sessions, now, clock_realtime_ms());
+    session_list_done(&agent->sessions);
+    agent->sessions = *now;
+    report_note(&agent->report, &agent->sessions, &agent->facts);
+}
+
+/* A daemon that does not run: what its file wants is down, and what else it had is gone. */
+static void agent_daemon_away(struct agent *agent) {
+    struct session_list away = {.count = 0};
+    for (size_t i = 0; i < agent->expected.count; i++) {
+        const struct expected_session *wanted = &agent->expected.sessions[i];
+        struct session *session =
+            wanted->left_out ? NULL : session_list_add(&away, &wanted->peer, wanted->port);
+        if (session != NULL) {
+            session->disabled = !wanted->on;
+            cause_of_class(SESSION_ERROR_DAEMON_AWAY, session);
+        }
+    }
+    session_list_sort(&away);
+    memcpy(away.daemon, agent->sessions.daemon, sizeof(away.daemon));
+    agent_take_sessions(agent, &away);
+}
+
 static void agent_look_failed(struct agent *agent, const struct err *err) {
     if (!agent->look_failed && !agent->loop.stopping) {
         log_event(LOG_WARN, "daemon-unreadable", LOG_STR("text", err->text));
     }
     agent->look_failed = true;
     agent->look_at = clock_monotonic_ms() + LOOK_FAILED_MS;
-    /* A daemon that does not run has no sessions; of one that does not answer nobody knows. */
+    /* Of a daemon that does not answer nobody knows what its sessions do. */
     if (err->code == ERR_NOT_FOUND) {
-        for (size_t i = 0; i < agent->sessions.count; i++) {
-            agent->sessions.items[i].state = SESSION_IDLE;
-            agent->sessions.items[i].since_ms = 0;
-        }
-        agent_merge(&agent->sessions, &agent->sessions, clock_realtime_ms());
-        report_note(&agent->report, &agent->sessions, &agent->facts);
+        agent_daemon_away(agent);
     }
 }
 
@@ -134,10 +155,7 @@ static void agent_look(struct agent *agent) {
         snprintf(agent->facts.apply_error, sizeof(agent->facts.apply_error), "%s", err.text);
     }
     agent_note_pending(agent, sessions.pending);
-    agent_merge(&agent->sessions, &sessions, clock_realtime_ms());
-    session_list_done(&agent->sessions);
-    agent->sessions = sessions;
-    report_note(&agent->report, &agent->sessions, &agent->facts);
+    agent_take_sessions(agent, &sessions);
 }
 
 /* ---- changes ---- */

@@ -84,6 +84,17 @@ void cause_of_code(unsigned code, unsigned subcode, bool remote, struct session 
     }
 }
 
+void cause_of_class(enum session_error error, struct session *session) {
+    size_t count;
+    const struct bgp_error *errors = bgp_errors(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (errors[i].class == error) {
+            cause_set(session, errors[i].name, false);
+            return;
+        }
+    }
+}
+
 void cause_of_bird(const char *text, size_t len, struct session *session) {
     static const char RECEIVED[] = "Received: ";
     bool remote = len > sizeof(RECEIVED) - 1 && memcmp(text, RECEIVED, sizeof(RECEIVED) - 1) == 0;

@@ -12,6 +12,8 @@
 void cause_of_bird(const char *text, size_t len, struct session *session);
 /* A NOTIFICATION's code and subcode. */
 void cause_of_code(unsigned code, unsigned subcode, bool remote, struct session *session);
+/* What the agent itself has seen, at this end. */
+void cause_of_class(enum session_error error, struct session *session);
 /* Words of a daemon that names subcodes as the RFCs do, in any case: "Cease, administratively down". */
 void cause_of_words(const char *text, size_t len, bool remote, struct session *session);
 

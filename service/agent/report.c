@@ -118,8 +118,8 @@ void report_write(const struct session_list *sessions, const struct report_facts
     buf_add_char(out, '}');
 }
 
-/* What makes a report news: that a session came or went, and causes; not counters, and not through which
- * states one that is down goes round and round. */
+/* What makes a report news: that a session came or went, and causes; not numbers of prefixes, and not through
+ * which states one that is down goes round and round. */
 static void report_digest(const struct session_list *sessions, const struct report_facts *facts,
                           char ret[DIGEST_TEXT_MAX]) {
     struct buf text = BUF_INIT;
@@ -138,23 +138,59 @@ static void report_digest(const struct session_list *sessions, const struct repo
     buf_done(&text);
 }
 
+/* That a counter grows for the first time since the sessions are as they are is news, because it tells why
+ * one of them is down; that it grows on is not. */
+static unsigned report_grown(const struct report *report, const uint64_t counters[KERNEL_COUNTER_COUNT]) {
+    unsigned grown = 0;
+    for (size_t i = 0; i < KERNEL_COUNTER_COUNT; i++) {
+        grown |= counters[i] > report->counters[i] ? 1U << i : 0;
+    }
+    return grown;
+}
+
+static bool report_has_down(const struct session_list *sessions) {
+    for (size_t i = 0; i < sessions->count; i++) {
+        if (sessions->items[i].state != SESSION_ESTABLISHED && !sessions->items[i].disabled) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Has anything changed that the service should hear of before its time? */
+static bool report_is_news(struct report *report, const struct session_list *sessions,
+                           const struct report_facts *facts, const uint64_t *counters) {
+    char digest[DIGEST_TEXT_MAX];
+    report_digest(sessions, facts, digest);
+    if (strcmp(digest, report->digest) != 0) {
+        memcpy(report->digest, digest, sizeof(digest));
+        if (counters != NULL) {
+            memcpy(report->counters, counters, sizeof(report->counters));
+        }
+        report->grown = 0;
+        return true;
+    }
+    unsigned before = report->grown;
+    if (counters != NULL && report_has_down(sessions)) {
+        report->grown |= report_grown(report, counters);
+    }
+    return report->grown != before;
+}
+
 void report_note(struct report *report, const struct session_list *sessions,
                  const struct report_facts *facts) {
-    char digest[DIGEST_TEXT_MAX];
-    uint64_t counters[KERNEL_COUNTER_COUNT];
+    uint64_t read[KERNEL_COUNTER_COUNT];
     if (report->settings->report_seconds == 0) {
         return;
     }
-    bool counted = kernel_read(counters);
+    const uint64_t *counters = kernel_read(read) ? read : NULL;
     buf_clear(&report->text);
-    report_write(sessions, facts, counted ? counters : NULL, report->boot, ++report->sequence, &report->text);
+    report_write(sessions, facts, counters, report->boot, ++report->sequence, &report->text);
     if (buf_failed(&report->text)) {
         buf_done(&report->text);
         return;
     }
-    report_digest(sessions, facts, digest);
-    if (strcmp(digest, report->digest) != 0) {
-        memcpy(report->digest, digest, sizeof(digest));
+    if (report_is_news(report, sessions, facts, counters)) {
         int64_t soon = clock_monotonic_ms() + DEBOUNCE_MS / 2 + (int64_t)(random_u64() % (DEBOUNCE_MS / 2));
         soon = soon > report->not_before ? soon : report->not_before;
         report->next_at = soon < report->next_at ? soon : report->next_at;

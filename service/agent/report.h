@@ -32,9 +32,12 @@ struct report {
     int64_t not_before;           /* after a refusal: also news waits until then */
     int64_t interval_ms;          /* between reports without news; the service may ask for more */
     char digest[DIGEST_TEXT_MAX]; /* of what was noted last, without what changes all the time */
-    struct buf text;              /* of the newest report; "" = nothing was noted yet */
-    struct buf sending;           /* of the one under way */
-    char trouble[256];            /* the failure that was logged last */
+    /* The kernel's counters when that became so, and which of them have grown since: one bit each. */
+    uint64_t counters[KERNEL_COUNTER_COUNT];
+    unsigned grown;
+    struct buf text;    /* of the newest report; "" = nothing was noted yet */
+    struct buf sending; /* of the one under way */
+    char trouble[256];  /* the failure that was logged last */
 };
 
 void report_init(struct report *report, const struct agent_settings *settings, const struct poll *poll,

@@ -74,6 +74,7 @@ static const struct bgp_error ERRORS[] = {
     {0, 9, SESSION_ERROR_NO_ROUTE, "Local/NextHopUnreachable",
      "waiting for nht|next hop unreachable|no valid next hop"},
     {0, 10, SESSION_ERROR_LINK_DOWN, "Local/LinkDown", "link down|interface down"},
+    {0, 11, SESSION_ERROR_DAEMON_AWAY, "Local/DaemonNotRunning", "daemon not running"},
 };
 #define ERROR_COUNT (sizeof(ERRORS) / sizeof(ERRORS[0]))
 

@@ -240,4 +240,8 @@ void news_show(struct news *news);
  * memory; the report stays as it is. */
 int report_link(struct fleet_status *status, struct fleet_node *node, struct err *err) MUST_CHECK;
 
+/* Does the error name the cause, so that nothing else has to be looked for? What ended the session before, as
+ * a reset or an expired timer, does not say why it is not up again. */
+bool status_error_is_certain(enum session_error error);
+
 #endif

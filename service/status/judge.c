@@ -213,6 +213,7 @@ static const struct error_text ERROR_TEXTS[SESSION_ERROR_COUNT] = {
     [SESSION_ERROR_NO_ROUTE] = {true, "the far end cannot be reached from %s: no route", NULL},
     [SESSION_ERROR_TIMED_OUT] = {false, "the far end does not answer %s", NULL},
     [SESSION_ERROR_NO_SOURCE_ADDRESS] = {true, "the session's source address is no address of %s", NULL},
+    [SESSION_ERROR_DAEMON_AWAY] = {true, "the BGP daemon of %s does not run", NULL},
     [SESSION_ERROR_MD5_DIFFERS] = {true, "passwords differ: %s drops segments whose signature does not match",
                                    NULL},
     [SESSION_ERROR_MD5_MISSING] = {true, "passwords differ: %s has one, the far end does not sign", NULL},
@@ -222,6 +223,10 @@ static const struct error_text ERROR_TEXTS[SESSION_ERROR_COUNT] = {
                            NULL},
     [SESSION_ERROR_OTHER] = {false, "the daemon of %s reports an error that is not classified", NULL},
 };
+
+bool status_error_is_certain(enum session_error error) {
+    return ERROR_TEXTS[error].certain;
+}
 
 /* The error that is to be told of this end: what the kernel has counted names a cause, the daemon may not. */
 static enum session_error end_error(const struct status_end *end) {
@@ -275,8 +280,15 @@ static bool judge_guess(struct judge *judge, enum status_verdict verdict) {
     if (there == NULL && here->want->passive) {
         return judge_says(judge, verdict, "passive: the far end has not connected");
     }
-    return judge_says(judge, verdict, "not Established: %s here%s%s", end_state(here),
-                      there == NULL ? "" : ", there ", there == NULL ? "" : end_state(there));
+    if (there == NULL) {
+        return judge_says(
+            judge, verdict,
+            "not Established: %s here, and the daemon of %s names no cause; compare AS numbers and "
+            "addresses with the far end's configuration, and look at that daemon's log",
+            end_state(here), here->node);
+    }
+    return judge_says(judge, verdict, "not Established: %s here, there %s", end_state(here),
+                      end_state(there));
 }
 
 static bool judge_cause(struct judge *judge, enum status_verdict verdict) {

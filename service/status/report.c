@@ -181,9 +181,8 @@ static void reported_join(struct reported *item, const struct report *report, co
 /* Is the session down, and does its daemon not say why? */
 static bool reported_is_puzzling(const struct reported *item) {
     const struct status_session *session = &item->session;
-    bool vague = session->error == SESSION_ERROR_NONE || session->error == SESSION_ERROR_TIMED_OUT ||
-                 session->error == SESSION_ERROR_RESET;
-    return session->state != SESSION_ESTABLISHED && !session->shut_down && vague && item->want != 0;
+    return session->state != SESSION_ESTABLISHED && !session->shut_down && item->want != 0 &&
+           !status_error_is_certain((enum session_error)session->error);
 }
 
 static struct reported *report_only_puzzle(struct report *report) {
@@ -201,7 +200,7 @@ static struct reported *report_only_puzzle(struct report *report) {
 
 /*
  * What the kernel has dropped tells why a session is down, when there is just one that it can be: the
- * counters are of the whole host. What was told once stays until the session leaves its state.
+ * counters are of the whole host. What was told once stays until the session is up, or is another one.
  */
 static void report_explain(struct report *report, const struct report *before) {
     static const enum session_error ERRORS[KERNEL_COUNTER_COUNT] = {
@@ -221,7 +220,7 @@ static void report_explain(struct report *report, const struct report *before) {
         }
     }
     const struct reported *old = report_find(before, &only->session.address, only->session.port);
-    if (old != NULL && old->session.state == only->session.state && old->want == only->want) {
+    if (old != NULL && old->want == only->want) {
         only->kernel_error = old->kernel_error;
     }
 }

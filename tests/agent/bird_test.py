@@ -453,7 +453,8 @@ class BirdTest(unittest.TestCase):
         self.begin()
         self.wait_for_report(lambda report: report["sessions"][0]["state"] == "Established")
         self.bird.stop()
-        self.wait_for_report(lambda report: report["sessions"][0]["state"] == "Idle")
+        self.wait_for_report(lambda report: {(session["state"], session.get("lastError", {}).get("code")) for session in report["sessions"]}
+                             == {("Idle", "Local/DaemonNotRunning")})
         self.bird.start()
         self.wait_for_report(lambda report: report["sessions"][0]["state"] == "Established")
 

@@ -104,6 +104,22 @@ class StatusTest(FleetTest):
         two.report()
         self.assertIn("passwords differ", self.rows(two.node)["10.10.3.1"]["message"])
 
+    def test_what_ended_a_session_does_not_say_why_it_stays_down(self):
+        """A Cease is the last word of a daemon whose password was changed; from then on only the kernel knows more."""
+        one, _ = self.fleet("cease", "10.10.16")
+        counters = {"md5Failure": 0, "md5NotFound": 0, "md5Unexpected": 0, "minTTLDrop": 0}
+        one.session("10.10.16.254").update(state="Idle", lastError={
+            "code": "Cease/OtherConfigurationChange", "from": "Remote", "at": "2026-02-01T00:00:00Z"})
+        one.report(kernel=counters)
+        self.assertEqual(self.rows(one.node)["10.10.16.254"]["message"], f"the far end of {one.node} closed it")
+        one.session("10.10.16.254").update(state="Connect")
+        one.report(kernel={**counters, "md5Failure": 1})
+        words = f"passwords differ: {one.node} drops segments whose signature does not match"
+        self.assertEqual(self.rows(one.node)["10.10.16.254"]["message"], words)
+        one.session("10.10.16.254").update(state="Active")
+        one.report(kernel={**counters, "md5Failure": 1})
+        self.assertEqual(self.rows(one.node)["10.10.16.254"]["message"], words, "it is still down, for no other reason")
+
     def test_a_list_that_is_not_applied(self):
         one, two = self.fleet("late", "10.10.4")
         self.create_peer("late-more", node=one.node, peerIP="10.10.4.253", asNumber=64998)
