@@ -40,7 +40,8 @@
 #define TRANSITIONS_QUERY                                                                                    \
     (PAGES | QUERY_SET(QUERY_NODE) | QUERY_SET(QUERY_PEER) | QUERY_SET(QUERY_SINCE) | QUERY_SET(QUERY_UNTIL))
 #define CHANGES_QUERY                                                                                        \
-    (PAGES | QUERY_SET(QUERY_KIND) | QUERY_SET(QUERY_NAME) | QUERY_SET(QUERY_SINCE) | QUERY_SET(QUERY_UNTIL))
+    (PAGES | QUERY_SET(QUERY_KIND) | QUERY_SET(QUERY_NAME) | QUERY_SET(QUERY_ACTOR) |                        \
+     QUERY_SET(QUERY_SINCE) | QUERY_SET(QUERY_UNTIL))
 
 // clang-format off
 /* The seven verbs of a kind below `base`. Reading rows come first: they are matched most. */

@@ -3,6 +3,7 @@ import contextlib
 import sqlite3
 import time
 import unittest
+import urllib.parse
 
 from service import Service
 from wire import GROUP
@@ -62,6 +63,9 @@ class ChangesTest(unittest.TestCase):
             self.assertEqual([item["reason"] for item in self.changes(service, "name=c")], ["a pair"])
             self.assertEqual([item["reason"] for item in self.changes(service, "kind=BGPFilter&name=c")], ["a pair"])
             self.assertEqual(self.objects(service, "kind=Secret"), [("create", "Secret", "default/bgp")])
+            actor = urllib.parse.quote(audited[0]["user"])
+            self.assertEqual(self.changes(service, f"actor={actor}"), items)
+            self.assertEqual(self.changes(service, f"actor={actor}x"), [])
             self.must(service, "GET", f"{OURS}/changes?kind=Pod", status=(400,))
 
             pair = items[3]

@@ -37,7 +37,7 @@ struct change_item {
 };
 
 struct changes {
-    const char *kind, *name; /* NULL: all */
+    const char *kind, *name, *actor; /* NULL: all */
     struct moment since, until;
     uint64_t below; /* the page's; 0: none */
     size_t limit;
@@ -69,6 +69,7 @@ static int read_changes_query(struct request *request, struct changes *changes, 
     changes->table = answer == MEDIA_TABLE;
     changes->name = param_text(request, QUERY_NAME);
     changes->kind = param_text(request, QUERY_KIND);
+    changes->actor = param_text(request, QUERY_ACTOR);
     if (changes->kind != NULL && kind_by_name(changes->kind) == NULL) {
         return err_set(err, ERR_BAD_REQUEST,
                        "kind=%.50s is not one of Node, BGPPeer, BGPConfiguration, BGPFilter, Secret",
@@ -81,7 +82,8 @@ static int read_changes_query(struct request *request, struct changes *changes, 
 
 static bool is_wanted(const struct changes *changes, const struct store_change *change) {
     return (changes->kind == NULL || strcmp(changes->kind, change->kind) == 0) &&
-           (changes->name == NULL || strcmp(changes->name, change->name) == 0);
+           (changes->name == NULL || strcmp(changes->name, change->name) == 0) &&
+           (changes->actor == NULL || strcmp(changes->actor, change->actor) == 0);
 }
 
 static int note_first(struct changes *changes, struct change_item *item, const struct store_change *change,

@@ -80,6 +80,7 @@ static const struct {
     [QUERY_AT] = {"at", OURS},
     [QUERY_FROM] = {"from", OURS},
     [QUERY_TO] = {"to", OURS},
+    [QUERY_ACTOR] = {"actor", OURS},
 };
 
 /* What Kubernetes would heed and this service does not serve, by the route's verb. */

@@ -65,6 +65,7 @@ enum query_name {
     QUERY_AT,
     QUERY_FROM,
     QUERY_TO,
+    QUERY_ACTOR,
     QUERY_COUNT, /* how many; also stands for a name that is not known */
 };
 
