@@ -6,6 +6,8 @@ from lib import case, fleet, kernel, wait
 from lib.racks import HOSTS, Racks, first_address
 from lib.traffic import Traffic
 
+OWN_ADDRESSES = {address for _, address in HOSTS.values()}
+
 
 class FaultsTest(case.LabTest):
     @classmethod
@@ -125,14 +127,14 @@ class FaultsTest(case.LabTest):
         self.addCleanup(racks.fleet.apply, self.reflectors())
         reference = {"password": {"secretKeyRef": {"name": "reflectors", "key": "password"}}}
         reflector = HOSTS["rack2-host1"][1]
-        others = {name: {address: pairs for address, pairs in connections.items() if not self.is_reflected(name, address)}
+        others = {name: {address: pairs for address, pairs in connections.items() if address not in OWN_ADDRESSES}
                   for name, connections in self.connections().items()}
 
         racks.fleet.apply(self.reflectors(**reference))  # the secret is not there yet
-        for name in set(HOSTS) - {"rack2-host1"}:
-            wait.until(lambda name=name: reflector not in kernel.connections(self.lab.hosts[name]), f"{name} withholds the session")
-        wait.stays(lambda: not any(self.is_reflected(name, address) for name, connections in self.connections().items()
-                                   for address in connections), "withheld sessions")
+        for name, feeder in racks.feeders.items():
+            feeder.wait_applied()  # until then a daemon may still try to open what others withhold
+            wait.until(lambda name=name: not self.reflected(name), f"{name} withholds its sessions")
+        wait.stays(lambda: not any(self.reflected(name) for name in HOSTS), "withheld sessions")
         for password in ("first-Password", "second-Password"):
             racks.fleet.apply(fleet.secret("reflectors", password=password))
             racks.wait_converged()
@@ -145,10 +147,9 @@ class FaultsTest(case.LabTest):
             for address, pairs in connections.items():
                 self.assertEqual(after[name][address], pairs, f"{name}: a session with another password has restarted")
 
-    def is_reflected(self, name, address):
-        """The session is one of BGPPeer `reflectors`."""
-        hosts = {own for _, own in HOSTS.values()}
-        return address in hosts
+    def reflected(self, name):
+        """The peers of a host's connections that are of BGPPeer `reflectors`."""
+        return OWN_ADDRESSES & set(kernel.connections(self.lab.hosts[name]))
 
 
 if __name__ == "__main__":

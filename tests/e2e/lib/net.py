@@ -202,7 +202,7 @@ class Lab:
     def __init__(self):
         self.hosts = {}
         self.networks = {}
-        self.wires = 0
+        self.wires = {}  # {(host's name, network): the switch's end}
 
     def host(self, name):
         self.hosts[name] = Host(name)
@@ -221,13 +221,19 @@ class Lab:
     def plug(self, host, network, *addresses, interface=None):
         """Connect a host to a network; the interface is named after the network."""
         interface = interface or network
-        self.wires += 1
-        port = f"wire{self.wires}"
+        port = self.wires[host.name, network] = f"wire{len(self.wires)}"
         ip(f"link add name {port} type veth peer name {interface} netns {host.holder.pid}")
         ip(f"link set {port} master {self.networks[network]} up")
         # Without duplicate address detection an IPv6 address can be used at once.
         host.configure(*(f"address add {address} dev {interface}" + (" nodad" if ":" in address else "") for address in addresses),
                        f"link set {interface} up")
+
+    def cut(self, host, network):
+        """Pull the plug, until mend(): the host's interface is up, and has no carrier."""
+        ip(f"link set {self.wires[host.name, network]} down")
+
+    def mend(self, host, network):
+        ip(f"link set {self.wires[host.name, network]} up")
 
     def close(self):
         for host in self.hosts.values():
