@@ -52,6 +52,8 @@ void buf_add_json_str(struct buf *buf, const char *text);
 
 /* A valid JSON text with a line for each member, two blanks a level, and a newline at its end. */
 void buf_add_json_indented(struct buf *buf, const char *json, size_t len);
+/* The same as YAML, two blanks a level. */
+void buf_add_json_as_yaml(struct buf *buf, const char *json, size_t len);
 
 /*
  * JSON members with commas placed by themselves: a comma is written unless the last byte is '{' or

@@ -499,7 +499,7 @@ class MessagesTest(ServiceTest):
 
     def test_a_path_of_another_version(self):
         for path in ("/apis/crd.projectcalico.org/v1/bgppeers", "/apis/projectcalico.org/v1/bgppeers"):
-            self.assertIn("BGP resources of Calico are under /apis/projectcalico.org/v3", self.assert_status(self.request("GET", path), 404)["message"])
+            self.assertIn("; bgppeers are at /apis/projectcalico.org/v3/bgppeers", self.assert_status(self.request("GET", path), 404)["message"])
         self.assertNotIn("Calico", self.assert_status(self.request("GET", "/apis/apps/v1/deployments"), 404)["message"])
 
     def test_the_value_of_a_secret_is_never_shown(self):

@@ -57,7 +57,7 @@ class PathsTest(ServiceTest):
         for accept in ("application/json", "*/*", "application/*", "text/html, */*;q=0.1", "application/yaml, application/json;q=0.5", "",
                        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"):
             self.assertEqual(self.request("GET", PEERS, None, {"Accept": accept}).status, 200, accept)
-        for accept in ("text/html", "application/json;q=0", "image/*", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"):
+        for accept in ("text/html", "application/json;q=0", "image/*", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v2"):
             self.assert_status(self.request("GET", PEERS, None, {"Accept": accept}), 406, "NotAcceptable")
 
     def test_health(self):

@@ -160,14 +160,15 @@ static void test_accept(void **state) {
         {"application/json,application/json;as=Table;v=v1;g=meta.k8s.io", MEDIA_OBJECT},
         {"application/json;as=Table;v=v2;g=meta.k8s.io,application/json", MEDIA_OBJECT},
         {"application/json;as=Table;v=v1", -1},
-        {"application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", -1},
+        {"application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", MEDIA_METADATA},
         {"application/json;q=0", -1},
         {"application/json;q=0.0", -1},
         {"application/json;q=0.001", MEDIA_OBJECT},
         {"application/json;q=0,*/*", MEDIA_OBJECT},
         {"text/html", -1},
         {"*", -1},
-        {"application/yaml", -1},
+        {"application/yaml", MEDIA_OBJECT},
+        {"application/yaml;q=0", -1},
     };
     for (size_t i = 0; i < COUNT(CASES); i++) {
         struct err err = ERR_INIT;
@@ -334,7 +335,9 @@ static void test_label_selectors(void **state) {
         {"app in (web", -1},
         {"app in web", -1},
         {"app in (a b)", -1},
-        {"app<3", -1},
+        {"app<3", 0},
+        {"app<x", -1},
+        {"app>-1", -1},
         {"-a", -1},
         {"a-", -1},
         {"a=-b", -1},

@@ -107,7 +107,8 @@ static int answer(struct request *request, struct err *err) {
         return -1;
     }
     struct buf body = BUF_INIT;
-    resource_list_head(request->route->kind, snapshot_revision(work->snapshot), NULL, -1, &body);
+    const struct kind_info *kind = kind_info(request->route->kind);
+    resource_list_head(kind->list, kind->api_version, snapshot_revision(work->snapshot), NULL, -1, &body);
     for (size_t i = 0; i < work->count; i++) {
         if (i > 0) {
             buf_add_char(&body, ',');

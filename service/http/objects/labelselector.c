@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "model/object.h"
 
 #define SELECTOR_VALUES 256 /* values of one "in (…)" */
@@ -22,16 +23,21 @@ struct parser {
 
 static int expected(struct parser *p, const char *what) {
     size_t offset = (size_t)(p->at - p->text);
-    return err_set_offset(p->err, ERR_BAD_REQUEST, offset,
-                          "unable to parse the labelSelector \"%.200s\": expected %s at byte %zu", p->text,
-                          what, offset);
+    /* Whoever writes these has the selectors of BGPPeers in mind. */
+    bool foreign = *p->at != '\0' && strchr("('\"&|", *p->at) != NULL && strcmp(what, "'('") != 0;
+    return err_set_offset(
+        p->err, ERR_BAD_REQUEST, offset,
+        "unable to parse the labelSelector \"%.200s\": expected %s at byte %zu%s", p->text, what, offset,
+        foreign ? "; a labelSelector is written rack=a,tier in (x,y): without quotes, has(), "
+                  "all(), && and ||"
+                : "");
 }
 
 static void skip_blanks(struct parser *p) {
     p->at += strspn(p->at, " \t\r\n");
 }
 
-/* A run of characters that are not the language's own; '<' and '>' are Kubernetes', but not ours. */
+/* A run of characters that are not the language's own. */
 static size_t word_len(const char *at) {
     return strcspn(at, " \t\r\n,()=!<>");
 }
@@ -105,6 +111,16 @@ static int parse_one_value(struct parser *p, struct label_requirement *requireme
     return parse_value(p, &requirement->values[0]);
 }
 
+static int parse_bound(struct parser *p, struct label_requirement *requirement) {
+    skip_blanks(p);
+    size_t len = word_len(p->at);
+    if (!u64_parse(p->at, len, INT64_MAX, &requirement->bound)) {
+        return expected(p, "a whole number, with which > and < compare");
+    }
+    p->at += len;
+    return 0;
+}
+
 static bool take(struct parser *p, const char *token) {
     size_t len = strlen(token);
     if (strncmp(p->at, token, len) != 0) {
@@ -128,6 +144,14 @@ static int parse_operator(struct parser *p, struct label_requirement *requiremen
         requirement->op = LABEL_IN;
         return parse_one_value(p, requirement);
     }
+    if (take(p, ">")) {
+        requirement->op = LABEL_GREATER;
+        return parse_bound(p, requirement);
+    }
+    if (take(p, "<")) {
+        requirement->op = LABEL_LESS;
+        return parse_bound(p, requirement);
+    }
     size_t len = word_len(p->at);
     if (len == 2 && take(p, "in")) {
         requirement->op = LABEL_IN;
@@ -137,7 +161,7 @@ static int parse_operator(struct parser *p, struct label_requirement *requiremen
         requirement->op = LABEL_NOT_IN;
         return parse_set(p, requirement);
     }
-    return expected(p, "'=', '==', '!=', 'in', 'notin', ',' or the end");
+    return expected(p, "'=', '==', '!=', '>', '<', 'in', 'notin', ',' or the end");
 }
 
 static int parse_requirement(struct parser *p, struct label_requirement *requirement) {
@@ -194,6 +218,13 @@ static bool has_value(const struct label_requirement *requirement, const char *v
     return false;
 }
 
+/* A label that is no whole number is neither greater nor less. */
+static bool is_beyond(const struct label_requirement *requirement, const char *value) {
+    uint64_t number;
+    return value != NULL && u64_parse(value, strlen(value), INT64_MAX, &number) &&
+           (requirement->op == LABEL_GREATER ? number > requirement->bound : number < requirement->bound);
+}
+
 bool labelselector_matches(const struct labelselector *selector, const struct label_set *labels) {
     for (const struct label_requirement *r = selector->requirements; r != NULL; r = r->next) {
         const char *value = label_set_get(labels, r->key);
@@ -210,6 +241,10 @@ bool labelselector_matches(const struct labelselector *selector, const struct la
             break;
         case LABEL_NOT_IN:
             holds = value == NULL || !has_value(r, value);
+            break;
+        case LABEL_GREATER:
+        case LABEL_LESS:
+            holds = is_beyond(r, value);
             break;
         }
         if (!holds) {

@@ -3,8 +3,8 @@
  * language, which lives in selector.h.
  *
  *   requirement *( "," requirement )
- *   requirement := key | "!" key | key ("=" | "==" | "!=") value | key ("in" | "notin") "(" value *(","
- * value) ")"
+ *   requirement := key | "!" key | key ("=" | "==" | "!=") value | key (">" | "<") integer
+ *                | key ("in" | "notin") "(" value *("," value) ")"
  *
  * Source: Kubernetes' API conventions, "Labels and Selectors". Immutable once parsed.
  */
@@ -13,18 +13,20 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "selector.h"
 
-enum label_operator { LABEL_EXISTS, LABEL_ABSENT, LABEL_IN, LABEL_NOT_IN };
+enum label_operator { LABEL_EXISTS, LABEL_ABSENT, LABEL_IN, LABEL_NOT_IN, LABEL_GREATER, LABEL_LESS };
 
 struct label_requirement {
     const char *key;
     enum label_operator op;
     size_t value_count;
     const char **values;
+    uint64_t bound; /* of LABEL_GREATER and LABEL_LESS */
     struct label_requirement *next;
 };
 

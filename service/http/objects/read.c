@@ -39,10 +39,21 @@ static int reply_one_row(struct request *request, const struct record *record, s
     return result;
 }
 
+static int reply_metadata(struct request *request, const struct record *record, struct err *err) {
+    struct buf body = BUF_INIT;
+    table_metadata(record->object, &body);
+    int result = reply_buffer(request, STATUS_OK, TYPE_JSON, &body, err);
+    buf_done(&body);
+    return result;
+}
+
 static int reply_object(struct request *request, const struct record *record, enum media_answer answer,
                         struct err *err) {
     if (answer == MEDIA_TABLE) {
         return reply_one_row(request, record, err);
+    }
+    if (answer == MEDIA_METADATA) {
+        return reply_metadata(request, record, err);
     }
     const char *known = request_header(request, HEADER_IF_NONE_MATCH);
     if (known != NULL) {
@@ -219,8 +230,18 @@ static int write_table(struct request *request, uint64_t revision, const struct 
     return result;
 }
 
-static int write_page(enum kind kind, uint64_t revision, const struct list_page *page, struct buf *body,
-                      struct err *err) {
+static void write_metadata(uint64_t revision, const struct list_page *page, struct buf *body) {
+    resource_list_head("PartialObjectMetadataList", "meta.k8s.io/v1", revision, page->token, page->remaining,
+                       body);
+    for (size_t i = 0; i < page->count; i++) {
+        buf_json_comma(body);
+        table_metadata(page->records[i]->object, body);
+    }
+    buf_add_str(body, "]}");
+}
+
+static int write_whole(enum kind kind, uint64_t revision, const struct list_page *page, struct buf *body,
+                       struct err *err) {
     size_t size = 512;
     for (size_t i = 0; i < page->count; i++) {
         size += page->records[i]->json_len + 1;
@@ -228,7 +249,8 @@ static int write_page(enum kind kind, uint64_t revision, const struct list_page 
     if (buf_reserve(body, size) != 0) {
         return err_no_memory(err);
     }
-    resource_list_head(kind, revision, page->token, page->remaining, body);
+    const struct kind_info *info = kind_info(kind);
+    resource_list_head(info->list, info->api_version, revision, page->token, page->remaining, body);
     for (size_t i = 0; i < page->count; i++) {
         if (i > 0) {
             buf_add_char(body, ',');
@@ -239,6 +261,20 @@ static int write_page(enum kind kind, uint64_t revision, const struct list_page 
     return 0;
 }
 
+static int write_page(struct request *request, uint64_t revision, const struct list_request *list,
+                      const struct list_page *page, struct buf *body, struct err *err) {
+    switch (list->answer) {
+    case MEDIA_TABLE:
+        return write_table(request, revision, list, page, body, err);
+    case MEDIA_METADATA:
+        write_metadata(revision, page, body);
+        return 0;
+    case MEDIA_OBJECT:
+        break;
+    }
+    return write_whole(request->route->kind, revision, page, body, err);
+}
+
 static int list_from(struct request *request, const struct snapshot *snapshot,
                      const struct list_request *list, struct err *err) {
     struct list_page page = {.records = NULL};
@@ -246,8 +282,7 @@ static int list_from(struct request *request, const struct snapshot *snapshot,
     int result = -1;
     uint64_t revision = snapshot_revision(snapshot);
     if (collect(request, snapshot, list, &page, err) == 0 &&
-        (list->answer == MEDIA_TABLE ? write_table(request, revision, list, &page, &body, err)
-                                     : write_page(request->route->kind, revision, &page, &body, err)) == 0) {
+        write_page(request, revision, list, &page, &body, err) == 0) {
         if (page.token != NULL) {
             pages_keep(request->serving->pages, snapshot);
         }
@@ -262,6 +297,10 @@ int handle_list(struct request *request, struct err *err) {
     if (media_accept(request_header(request, HEADER_ACCEPT), &list.answer, err) != 0 ||
         selection_parse(request, resource_namespace(request), &list.selection, err) != 0) {
         return -1;
+    }
+    const char *accept = request_header(request, HEADER_ACCEPT);
+    if (request_query_flag(request, QUERY_WATCH) && accept != NULL && media_wants_yaml(accept)) {
+        return err_set(err, ERR_NOT_ACCEPTABLE, "a watch is served as application/json only; ask for that");
     }
     if (request_query_flag(request, QUERY_WATCH)) {
         return handle_watch(request, &list.selection, list.answer, err);

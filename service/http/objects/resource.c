@@ -56,12 +56,11 @@ int resource_reply_too_new(struct request *request, uint64_t wanted, uint64_t cu
     return reply_failure_as(request, STATUS_GATEWAY_TIMEOUT, "Timeout", &failure, err);
 }
 
-void resource_list_head(enum kind kind, uint64_t revision, const char *token, int64_t remaining,
-                        struct buf *out) {
-    const struct kind_info *info = kind_info(kind);
+void resource_list_head(const char *kind, const char *api_version, uint64_t revision, const char *token,
+                        int64_t remaining, struct buf *out) {
     buf_add_char(out, '{');
-    buf_json_member_str(out, "kind", info->list);
-    buf_json_member_str(out, "apiVersion", info->api_version);
+    buf_json_member_str(out, "kind", kind);
+    buf_json_member_str(out, "apiVersion", api_version);
     buf_printf(out, ",\"metadata\":{\"resourceVersion\":\"%" PRIu64 "\"", revision);
     buf_json_member_str(out, "continue", token);
     if (remaining >= 0) {

@@ -24,7 +24,7 @@ int resource_reply_too_new(struct request *request, uint64_t wanted, uint64_t cu
 
 /* What an `XList` starts with, up to and with `"items":[`. `token` NULL: the last page.
  * `remaining` < 0: not known. */
-void resource_list_head(enum kind kind, uint64_t revision, const char *token, int64_t remaining,
-                        struct buf *out);
+void resource_list_head(const char *kind, const char *api_version, uint64_t revision, const char *token,
+                        int64_t remaining, struct buf *out);
 
 #endif

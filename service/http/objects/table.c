@@ -107,17 +107,15 @@ static void add_map(const char *key, const struct label_set *map, struct buf *ou
     buf_add_char(out, '}');
 }
 
-static void add_metadata(const struct object *object, struct buf *out) {
-    const struct meta *meta = &object->meta;
+static void add_head(const struct meta *meta, struct buf *out) {
     buf_add_str(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{");
     buf_json_member_str(out, "name", meta->name);
     buf_json_member_str(out, "namespace", meta->name_space);
-    if (object->kind == KIND_SECRET) {
-        /* The rest is none of a table's business. */
-        add_map("labels", &meta->labels, out);
-        buf_add_str(out, "}}");
-        return;
-    }
+}
+
+void table_metadata(const struct object *object, struct buf *out) {
+    const struct meta *meta = &object->meta;
+    add_head(meta, out);
     buf_json_member_str(out, "uid", meta->uid);
     buf_printf(out, ",\"resourceVersion\":\"%" PRIu64 "\"", meta->resource_version);
     if (meta->generation > 0) {
@@ -128,6 +126,17 @@ static void add_metadata(const struct object *object, struct buf *out) {
     buf_json_member_str(out, "creationTimestamp", created);
     add_map("labels", &meta->labels, out);
     add_map("annotations", &meta->annotations, out);
+    buf_add_str(out, "}}");
+}
+
+/* Of a Secret, most is none of a table's business. */
+static void add_metadata(const struct object *object, struct buf *out) {
+    if (object->kind != KIND_SECRET) {
+        table_metadata(object, out);
+        return;
+    }
+    add_head(&object->meta, out);
+    add_map("labels", &object->meta.labels, out);
     buf_add_str(out, "}}");
 }
 

@@ -33,6 +33,9 @@ int table_row(const struct record *record, enum table_object object, const struc
               struct buf *out, struct err *err) MUST_CHECK;
 void table_end(struct buf *out);
 
+/* PartialObjectMetadata: the object's metadata as they are, and nothing else. */
+void table_metadata(const struct object *object, struct buf *out);
+
 /* "5s", "3m", "2d": how long ago. */
 #define TABLE_AGE_MAX 48
 void table_age(int64_t since_ms, int64_t now_ms, char out[TABLE_AGE_MAX]);

@@ -38,6 +38,10 @@ struct object_watch {
 /* ---- writing events ---- */
 
 static void add_object(struct object_watch *watch, const struct record *record, struct buf *out) {
+    if (watch->answer == MEDIA_METADATA) {
+        table_metadata(record->object, out);
+        return;
+    }
     if (watch->answer != MEDIA_TABLE) {
         buf_add(out, record->json, record->json_len);
         return;

@@ -33,6 +33,11 @@ static bool is_type(const char *type, size_t len, const char *want) {
     return strlen(want) == len && strncasecmp(type, want, len) == 0;
 }
 
+static bool is_yaml(const char *type, size_t len) {
+    return is_type(type, len, "application/yaml") || is_type(type, len, "text/yaml") ||
+           is_type(type, len, "application/x-yaml");
+}
+
 /* What curl says of a body when nobody tells it otherwise. */
 static bool is_form(const char *type, size_t len) {
     return is_type(type, len, "application/x-www-form-urlencoded");
@@ -47,8 +52,7 @@ int media_document(const char *content_type, bool secret, enum codec_syntax *ret
     const char *type = type_of(content_type, strlen(content_type), &len);
     if (len == 0 || is_type(type, len, "application/json")) {
         *ret = CODEC_JSON;
-    } else if (is_type(type, len, "application/yaml") || is_type(type, len, "text/yaml") ||
-               is_type(type, len, "application/x-yaml")) {
+    } else if (is_yaml(type, len)) {
         *ret = CODEC_YAML;
     } else if (secret && is_type(type, len, "application/vnd.kubernetes.protobuf")) {
         *ret = CODEC_PROTOBUF;
@@ -72,6 +76,11 @@ int media_patch(const char *content_type, enum patch_type *ret, enum codec_synta
         *ret = PATCH_JSON;
     } else if (is_type(type, len, "application/strategic-merge-patch+json")) {
         *ret = PATCH_STRATEGIC;
+    } else if (is_type(type, len, "application/apply-patch+yaml") ||
+               is_type(type, len, "application/apply-patch+cbor")) {
+        return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE,
+                       "server-side apply is not supported; apply without it (kubectl apply without "
+                       "--server-side), or send the document to /apis/bgppeerd.io/v1/applies");
     } else {
         return err_set(
             err, ERR_UNSUPPORTED_MEDIA_TYPE,
@@ -155,11 +164,24 @@ static bool takes_json(const struct wish *wish) {
                               is_type(wish->type, wish->type_len, "application/*"));
 }
 
-static bool is_table(const struct wish *wish) {
-    return is_token(wish->form, wish->form_len, "Table") &&
+static bool takes_yaml(const struct wish *wish) {
+    return !wish->refused && wish->form == NULL && is_yaml(wish->type, wish->type_len);
+}
+
+static bool is_form_of(const struct wish *wish, const char *form) {
+    return is_token(wish->form, wish->form_len, form) &&
            is_token(wish->group, wish->group_len, "meta.k8s.io") &&
            (is_token(wish->version, wish->version_len, "v1") ||
             is_token(wish->version, wish->version_len, "v1beta1"));
+}
+
+static bool is_table(const struct wish *wish) {
+    return is_form_of(wish, "Table");
+}
+
+/* Clients name the form that a list has, or that its items have. */
+static bool is_metadata(const struct wish *wish) {
+    return is_form_of(wish, "PartialObjectMetadata") || is_form_of(wish, "PartialObjectMetadataList");
 }
 
 static int not_acceptable(const char *accept, const char *types, struct err *err) {
@@ -176,8 +198,9 @@ int media_accept(const char *accept, enum media_answer *ret, struct err *err) {
     bool empty = true;
     for (const char *at = accept; next_wish(&at, &wish);) {
         empty = empty && wish.type_len == 0;
-        if (takes_json(&wish) && (wish.form == NULL || is_table(&wish))) {
-            *ret = wish.form != NULL ? MEDIA_TABLE : MEDIA_OBJECT;
+        bool table = is_table(&wish), metadata = is_metadata(&wish);
+        if (takes_yaml(&wish) || (takes_json(&wish) && (wish.form == NULL || table || metadata))) {
+            *ret = table ? MEDIA_TABLE : metadata ? MEDIA_METADATA : MEDIA_OBJECT;
             return 0;
         }
     }
@@ -185,7 +208,23 @@ int media_accept(const char *accept, enum media_answer *ret, struct err *err) {
         *ret = MEDIA_OBJECT;
         return 0;
     }
-    return not_acceptable(accept, "application/json", err);
+    return not_acceptable(accept, "application/json or application/yaml", err);
+}
+
+bool media_wants_yaml(const char *accept) {
+    struct wish wish;
+    if (strstr(accept, "yaml") == NULL) {
+        return false;
+    }
+    for (const char *at = accept; next_wish(&at, &wish);) {
+        if (takes_yaml(&wish)) {
+            return true;
+        }
+        if (takes_json(&wish) && (wish.form == NULL || is_table(&wish) || is_metadata(&wish))) {
+            return false;
+        }
+    }
+    return false;
 }
 
 int media_accept_list(const char *accept, const struct render_format **ret, struct err *err) {

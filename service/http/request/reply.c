@@ -111,7 +111,7 @@ struct reply_head reply_head_of(const char *type, const char *etag) {
 
 int reply_buffer(struct request *request, unsigned status, const char *type, struct buf *body,
                  struct err *err) {
-    pretty_body(request, type, body);
+    type = pretty_body(request, type, body);
     if (buf_failed(body)) {
         return err_no_memory(err);
     }
@@ -136,7 +136,8 @@ static void wipe_body(void *cls) {
 
 int reply_wiped(struct request *request, unsigned status, const struct reply_head *head, struct buf *body,
                 struct err *err) {
-    pretty_body(request, head->type, body);
+    struct reply_head written = *head;
+    written.type = pretty_body(request, head->type, body);
     struct buf *kept = base_malloc(sizeof(*kept));
     if (kept == NULL || buf_failed(body)) {
         free(kept);
@@ -151,12 +152,12 @@ int reply_wiped(struct request *request, unsigned status, const struct reply_hea
         return err_no_memory(err);
     }
     request->reply_bytes = kept->len;
-    return send_with_head(request, status, head, response, err);
+    return send_with_head(request, status, &written, response, err);
 }
 
-/* JSON that must be copied, because it is to be indented. It may show who has which password. */
-static int reply_indented(struct request *request, unsigned status, const struct reply_head *head,
-                          const char *json, size_t len, struct err *err) {
+/* JSON that must be copied, because it is to be written anew. It may show who has which password. */
+static int reply_rewritten(struct request *request, unsigned status, const struct reply_head *head,
+                           const char *json, size_t len, struct err *err) {
     struct buf body = {.wipe = true};
     buf_add(&body, json, len);
     int result = reply_wiped(request, status, head, &body, err);
@@ -167,7 +168,7 @@ static int reply_indented(struct request *request, unsigned status, const struct
 int reply_shared(struct request *request, unsigned status, const struct reply_head *head, const char *bytes,
                  size_t len, void (*release)(void *owner), void *owner, struct err *err) {
     if (head->type != NULL && strcmp(head->type, TYPE_JSON) == 0 && pretty_wanted(request)) {
-        int result = reply_indented(request, status, head, bytes, len, err);
+        int result = reply_rewritten(request, status, head, bytes, len, err);
         if (release != NULL) {
             release(owner);
         }

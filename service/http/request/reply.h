@@ -15,6 +15,7 @@
 #include "request/status.h"
 #include "snapshot.h"
 
+#define TYPE_YAML "application/yaml"
 #define TYPE_JSON "application/json"
 #define TYPE_TEXT "text/plain; charset=utf-8"
 

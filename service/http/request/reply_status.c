@@ -153,7 +153,7 @@ static void add_message(const struct request *request, const struct err *failure
 }
 
 static int send_status(struct request *request, unsigned status, struct buf *body, struct err *err) {
-    pretty_body(request, TYPE_JSON, body);
+    pretty_status(request, body);
     if (buf_failed(body)) {
         return err_no_memory(err);
     }

@@ -194,17 +194,54 @@ static bool names_other_version(const char *path, size_t len) {
     return false;
 }
 
+/* Is a part of the path one of the kind's names? People write them in the singular, too, or with capitals. */
+static bool names_kind(const char *path, size_t len, const struct kind_info *kind) {
+    const char *const names[] = {kind->plural, kind->singular, kind->short_name};
+    for (size_t at = 0; at < len;) {
+        size_t part = 0;
+        while (at + part < len && path[at + part] != '/') {
+            part++;
+        }
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            if (names[i] != NULL && strlen(names[i]) == part && strncasecmp(path + at, names[i], part) == 0) {
+                return true;
+            }
+        }
+        at += part + 1;
+    }
+    return false;
+}
+
+/* Where to look instead; in the request's arena or static. */
+static const char *path_hint(struct request *request, const char *path, size_t len) {
+    static const char GROUP[] = "/apis/projectcalico.org/v3/";
+    for (enum kind kind = 0; kind < KIND_COUNT; kind++) {
+        const struct kind_info *info = kind_info(kind);
+        if (names_kind(path, len, info)) {
+            const char *hint = arena_printf(
+                &request->arena,
+                info->namespaced ? "; %s are at /api/%s/namespaces/NAMESPACE/%s" : "; %s are at /apis/%s/%s",
+                info->plural, info->namespaced ? info->version : info->api_version, info->plural);
+            return hint == NULL ? "" : hint;
+        }
+    }
+    if (names_other_version(path, len)) {
+        return "; BGP resources of Calico are under /apis/projectcalico.org/v3";
+    }
+    return len > strlen(GROUP) && memcmp(path, GROUP, strlen(GROUP)) == 0
+               ? "; of Calico's resources, bgppeers, bgpconfigurations, bgpfilters and nodes are served here"
+               : "; GET / lists all paths";
+}
+
 /* A path that names nothing may still be malformed, and 400 says more than 404. */
 static int no_such_path(struct request *request, const char *path, size_t len, struct err *err) {
     const char *decoded;
     if (percent_decode(&request->arena, path, len, "path", &decoded, err) != 0) {
         return -1;
     }
-    return err_set(
-        err, ERR_NOT_FOUND, "the server could not find the requested resource: there is no path %.*s%s%s",
-        (int)(len > 200 ? 200 : len), path, len > 200 ? "…" : "",
-        names_other_version(path, len) ? "; BGP resources of Calico are under /apis/projectcalico.org/v3"
-                                       : "");
+    return err_set(err, ERR_NOT_FOUND,
+                   "the server could not find the requested resource: there is no path %.*s%s%s",
+                   (int)(len > 200 ? 200 : len), path, len > 200 ? "…" : "", path_hint(request, path, len));
 }
 
 /* People who know Kubernetes begin by making one. */
