@@ -253,7 +253,7 @@ const struct kind_info bgp_filter_kind = {
 
 /* --- advice ------------------------------------------------------------------------------------ */
 
-#define RULES_COMPARED_MAX 256 /* with one another */
+#define RULES_COMPARED_MAX 64 /* with one another */
 
 static bool rule_is(const char *value, const char *wanted) {
     return value != NULL && strcmp(value, wanted) == 0;

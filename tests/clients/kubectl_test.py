@@ -185,6 +185,7 @@ class Session:
         again = self.apply(FLEET)
         self.says("sessions", self.run("get", "sessions"), r"^NODE +PEER +REMOTE NODE +AS +STATE +OTHER END +VERDICT", r"^rack1-a .* Unknown ")
         self.says("sessions with their causes", self.run("get", "sessions", "-o", "wide"), "nothing was heard of rack1-a since the service started")
+        self.says("changes", self.run("get", "changes"), r"^CHANGE +TIME +ACTOR +WHAT", r" create BGPPeer/rack1-tor ")
         self.says("apply again", again, "bgppeer.projectcalico.org/rack1-tor unchanged", "node.projectcalico.org/rack1-a unchanged",
                   "bgpfilter.projectcalico.org/only-pods unchanged", "bgpconfiguration.projectcalico.org/default unchanged")
         version = self.field("bgppeer rack1-tor", ".metadata.resourceVersion")
