@@ -93,10 +93,10 @@ static void yaml_add_quoted(struct buf *out, const char *text, size_t len) {
 }
 
 static void yaml_add_scalar(struct yaml_writer *writer) {
+    bool text = yaml_peek(writer) == '"';
     const char *start = writer->json + writer->at;
-    size_t left = writer->len - writer->at, len = 1;
-    if (yaml_peek(writer) != '"') {
-        len = 0;
+    size_t left = writer->len - writer->at, len = text ? 1 : 0;
+    if (!text) {
         while (len < left && strchr(",:]} \t\r\n", start[len]) == NULL) {
             len++;
         }
@@ -123,6 +123,9 @@ static void yaml_add_flow(struct yaml_writer *writer) {
         char c = yaml_peek(writer);
         if (c == '{' || c == '[' || c == '}' || c == ']' || c == ',' || c == ':') {
             buf_add_char(writer->out, c);
+            if (c == ':') { /* without a blank, a plain key would take its value in */
+                buf_add_char(writer->out, ' ');
+            }
             depth += c == '{' || c == '[';
             depth -= (c == '}' || c == ']') && depth > 0;
             writer->at++;

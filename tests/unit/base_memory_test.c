@@ -405,6 +405,19 @@ static void countdown_fails_exactly_one_allocation(void **state) {
     }
 }
 
+static void reads_no_further(void (*add)(struct buf *, const char *, size_t), const char *text) {
+    size_t len = strlen(text);
+    char *exact = malloc(len ? len : 1);
+    struct buf out = BUF_INIT;
+
+    assert_non_null(exact);
+    memcpy(exact, text, len);
+    add(&out, exact, len);
+    assert_false(buf_failed(&out));
+    buf_done(&out);
+    free(exact);
+}
+
 static void buf_indents_json(void **state) {
     static const struct {
         const char *text, *indented;
@@ -433,17 +446,53 @@ static void buf_indents_json(void **state) {
     }
     /* What is not JSON is not read beyond its end. */
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
-        size_t len = strlen(broken[i]);
-        char *exact = malloc(len ? len : 1);
-        struct buf out = BUF_INIT;
-
-        assert_non_null(exact);
-        memcpy(exact, broken[i], len);
-        buf_add_json_indented(&out, exact, len);
-        assert_false(buf_failed(&out));
-        buf_done(&out);
-        free(exact);
+        reads_no_further(buf_add_json_indented, broken[i]);
     }
+}
+
+/* Blanks in the JSON change nothing, and what is too deep for blocks means the same in one line. */
+static void buf_writes_json_as_yaml(void **state) {
+    static const struct {
+        const char *text, *yaml;
+    } cases[] = {
+        {"{}", "{}\n"},
+        {"7", "7\n"},
+        {"{\"a\":\"b\",\"yes\":\"no\",\"c\":{},\"d\":-1.5}", "a: b\n\"yes\": \"no\"\nc: {}\nd: -1.5\n"},
+        {"[1,[true,null],{\"x\":[\"y z\"],\"u\":{\"v\":\"\"}}]",
+         "- 1\n- - true\n  - null\n- x:\n  - \"y z\"\n  u:\n    v: \"\"\n"},
+        {"{\"a\\\"}\":\"\\\\\xC2\x85\"}", "\"a\\\"}\": \"\\\\\\u0085\"\n"},
+    };
+    static const char *const broken[] = {"", "\"", "\"\\", "]}", "{\"a", "[[[", ":,", "{ ", "{\"a\":"};
+    struct buf deep = BUF_INIT, out = BUF_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf blanks = BUF_INIT, same = BUF_INIT, yaml = BUF_INIT;
+
+        buf_add_json_as_yaml(&yaml, cases[i].text, strlen(cases[i].text));
+        assert_string_equal(yaml.data, cases[i].yaml);
+        buf_add_json_indented(&blanks, cases[i].text, strlen(cases[i].text));
+        buf_add_json_as_yaml(&same, blanks.data, blanks.len);
+        assert_string_equal(same.data, cases[i].yaml);
+        buf_done(&blanks);
+        buf_done(&same);
+        buf_done(&yaml);
+    }
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        reads_no_further(buf_add_json_as_yaml, broken[i]);
+    }
+    for (int i = 0; i < 100; i++) {
+        buf_add_str(&deep, "[");
+    }
+    buf_add_str(&deep, "{\"a\":1,\"b\":[\"c\"]}");
+    for (int i = 0; i < 100; i++) {
+        buf_add_str(&deep, "]");
+    }
+    buf_add_json_as_yaml(&out, deep.data, deep.len);
+    assert_non_null(strstr(out.data, "- [[["));
+    assert_non_null(strstr(out.data, "[{a: 1,b: [c]}]"));
+    buf_done(&deep);
+    buf_done(&out);
 }
 
 /* It keeps its content when it grows and shrinks, and a failure leaves it as it was. */
@@ -539,6 +588,7 @@ int main(void) {
         cmocka_unit_test_setup(buf_escapes_json_text, no_failure_pending),
         cmocka_unit_test_setup(buf_places_json_commas, no_failure_pending),
         cmocka_unit_test_setup(buf_indents_json, no_failure_pending),
+        cmocka_unit_test_setup(buf_writes_json_as_yaml, no_failure_pending),
         cmocka_unit_test_setup(causes_are_kept_up_to_the_limit, no_failure_pending),
         cmocka_unit_test_setup(causes_count_even_without_memory, no_failure_pending),
         cmocka_unit_test_setup(advice_is_given_once, no_failure_pending),
