@@ -233,7 +233,7 @@ struct peering_diff {
     size_t after;
     size_t added;
     size_t removed;
-    size_t changed;    /* in a member of their own, or disrupted by one of `local` */
+    size_t changed;    /* in a member of their own, or disrupted by one of `local` or by a filter's rules */
     size_t disruptive; /* removed, or changed so that the daemon must restart the session */
     size_t others;     /* members of `local`, filters and advertised prefixes that differ */
 };
@@ -241,31 +241,42 @@ static inline bool peering_diff_is_empty(const struct peering_diff *diff) {
     return diff->added + diff->removed + diff->changed + diff->others == 0;
 }
 
+/* What the node of a comparison runs, for what a change costs there. */
+struct peering_daemons {
+    unsigned which; /* bits 1 << enum member_daemon (peering/members.h): the one, or all that it may be */
+    /* Which of these keep the session shut because they cannot express its filters. NULL: none does. */
+    unsigned (*refuse)(void *arg, const struct peering_list *list, const struct peering_entry *entry,
+                       unsigned which);
+    void *arg;
+};
+
 /* A session of one list or of both. `before` NULL: it comes; `after` NULL: it goes. */
 typedef void peering_on_difference(void *arg, const struct peering_entry *before,
                                    const struct peering_entry *after, bool disruptive);
 /*
  * Compares two lists of one node (NULL: there is no such node). Calls `visit` (NULL: nobody) for each session
  * that differs, those that go first, in the lists' order. Sessions are paired by address and port; what is
- * left over at one address on both sides is one session that changed its port. Allocates nothing.
+ * left over at one address on both sides is one session that changed its port. Allocates nothing. `daemons`
+ * NULL: not known, and every filter can be expressed.
  */
 void peering_compare(const struct peering_list *before, const struct peering_list *after,
-                     peering_on_difference *visit, void *arg, struct peering_diff *ret);
+                     const struct peering_daemons *daemons, peering_on_difference *visit, void *arg,
+                     struct peering_diff *ret);
 /*
  * peering_compare, which also adds everything that differs to a digest: equal digests say that two changes do
  * the same to the node. Costs no text, so that it can be asked of a fleet.
  */
 struct digest;
 void peering_digest(const struct peering_list *before, const struct peering_list *after,
-                    struct digest *digest, struct peering_diff *ret);
+                    const struct peering_daemons *daemons, struct digest *digest, struct peering_diff *ret);
 /*
  * What differs, as one JSON object: {node, local: [field…], added: [entry…], removed: [entry…], changed:
  * [{peerIP, port, disruptive, fields: [field…]}], filters: [{name, change}], advertise: [{cidr, change}]},
  * where field is {field, old, new, disruptive}; entries as in the list, with `disruptive` added. A value that
  * is absent is null. `local`, `filters` and `advertise` are there when something in them differs.
  */
-void peering_encode_diff(const struct peering_list *before, const struct peering_list *after, struct buf *out,
-                         struct peering_diff *ret);
+void peering_encode_diff(const struct peering_list *before, const struct peering_list *after,
+                         const struct peering_daemons *daemons, struct buf *out, struct peering_diff *ret);
 
 /*
  * Of one change, which leads from one index to the other and may alter the lists of `affected` nodes: what it

@@ -96,6 +96,15 @@ int render_config(const struct render_format *format, const struct peering_list 
                   struct render_report *ret_report, struct err *err) MUST_CHECK;
 
 /*
+ * Which of the daemons `which` (bits 1 << enum render_daemon) would keep the session of the list shut,
+ * because they cannot express its filters. Of the session only its address, AS numbers and filters count.
+ * Uses `arena` in proportion to the filters, and can be asked of each session of a fleet. Without memory:
+ * none.
+ */
+unsigned render_refuse_filters(const struct peering_list *list, const struct peering_entry *entry,
+                               unsigned which, struct arena *arena);
+
+/*
  * Reads a PeeringList document, so that render_config can be used where there is no service; codec_start
  * comes first. Everything lives in `arena`, which is made a wiping one. `ret_reveal` gives out the passwords
  * of the document; its function is NULL when it shows none: then `reveal` of the options is NULL.

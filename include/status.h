@@ -219,6 +219,7 @@ struct status_standing {
     int64_t sessions; /* that its newest list wants; -1: the list is not known */
     uint32_t up;      /* sessions of it that are Up, as of the last sweep */
     char name[STATUS_NAME_MAX];
+    char daemon[STATUS_TEXT_MAX]; /* as its agent calls it; "" = not known */
 };
 /* false: nothing is known of that slot. */
 bool status_node_standing(struct fleet_status *status, uint32_t slot, int64_t now_ms,

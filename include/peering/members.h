@@ -69,11 +69,17 @@ uint64_t peering_member_number(const struct peering_member *member, const void *
 bool peering_member_is_present(const struct peering_member *member, const void *base);
 /* Would both be written alike? */
 bool peering_member_equal(const struct peering_member *member, const void *a, const void *b);
+/* The bits 1 << enum member_daemon that a node may run whose agent calls its daemon so ("BIRD 2.0.12"). "": a
+ * host without an agent, which can run BIRD or FRR only: the others need one. */
+unsigned peering_daemons_named(const char *name);
 /*
- * Does the difference cost a running session? On the strictest daemon: which one a node runs is not known. A
- * port of 179 that is written out, or no longer, is no difference: our configurations never say 179.
+ * Does the difference cost a running session on one of the daemons `which` (bits)? A port of 179 that is
+ * written out, or no longer, is no difference: our configurations never say 179.
  */
-bool peering_member_disrupts(const struct peering_member *member, const void *before, const void *after);
+bool peering_member_disrupts(const struct peering_member *member, const void *before, const void *after,
+                             unsigned which);
+/* Does a change of it do that, whatever it is? */
+bool peering_member_costs(const struct peering_member *member, unsigned which);
 
 /* Are they the same in everything that a list shows? */
 bool peering_filter_equal(const struct peering_filter *a, const struct peering_filter *b);

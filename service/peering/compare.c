@@ -6,8 +6,8 @@
  */
 #include <string.h>
 
+#include "compare.h"
 #include "model/resources.h"
-#include "peering/members.h"
 
 /* ---- which sessions belong together ---- */
 
@@ -111,12 +111,12 @@ static const struct peering_entry *find_partner(const struct peering_list *from,
 enum difference { SAME, CHANGED, DISRUPTED };
 
 static enum difference compare_members(const struct peering_member *members, size_t count, const void *before,
-                                       const void *after, size_t *ret_differing) {
+                                       const void *after, unsigned which, size_t *ret_differing) {
     enum difference result = SAME;
     *ret_differing = 0;
     for (size_t i = 0; i < count; i++) {
         if (!peering_member_equal(&members[i], before, after)) {
-            bool disrupts = peering_member_disrupts(&members[i], before, after);
+            bool disrupts = peering_member_disrupts(&members[i], before, after, which);
             result = disrupts ? DISRUPTED : result == SAME ? CHANGED : result;
             ++*ret_differing;
         }
@@ -125,16 +125,18 @@ static enum difference compare_members(const struct peering_member *members, siz
 }
 
 /* The same of two sessions; the first difference that disrupts is enough. */
-static enum difference compare_entries(const struct peering_entry *before,
+static enum difference compare_entries(const struct comparison *comparison,
+                                       const struct peering_entry *before,
                                        const struct peering_entry *after) {
+    unsigned which = comparison->daemons.which;
     enum difference result = SAME;
     for (size_t i = 0; i < peering_entry_member_count && result != DISRUPTED; i++) {
         const struct peering_member *member = &peering_entry_members[i];
         if (!peering_member_equal(member, before, after)) {
-            result = peering_member_disrupts(member, before, after) ? DISRUPTED : CHANGED;
+            result = peering_member_disrupts(member, before, after, which) ? DISRUPTED : CHANGED;
         }
     }
-    return result;
+    return result != DISRUPTED && comparison_filters_cost(comparison, before, after) ? DISRUPTED : result;
 }
 
 /* Filters that are in one list only, or have other rules in the other. Both are sorted by name. */
@@ -178,6 +180,74 @@ bool peering_filter_is_in(const struct peering_filter *filter, const struct peer
     return false;
 }
 
+static const struct peering_filter *find_filter(const struct peering_list *list, const char *name) {
+    size_t low = 0, high = list->filter_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(list->filters[middle].name, name);
+        if (order == 0) {
+            return &list->filters[middle];
+        }
+        low = order < 0 ? middle + 1 : low;
+        high = order < 0 ? high : middle;
+    }
+    return NULL;
+}
+
+/* Not so for filters that come or go: the sessions that name them say so themselves. */
+static bool rules_differ(const struct peering_filter *filter, const struct peering_list *other) {
+    const struct peering_filter *same = find_filter(other, filter->name);
+    return same != NULL && same->spec != filter->spec && !peering_filter_equal(filter, same);
+}
+
+void comparison_init(struct comparison *comparison, const struct peering_list *before,
+                     const struct peering_list *after, const struct peering_daemons *daemons) {
+    *comparison = (struct comparison){.before = before, .after = after};
+    if (daemons != NULL) {
+        comparison->daemons = *daemons;
+    } else {
+        comparison->daemons.which = peering_daemons_named("");
+    }
+    for (size_t i = 0; before != NULL && after != NULL && i < before->filter_count; i++) {
+        comparison->rules_differ = comparison->rules_differ || rules_differ(&before->filters[i], after);
+    }
+}
+
+/* Is it filtered by the same rules? */
+static bool has_same_rules(const struct comparison *comparison, const struct peering_entry *before,
+                           const struct peering_entry *after) {
+    bool same = before->filter_count == after->filter_count;
+    for (size_t i = 0; same && i < before->filter_count; i++) {
+        same = strcmp(before->filters[i], after->filters[i]) == 0;
+    }
+    for (size_t i = 0; same && comparison->rules_differ && i < before->filter_count; i++) {
+        const struct peering_filter *filter = find_filter(comparison->before, before->filters[i]);
+        same = filter == NULL || !rules_differ(filter, comparison->after);
+    }
+    return same;
+}
+
+bool comparison_filters_cost(const struct comparison *comparison, const struct peering_entry *before,
+                             const struct peering_entry *after) {
+    const struct peering_daemons *daemons = &comparison->daemons;
+    if (has_same_rules(comparison, before, after)) {
+        return false;
+    }
+    for (size_t i = 0; i < peering_entry_member_count; i++) {
+        if (peering_entry_members[i].offset == offsetof(struct peering_entry, filters) &&
+            peering_member_costs(&peering_entry_members[i], daemons->which)) {
+            return true;
+        }
+    }
+    if (daemons->refuse == NULL) {
+        return false;
+    }
+    unsigned now = daemons->refuse(daemons->arg, comparison->after, after, daemons->which);
+    /* Where it was shut already there is nothing to lose. */
+    return now != 0 &&
+           (now & ~daemons->refuse(daemons->arg, comparison->before, before, daemons->which)) != 0;
+}
+
 int peering_prefix_compare(const struct ip_cidr *a, const struct ip_cidr *b) {
     int order = ip_compare(&a->addr, &b->addr);
     return order != 0 ? order : a->prefix - b->prefix;
@@ -208,15 +278,16 @@ static size_t visit_lone(const struct peering_list *list, const struct peering_l
     return count;
 }
 
-static void visit_changed(const struct peering_list *before, const struct peering_list *after, bool disrupted,
-                          peering_on_difference *visit, void *arg, struct peering_diff *diff) {
+static void visit_changed(const struct comparison *comparison, bool disrupted, peering_on_difference *visit,
+                          void *arg, struct peering_diff *diff) {
+    const struct peering_list *before = comparison->before;
     for (size_t i = 0; i < before->entry_count; i++) {
         const struct peering_entry *entry = &before->entries[i];
-        const struct peering_entry *partner = find_partner(before, after, entry);
+        const struct peering_entry *partner = find_partner(before, comparison->after, entry);
         if (partner == NULL) {
             continue;
         }
-        enum difference difference = disrupted ? DISRUPTED : compare_entries(entry, partner);
+        enum difference difference = disrupted ? DISRUPTED : compare_entries(comparison, entry, partner);
         if (difference == SAME) {
             continue;
         }
@@ -229,7 +300,8 @@ static void visit_changed(const struct peering_list *before, const struct peerin
 }
 
 void peering_compare(const struct peering_list *before, const struct peering_list *after,
-                     peering_on_difference *visit, void *arg, struct peering_diff *ret) {
+                     const struct peering_daemons *daemons, peering_on_difference *visit, void *arg,
+                     struct peering_diff *ret) {
     struct peering_diff diff = {
         .before = before == NULL ? 0 : before->entry_count,
         .after = after == NULL ? 0 : after->entry_count,
@@ -238,10 +310,12 @@ void peering_compare(const struct peering_list *before, const struct peering_lis
     diff.added = visit_lone(after, before, false, visit, arg);
     diff.disruptive = diff.removed;
     if (before != NULL && after != NULL) {
-        enum difference local =
-            compare_members(peering_local_members, peering_local_member_count, before, after, &diff.others);
+        struct comparison comparison;
+        comparison_init(&comparison, before, after, daemons);
+        enum difference local = compare_members(peering_local_members, peering_local_member_count, before,
+                                                after, comparison.daemons.which, &diff.others);
         diff.others += count_filters(before, after) + count_advertisements(before, after);
-        visit_changed(before, after, local == DISRUPTED, visit, arg, &diff);
+        visit_changed(&comparison, local == DISRUPTED, visit, arg, &diff);
     }
     *ret = diff;
 }

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "compare.h"
 #include "document.h"
 
 static void add_value_or_null(struct buf *out, const struct peering_member *member, const void *base) {
@@ -19,23 +20,42 @@ static void add_flag(struct buf *out, const char *key, bool value) {
     buf_add_str(out, value ? "true" : "false");
 }
 
-/* The members that differ, as array elements. */
-static void add_fields(struct buf *out, const struct peering_member *members, size_t count,
-                       const void *before, const void *after) {
-    for (size_t i = 0; i < count; i++) {
-        const struct peering_member *member = &members[i];
-        if (peering_member_equal(member, before, after)) {
-            continue;
+static void add_field(struct buf *out, const struct peering_member *member, const void *before,
+                      const void *after, bool disruptive) {
+    buf_json_comma(out);
+    buf_add_char(out, '{');
+    buf_json_member_str(out, "field", member->name);
+    buf_json_key(out, "old");
+    add_value_or_null(out, member, before);
+    buf_json_key(out, "new");
+    add_value_or_null(out, member, after);
+    add_flag(out, "disruptive", disruptive);
+    buf_add_char(out, '}');
+}
+
+/* The members of `local` that differ, as array elements. */
+static void add_local_fields(struct buf *out, const struct comparison *comparison) {
+    for (size_t i = 0; i < peering_local_member_count; i++) {
+        const struct peering_member *member = &peering_local_members[i];
+        if (!peering_member_equal(member, comparison->before, comparison->after)) {
+            add_field(out, member, comparison->before, comparison->after,
+                      peering_member_disrupts(member, comparison->before, comparison->after,
+                                              comparison->daemons.which));
         }
-        buf_json_comma(out);
-        buf_add_char(out, '{');
-        buf_json_member_str(out, "field", member->name);
-        buf_json_key(out, "old");
-        add_value_or_null(out, member, before);
-        buf_json_key(out, "new");
-        add_value_or_null(out, member, after);
-        add_flag(out, "disruptive", peering_member_disrupts(member, before, after));
-        buf_add_char(out, '}');
+    }
+}
+
+/* Those of a session. Filters whose rules cost it stand there also when they are the same by name. */
+static void add_entry_fields(struct buf *out, const struct comparison *comparison,
+                             const struct peering_entry *before, const struct peering_entry *after) {
+    for (size_t i = 0; i < peering_entry_member_count; i++) {
+        const struct peering_member *member = &peering_entry_members[i];
+        bool cost = member->offset == offsetof(struct peering_entry, filters)
+                        ? comparison_filters_cost(comparison, before, after)
+                        : peering_member_disrupts(member, before, after, comparison->daemons.which);
+        if (cost || !peering_member_equal(member, before, after)) {
+            add_field(out, member, before, after, cost);
+        }
     }
 }
 
@@ -43,6 +63,7 @@ static void add_fields(struct buf *out, const struct peering_member *members, si
 
 /* The arrays of one diff, each without its brackets. */
 struct arrays {
+    struct comparison comparison;
     struct buf added;
     struct buf removed;
     struct buf changed;
@@ -72,7 +93,7 @@ static void add_difference(void *arg, const struct peering_entry *before, const 
     add_flag(out, "disruptive", disruptive);
     buf_json_key(out, "fields");
     buf_add_char(out, '[');
-    add_fields(out, peering_entry_members, peering_entry_member_count, before, after);
+    add_entry_fields(out, &arrays->comparison, before, after);
     buf_add_str(out, "]}");
 }
 
@@ -138,11 +159,10 @@ static void add_advertisement_changes(struct buf *out, const struct peering_list
     buf_done(&items);
 }
 
-static void add_local_changes(struct buf *out, const struct peering_list *before,
-                              const struct peering_list *after) {
+static void add_local_changes(struct buf *out, const struct comparison *comparison) {
     struct buf fields = BUF_INIT;
     buf_add_char(&fields, '[');
-    add_fields(&fields, peering_local_members, peering_local_member_count, before, after);
+    add_local_fields(&fields, comparison);
     if (fields.len > 1) {
         buf_json_key(out, "local");
         buf_add(out, fields.data, fields.len);
@@ -152,15 +172,16 @@ static void add_local_changes(struct buf *out, const struct peering_list *before
     buf_done(&fields);
 }
 
-void peering_encode_diff(const struct peering_list *before, const struct peering_list *after, struct buf *out,
-                         struct peering_diff *ret) {
+void peering_encode_diff(const struct peering_list *before, const struct peering_list *after,
+                         const struct peering_daemons *daemons, struct buf *out, struct peering_diff *ret) {
     struct arrays arrays = {.added = BUF_INIT, .removed = BUF_INIT, .changed = BUF_INIT};
-    peering_compare(before, after, add_difference, &arrays, ret);
+    comparison_init(&arrays.comparison, before, after, daemons);
+    peering_compare(before, after, daemons, add_difference, &arrays, ret);
     bool both = before != NULL && after != NULL;
     buf_add_char(out, '{');
     buf_json_member_str(out, "node", before != NULL ? before->node : after != NULL ? after->node : NULL);
     if (both) {
-        add_local_changes(out, before, after);
+        add_local_changes(out, &arrays.comparison);
     }
     add_array(out, "added", &arrays.added);
     add_array(out, "removed", &arrays.removed);

@@ -136,11 +136,11 @@ static void add_others(struct digest *digest, const struct peering_list *before,
 }
 
 void peering_digest(const struct peering_list *before, const struct peering_list *after,
-                    struct digest *digest, struct peering_diff *ret) {
+                    const struct peering_daemons *daemons, struct digest *digest, struct peering_diff *ret) {
     const struct peering_list *any = before != NULL ? before : after;
     add_mark(digest, 'n');
     add_text(digest, any == NULL ? NULL : any->node);
-    peering_compare(before, after, on_difference, digest, ret);
+    peering_compare(before, after, daemons, on_difference, digest, ret);
     if (ret->others > 0) {
         add_others(digest, before, after);
     }

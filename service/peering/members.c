@@ -19,6 +19,7 @@
 #define RESTART EFFECT_RESTART
 #define RESET   EFFECT_MUST_RESET
 
+/* A filter that a daemon cannot express costs the session besides: only the renderer knows. */
 /* clang-format off */
 /*                                                                      BIRD     FRR      GoBGP    OpenBGPD */
 const struct peering_member peering_entry_members[] = {
@@ -42,7 +43,7 @@ const struct peering_member peering_entry_members[] = {
                                                                        {RESTART, KEEPS,   RESTART, KEEPS}, MIRROR_NONE),
     ENTRY("passive",                  MEMBER_FLAG,     passive,        {RESTART, RESTART, RESTART, RESET}, MIRROR_NOT_BOTH),
     {"filters", MEMBER_TEXTS, offsetof(struct peering_entry, filters), offsetof(struct peering_entry, filter_count),
-                                                                       {KEEPS,   KEEPS,   KEEPS,   KEEPS}, MIRROR_NONE},
+                                                                       {KEEPS,   KEEPS,   RESET,   KEEPS}, MIRROR_NONE},
     ENTRY("reachableBy",              MEMBER_TEXT,     reachable_by,   {KEEPS,   KEEPS,   KEEPS,   KEEPS}, MIRROR_NONE),
     ENTRY("withheld",                 MEMBER_WITHHELD, password,       {RESTART, RESTART, RESTART, RESET}, MIRROR_NONE),
     ENTRY("origin",                   MEMBER_ORIGIN,   origin,         {KEEPS,   KEEPS,   KEEPS,   KEEPS}, MIRROR_NONE),
@@ -190,12 +191,32 @@ static uint64_t port_of(uint64_t port) {
     return port != 0 ? port : PEERING_BGP_PORT;
 }
 
-bool peering_member_disrupts(const struct peering_member *member, const void *before, const void *after) {
-    bool costs = false;
+unsigned peering_daemons_named(const char *name) {
+    static const char *const NAMES[MEMBER_DAEMON_COUNT] = {[MEMBER_BIRD] = "BIRD",
+                                                           [MEMBER_FRR] = "FRR",
+                                                           [MEMBER_GOBGP] = "GoBGP",
+                                                           [MEMBER_OPENBGPD] = "OpenBGPD"};
     for (size_t i = 0; i < MEMBER_DAEMON_COUNT; i++) {
-        costs = costs || member->effect[i] == EFFECT_RESTART || member->effect[i] == EFFECT_MUST_RESET;
+        if (strncmp(name, NAMES[i], strlen(NAMES[i])) == 0) {
+            return 1u << i;
+        }
     }
-    if (!costs || peering_member_equal(member, before, after)) {
+    return 1u << MEMBER_BIRD | 1u << MEMBER_FRR;
+}
+
+bool peering_member_costs(const struct peering_member *member, unsigned which) {
+    for (size_t i = 0; i < MEMBER_DAEMON_COUNT; i++) {
+        bool costs = member->effect[i] == EFFECT_RESTART || member->effect[i] == EFFECT_MUST_RESET;
+        if (costs && (which & 1u << i) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool peering_member_disrupts(const struct peering_member *member, const void *before, const void *after,
+                             unsigned which) {
+    if (!peering_member_costs(member, which) || peering_member_equal(member, before, after)) {
         return false;
     }
     return member->kind != MEMBER_PORT ||

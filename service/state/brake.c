@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "state/daemons.h"
 #include "state_internal.h"
 
 #define FEW_NODES 64 /* whose sessions are counted before lists are compared */
@@ -90,6 +91,7 @@ static int find_rest(const struct judged *judged, struct slots *ret, struct err 
 struct counting {
     struct brake *brake;
     const struct judged *judged;
+    struct daemons daemons;
     struct arena arena; /* of one node's lists */
     uint64_t before;    /* sessions of the nodes looked at */
     uint64_t compared;  /* … and those after */
@@ -97,9 +99,15 @@ struct counting {
     uint64_t nodes; /* whose lists differ */
 };
 
+static void counting_done(struct counting *counting) {
+    daemons_done(&counting->daemons);
+    arena_done(&counting->arena);
+}
+
 static void counting_init(struct counting *counting, struct brake *brake, const struct judged *judged) {
     *counting = (struct counting){.brake = brake, .judged = judged};
     arena_init(&counting->arena, 8192);
+    daemons_init(&counting->daemons, brake->status);
 }
 
 /* The node's list in one picture; *ret NULL: `node` is NULL, or not in it. */
@@ -127,7 +135,9 @@ static int compare_node(struct counting *counting, const char *node, struct err 
         list_in(counting, judged->after, node, &new, &after, err) != 0) {
         return -1;
     }
-    peering_compare(before, after, NULL, NULL, &diff);
+    struct peering_daemons daemons;
+    daemons_of(&counting->daemons, before != NULL ? judged->before : judged->after, node, &daemons);
+    peering_compare(before, after, &daemons, NULL, NULL, &diff);
     counting->before += diff.before;
     counting->compared += diff.before + diff.after;
     counting->disruptive += diff.disruptive;
@@ -286,7 +296,7 @@ int brake_judge(struct brake *brake, const struct judged *judged, struct brake_v
         result = judge_by_lists(&counting, &affected, ret, err);
     }
     free(affected.items);
-    arena_done(&counting.arena);
+    counting_done(&counting);
     return result;
 }
 
@@ -306,7 +316,7 @@ int brake_finds_change(struct brake *brake, const struct judged *judged, bool *r
         counting.nodes += counting.compared >= BRAKE_COMPARED_MAX;
     }
     free(affected.items);
-    arena_done(&counting.arena);
+    counting_done(&counting);
     *ret = counting.nodes > 0;
     return result;
 }

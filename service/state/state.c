@@ -163,7 +163,7 @@ int state_open(struct store *store, const struct state_options *options, struct 
         state_close(state);
         return -1;
     }
-    state->lists.status = state->sessions.status;
+    state->lists.status = state->brake.status = state->sessions.status;
     state->lists.given = &state->given;
     if (lists_init(&state->lists, err) < 0 || queue_init(&state->queue, err) < 0 ||
         load_state(state, err) < 0 || tokens_init(state, err) < 0 || freeze_load(state, err) != 0 ||

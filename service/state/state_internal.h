@@ -117,7 +117,8 @@ int draft_take_force(struct draft *draft, struct object *object, struct arena *a
 struct brake {
     uint64_t sessions; /* 0: off */
     unsigned percent;
-    _Atomic uint64_t lists; /* computed */
+    struct fleet_status *status; /* knows what nodes run; NULL: nobody does */
+    _Atomic uint64_t lists;      /* computed */
 };
 
 /* A way from one picture to another. */

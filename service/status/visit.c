@@ -138,6 +138,7 @@ bool status_node_standing(struct fleet_status *status, uint32_t slot, int64_t no
         ret->up = atomic_load_explicit(&node->up, memory_order_relaxed);
         ret->fetched = ret->applied || (current != NULL && strcmp(node->fetched, current) == 0);
         snprintf(ret->name, sizeof(ret->name), "%s", node->name->text);
+        snprintf(ret->daemon, sizeof(ret->daemon), "%s", node->report != NULL ? node->report->daemon : "");
     }
     pthread_mutex_unlock(fleet_stripe(status, slot));
     return known;

@@ -205,6 +205,33 @@ class OneWriteTest(PreviewCase):
         preview = self.patch(TOR, {"maxRestartTime": "90s"}, self.QUERY).json()
         self.assertEqual(preview["changes"]["totals"]["disruptive"], 1, "BIRD restarts the session for it")
 
+    def test_a_filter_costs_sessions_of_daemons_that_cannot_express_it(self):
+        """By what the node's agent says it runs; without one, by BIRD and FRR."""
+        name, spec = "by-interface", {"exportV4": [{"action": "Reject", "interface": "eth*"}]}
+        url = RESOURCES + "bgpfilters"
+        body = {"apiVersion": "projectcalico.org/v3", "kind": "BGPFilter", "metadata": {"name": name}, "spec": {}}
+        self.assertEqual(self.service.request("POST", url, body).status, 201)
+        self.addCleanup(self.service.request, "DELETE", f"{url}/{name}")
+        status = RESOURCES + "nodes/rack1-host1/peerings/status"
+        report = {"apiVersion": "bgppeerd.io/v1", "kind": "PeeringStatus", "sessions": []}
+
+        def preview(path, change):
+            fields = by_node(self.patch(path, change, self.QUERY).json()).get("rack1-host1", {}).get("changed", [])
+            return [(one["disruptive"], [(field["field"], field["disruptive"]) for field in one["fields"]]) for one in fields]
+
+        cost, free = [(True, [("filters", True)])], [(False, [("filters", False)])]
+        for sequence, (daemon, named, ruled) in enumerate((
+                (None, free, cost), ("BIRD 2.0.12", free, []), ("FRR", free, cost), ("GoBGP", cost, cost), ("OpenBGPD", free, cost)), 1):
+            with self.subTest(daemon=daemon):
+                if daemon:
+                    report["agent"] = {"version": "1", "daemon": daemon, "boot": "0", "sequence": sequence}
+                    self.assertEqual(self.service.request("PUT", status, report).status, 200)
+                # The filter says nothing yet: only GoBGP ends sessions for a filter of any kind.
+                self.assertEqual(preview(TOR, {"filters": [name]}), named)
+                self.assertEqual(self.patch(TOR, {"filters": [name]}).status, 200)
+                self.assertEqual(preview(f"{url}/{name}", spec), ruled)
+                self.assertEqual(self.patch(TOR, {"filters": None}).status, 200)
+
     def test_a_change_of_the_node_itself_costs_all_its_sessions(self):
         sessions = len(self.peerings("rack1-host1")["items"])
         preview = self.patch(RESOURCES + "nodes/rack1-host1", {"bgp": {"routerID": "192.0.2.77"}}, self.QUERY).json()

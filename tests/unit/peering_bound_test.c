@@ -42,7 +42,7 @@ static size_t count_disrupted(const struct peering_index *before, const struct p
         struct arena arena;
         arena_init(&arena, 4096);
         peering_compare(list_in(before, name, &arena, &old), list_in(after, name, &arena, &new), NULL, NULL,
-                        &diff);
+                        NULL, &diff);
         disrupted += diff.disruptive;
         arena_done(&arena);
     }

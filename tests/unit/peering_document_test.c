@@ -218,7 +218,7 @@ static json_t *diff_after(struct fleet *fleet, void (*change)(struct fleet *flee
     fleet_check(peering_compute(old_index, "beta", &arena, &before, &err), &err);
     change(fleet);
     fleet_check(peering_compute(fleet->index, "beta", &arena, &after, &err), &err);
-    peering_encode_diff(&before, &after, &out, ret);
+    peering_encode_diff(&before, &after, NULL, &out, ret);
     json_t *json = parse(&out);
     buf_done(&out);
     arena_done(&arena);
@@ -316,12 +316,12 @@ static void a_node_that_comes_or_goes_differs_in_everything(void **state) {
     arena_init(&arena, 0);
     fleet_check(peering_compute(fleet->index, "beta", &arena, &list, &err), &err);
     struct buf out = BUF_INIT;
-    peering_encode_diff(NULL, &list, &out, &diff);
+    peering_encode_diff(NULL, &list, NULL, &out, &diff);
     json_decref(parse(&out));
     assert_int_equal(diff.added, 2);
     assert_int_equal(diff.disruptive, 0);
     buf_clear(&out);
-    peering_encode_diff(&list, NULL, &out, &diff);
+    peering_encode_diff(&list, NULL, NULL, &out, &diff);
     json_decref(parse(&out));
     assert_int_equal(diff.removed, 2);
     assert_int_equal(diff.after, 0);

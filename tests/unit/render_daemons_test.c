@@ -178,6 +178,39 @@ static void test_different_prepends_are_several_statements(void **state) {
     assert_accepted("gobgp", &fixture->text);
 }
 
+/* What previews ask: which daemons keep a session shut for these filters. */
+static void test_refused_filters_are_known_beforehand(void **state) {
+    struct list_fixture *fixture = *state;
+    static const unsigned all = (1u << RENDER_DAEMON_COUNT) - 1;
+    static const unsigned bird = 1u << RENDER_BIRD, frr = 1u << RENDER_FRR, gobgp = 1u << RENDER_GOBGP,
+                          openbgpd = 1u << RENDER_OPENBGPD;
+    static const struct {
+        const char *spec;
+        unsigned external, internal; /* who refuses it */
+    } CASES[] = {
+        {"{\"importV4\":[{\"action\":\"Reject\"}]}", 0, 0},
+        {"{\"exportV4\":[{\"interface\":\"eth*\",\"peerType\":\"eBGP\",\"action\":\"Reject\"}]}",
+         frr | gobgp | openbgpd, 0},
+        {"{\"importV6\":[{\"priority\":7,\"action\":\"Reject\"}]}", 0, 0},
+        {"{\"importV4\":[{\"priority\":7,\"action\":\"Reject\"}]}", gobgp | openbgpd, gobgp | openbgpd},
+        {"{\"exportV4\":[{\"action\":\"Accept\",\"operations\":[{\"prependASPath\":{\"prefix\":[65001]}}]}]}",
+         gobgp | openbgpd, openbgpd},
+        {"{\"importV4\":[{\"asPathPrefix\":[65001,65002],\"action\":\"Reject\"}]}", openbgpd, openbgpd},
+    };
+    fixture->entries[0].filter_count = 1;
+    assert_true(fixture->entries[0].external && !fixture->entries[1].external);
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        fixture->filters[0].spec = fixture_spec(fixture, CASES[i].spec);
+        const struct peering_list *list = &fixture->list;
+        assert_int_equal(render_refuse_filters(list, &fixture->entries[0], all, &fixture->arena),
+                         CASES[i].external);
+        assert_int_equal(render_refuse_filters(list, &fixture->entries[1], all, &fixture->arena),
+                         CASES[i].internal);
+        assert_int_equal(render_refuse_filters(list, &fixture->entries[0], bird, &fixture->arena), 0);
+    }
+    assert_int_equal(render_refuse_filters(&fixture->list, &fixture->entries[2], all, &fixture->arena), 0);
+}
+
 /* OpenBGPD takes the line for an internal session, and checks nothing. */
 static void test_openbgpd_checks_no_ttl_of_internal_sessions(void **state) {
     struct list_fixture *fixture = *state;
@@ -310,6 +343,7 @@ int main(void) {
         TEST(test_the_origin_restarts_no_session_of_gobgp),
         TEST(test_gobgp_names_what_it_must_be_told),
         TEST(test_different_prepends_are_several_statements),
+        TEST(test_refused_filters_are_known_beforehand),
         TEST(test_openbgpd_checks_no_ttl_of_internal_sessions),
         TEST(test_as_23456_would_cost_openbgpd_the_whole_file),
         TEST(test_what_is_outside_for_openbgpd),

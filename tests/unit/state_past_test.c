@@ -54,7 +54,7 @@ static void assert_affected(const struct picture *later, const struct picture *e
         arena_init(&arena, 0);
         fleet_check(peering_compute(later->index, node->key, &arena, &a, &err), &err);
         fleet_check(peering_compute(earlier->index, node->key, &arena, &b, &err), &err);
-        peering_compare(&a, &b, NULL, NULL, &diff);
+        peering_compare(&a, &b, NULL, NULL, NULL, &diff);
         assert_true(peering_diff_is_empty(&diff) ||
                     node_set_has(affected, (uint32_t)peering_index_slot(later->index, node->key)));
         arena_done(&arena);

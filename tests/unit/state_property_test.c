@@ -82,8 +82,8 @@ static void all_differences(const struct picture *before, const struct picture *
         char name[16];
         node_name(i, name);
         arena_init(&arena, 8192);
-        peering_encode_diff(list_in(before, name, &arena, &old), list_in(after, name, &arena, &new), &text,
-                            &diff);
+        peering_encode_diff(list_in(before, name, &arena, &old), list_in(after, name, &arena, &new), NULL,
+                            &text, &diff);
         if (!peering_diff_is_empty(&diff)) {
             buf_json_comma(out);
             buf_add(out, text.data, text.len);

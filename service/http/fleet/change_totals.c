@@ -52,7 +52,8 @@ int totals_count(struct state *state, struct totals_walk *walk, uint64_t txn, st
     }
     walk->rows += rows.count;
     walk->nodes += node_set_count(affected);
-    int result = preview_count(before, walk->picture, affected, PAIRS_MAX, &ret->sum, &ret->nodes, err);
+    int result = preview_count(before, walk->picture, affected, state_status(state), PAIRS_MAX, &ret->sum,
+                               &ret->nodes, err);
     ret->known = result == 0;
     if (result != 0 && err->code == ERR_TOO_LARGE) {
         err_clear(err);

@@ -130,6 +130,7 @@ static int read_view(const struct request *request, struct diff *diff, struct er
     }
     diff->view = (struct preview_view){.node = param_text(request, QUERY_NODE),
                                        .after = param_text(request, QUERY_AFTER),
+                                       .status = state_status(request->serving->state),
                                        .request = request};
     return 0;
 }

@@ -67,7 +67,11 @@ static int group_new(struct request *request, const struct change_set *set, cons
     if (set->count == 0) {
         return err_set(err, ERR_BAD_REQUEST, "there is nothing to change");
     }
-    *group = (struct group){.steps = {.set = set}, .members = members, .err = ERR_INIT, .refusal = ERR_INIT};
+    *group = (struct group){.steps = {.set = set},
+                            .members = members,
+                            .view = {.status = state_status(request->serving->state)},
+                            .err = ERR_INIT,
+                            .refusal = ERR_INIT};
     buf_init(&group->changes);
     buf_init(&group->warnings);
     digest_hex(request->body.data, request->body.len, group->body);
@@ -115,8 +119,10 @@ static int encode_changes(struct group *group, const struct picture *before, con
                           const struct node_set *affected, const struct preview_view *view, struct err *err) {
     buf_clear(&group->changes);
     buf_clear(&group->warnings);
-    return preview_encode(before, after, affected, view, &group->changes, &group->warnings, group->result,
-                          err);
+    struct preview_view informed = *view;
+    informed.status = group->view.status;
+    return preview_encode(before, after, affected, &informed, &group->changes, &group->warnings,
+                          group->result, err);
 }
 
 /* The failure of the group: which document, and its causes. */
@@ -149,7 +155,8 @@ static int check_limits(const struct group *group, const struct picture *before,
     if (!is_limited(set)) {
         return 0;
     }
-    if (preview_count(before, after, affected, COUNTED_AT_LAST_MAX, &totals, &nodes, err) != 0) {
+    if (preview_count(before, after, affected, group->view.status, COUNTED_AT_LAST_MAX, &totals, &nodes,
+                      err) != 0) {
         return -1;
     }
     if (totals.disruptive > set->max_disruptive) {

@@ -19,6 +19,7 @@
 #include "request/reply.h"
 #include "request/serving.h"
 #include "state/brake.h"
+#include "state/daemons.h"
 
 /* It is told what share of the fleet's sessions is disrupted when it is so many, and so many percent. */
 #define SHARE_SESSIONS_MIN 50
@@ -36,6 +37,7 @@ struct previewing {
     const struct picture *after;
     const struct preview_view *view;
     struct arena arena; /* of one node's lists */
+    struct daemons daemons;
     struct digest digest;
     struct buf *warnings;
     struct buf nodes;
@@ -94,7 +96,8 @@ static bool is_listed(const struct preview_view *view, const char *node) {
 
 /* With its detail while there is room, with its totals otherwise. */
 static void add_to_list(struct previewing *previewing, const char *node, const struct peering_list *before,
-                        const struct peering_list *after, const struct peering_diff *diff) {
+                        const struct peering_list *after, const struct peering_daemons *daemons,
+                        const struct peering_diff *diff) {
     struct buf *nodes = &previewing->nodes;
     size_t sessions = diff->added + diff->removed + diff->changed;
     size_t start = nodes->len;
@@ -103,7 +106,7 @@ static void add_to_list(struct previewing *previewing, const char *node, const s
                 (previewing->detailed == 0 || previewing->detailed + sessions <= DETAIL_SESSIONS_MAX);
     buf_json_comma(nodes);
     if (!previewing->view->summary && room) {
-        peering_encode_diff(before, after, nodes, &unused);
+        peering_encode_diff(before, after, daemons, nodes, &unused);
         if (nodes->len <= DETAIL_BYTES_MAX) {
             previewing->detailed += sessions;
             previewing->last = node;
@@ -134,7 +137,9 @@ static int add_node(struct previewing *previewing, const char *node, struct err 
         list_of(previewing->after, node, &previewing->arena, &new, &after, err) != 0) {
         return -1;
     }
-    peering_digest(before, after, &previewing->digest, &diff);
+    struct peering_daemons daemons;
+    daemons_of(&previewing->daemons, before != NULL ? previewing->before : previewing->after, node, &daemons);
+    peering_digest(before, after, &daemons, &previewing->digest, &diff);
     previewing->pairs += diff.before + diff.after;
     previewing->sessions += diff.before;
     if (!peering_diff_is_empty(&diff)) {
@@ -143,7 +148,7 @@ static int add_node(struct previewing *previewing, const char *node, struct err 
             losses_note(&previewing->losses, node, before, after);
         }
         if (!previewing->view->totals && is_listed(previewing->view, node)) {
-            add_to_list(previewing, node, before, after, &diff);
+            add_to_list(previewing, node, before, after, &daemons, &diff);
         }
     }
     return 0;
@@ -258,6 +263,7 @@ int preview_encode(const struct picture *before, const struct picture *after, co
                                     .warnings = warnings,
                                     .nodes = BUF_INIT};
     arena_init(&previewing.arena, 8192);
+    daemons_init(&previewing.daemons, previewing.view->status);
     losses_init(&previewing.losses, before, after);
     digest_start(&previewing.digest);
     buf_add_char(&previewing.nodes, '[');
@@ -273,6 +279,7 @@ int preview_encode(const struct picture *before, const struct picture *after, co
     }
     buf_done(&previewing.nodes);
     losses_done(&previewing.losses);
+    daemons_done(&previewing.daemons);
     arena_done(&previewing.arena);
     return result;
 }
@@ -285,12 +292,16 @@ void preview_encode_nothing(struct buf *changes) {
 }
 
 int preview_count(const struct picture *before, const struct picture *after, const struct node_set *affected,
-                  size_t pairs_max, struct peering_diff *ret, size_t *ret_nodes, struct err *err) {
-    const struct preview_view view = {.totals = true, .quiet = true, .pairs_max = pairs_max};
+                  struct fleet_status *status, size_t pairs_max, struct peering_diff *ret, size_t *ret_nodes,
+                  struct err *err) {
+    const struct preview_view view = {
+        .totals = true, .quiet = true, .status = status, .pairs_max = pairs_max};
     struct previewing previewing = {.before = before, .after = after, .view = &view, .nodes = BUF_INIT};
     arena_init(&previewing.arena, 8192);
+    daemons_init(&previewing.daemons, status);
     digest_start(&previewing.digest);
     int result = add_nodes(&previewing, affected, err);
+    daemons_done(&previewing.daemons);
     arena_done(&previewing.arena);
     if (result == 0) {
         *ret = previewing.sum;
@@ -313,6 +324,7 @@ int preview_read_view(struct request *request, struct preview_view *ret, struct 
     *ret = (struct preview_view){.summary = view != NULL && strcmp(view, "summary") == 0,
                                  .node = node != NULL && node[0] != '\0' ? node : NULL,
                                  .after = after != NULL && after[0] != '\0' ? after : NULL,
+                                 .status = state_status(request->serving->state),
                                  .request = request};
     return 0;
 }

@@ -13,12 +13,13 @@
 
 /* Which part of a preview is wanted. Totals are always of the whole. */
 struct preview_view {
-    bool summary;      /* of each node the totals, not the sessions */
-    bool totals;       /* not even a list of the nodes */
-    bool quiet;        /* nobody reads the warnings: none are looked for */
-    const char *node;  /* only this one is listed; NULL: all */
-    const char *after; /* only nodes behind this one are listed; NULL: all */
-    size_t pairs_max;  /* give up with ERR_CONFLICT when more sessions must be compared; 0: never */
+    bool summary;                /* of each node the totals, not the sessions */
+    bool totals;                 /* not even a list of the nodes */
+    bool quiet;                  /* nobody reads the warnings: none are looked for */
+    const char *node;            /* only this one is listed; NULL: all */
+    const char *after;           /* only nodes behind this one are listed; NULL: all */
+    struct fleet_status *status; /* knows what nodes run; NULL: nobody does */
+    size_t pairs_max;            /* give up with ERR_CONFLICT when more sessions must be compared; 0: never */
     const struct request *request; /* give up when its client has gone; NULL: nobody waits */
 };
 
@@ -41,7 +42,8 @@ void preview_encode_nothing(struct buf *changes);
 /* The totals alone: sessions in `ret`, and how many nodes' lists differ. ERR_TOO_LARGE: more than `pairs_max`
  * sessions must be compared. */
 int preview_count(const struct picture *before, const struct picture *after, const struct node_set *affected,
-                  size_t pairs_max, struct peering_diff *ret, size_t *ret_nodes, struct err *err) MUST_CHECK;
+                  struct fleet_status *status, size_t pairs_max, struct peering_diff *ret, size_t *ret_nodes,
+                  struct err *err) MUST_CHECK;
 
 /* Would the write be refused by the brake or for a freeze? *ret_refusal: with that, or ERR_NONE. */
 int preview_judge(struct request *request, const struct write *write, const struct picture *before,

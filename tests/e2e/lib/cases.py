@@ -6,7 +6,7 @@ here is untested, and the test says so. A case changes one session, or a whole n
 import dataclasses
 import typing
 
-from . import fleet, kernel, wait
+from . import kernel, wait
 from .fleet import document, secret
 from .places import FAR, FLEET_AS, LEARNED, OWN, PEER_AS, block
 from .plain import Sent
@@ -312,13 +312,13 @@ def tagged(ground, place, name):
 def restarted(ground, place):
     """GoBGP takes some settings only when it starts: the report says so, until the host has started it again."""
     def complaint():
-        status = ground.fleet.demand("GET", f"{fleet.CALICO}/nodes/{place.name}/peerings/status")
-        return status["status"].get("applyError", "")
+        return ground.status(place).get("applyError", "")
     if place.kind == "gobgp":
         wait.until(lambda: "only when it starts" in complaint(), lambda: f"{place.name} asks for a restart: {complaint()!r}")
         place.daemon.stop()
         place.daemon.launch_only()
         place.daemon.wait_ready()
+        place.was_restarted = True
         wait.until(lambda: not complaint(), lambda: f"{place.name} asks for nothing: {complaint()!r}")
 
 

@@ -45,6 +45,7 @@ class Place:
         self.peers = Peers(peers)
         self.daemon = KINDS[kind](self.host)
         self.feeder = None
+        self.was_restarted = False
         self.broken = set()     # sessions that a failed case has left in an unknown state
 
     def near(self, last):
@@ -122,6 +123,10 @@ class Ground:
     def node(self, place, **members):
         return fleet_room.document("Node", place.name, {"bgp": {
             "ipv4Address": place.address, "ipv6Address": place.address6, "prefixAdvertisements": [{"cidr": cidr} for cidr in OWN], **members}})
+
+    def status(self, place):
+        """What the service knows of the place's agent."""
+        return self.fleet.demand("GET", f"{fleet_room.CALICO}/nodes/{place.name}/peerings/status")["status"]
 
     def peer(self, place, name, peer_ip=None, everywhere=False, **spec):
         """The BGPPeer of one peer of a place."""
