@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/base64.h"
 #include "codec.h"
 #include "model/resources.h"
 
@@ -227,12 +228,6 @@ void secret_write_values(const struct secret *secret, struct buf *out);
 
 /* ---- base64.c ---- */
 
-/* Go's base64.StdEncoding: padding required, CR and LF skipped. False: *ret_bad is the byte's offset. */
-bool base64_decode(const char *text, size_t len, uint8_t *out, size_t *ret_len, size_t *ret_bad);
-/* Room that base64_decode of `len` characters needs. */
-static inline size_t base64_decoded_max(size_t len) {
-    return len / 4 * 3 + 3;
-}
 /* JSON string of the bytes' base64 text; NULL when memory is out. */
 json_t *base64_json(const uint8_t *bytes, size_t len);
 
