@@ -35,6 +35,9 @@ struct client_request {
     uint64_t total_seconds;   /* give up after so long; 0: never */
     size_t answer_max;        /* bytes of a body; a longer one is a failure */
     int file;                 /* where the body of a 2xx answer goes; -1: into the answer */
+    /* Where it goes as it comes, during client_turn; NULL: into the answer. For one that has no end. */
+    void (*part)(void *arg, const char *bytes, size_t len);
+    void *arg;
 };
 
 struct client_answer {
@@ -75,6 +78,9 @@ struct client_wait {
  * CLIENT_WAIT_MAX) to become ready. */
 #define CLIENT_WAIT_MAX 8
 void client_turn(struct client *client, struct client_wait *waits, size_t count, int timeout_ms);
+
+/* Of a finished call without an answer: nothing of the request was sent to anybody. */
+bool client_unsent(const struct client_call *call);
 
 /* The value of a header, without blanks around it, cut to `size` - 1 bytes; false and "": there is none. */
 bool client_header(const struct client_answer *answer, const char *name, char *ret, size_t size);

@@ -35,6 +35,8 @@ struct client_call {
     struct curl_slist *headers;
     size_t answer_max;
     int file;
+    void (*part)(void *arg, const char *bytes, size_t len);
+    void *arg;
     bool finished;
     CURLcode result; /* of a finished call */
     int file_error;  /* errno of the write that failed; 0: none did */
@@ -104,6 +106,10 @@ static size_t receive_body(char *bytes, size_t size, size_t count, void *context
     (void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     if (call->file >= 0 && status / 100 == 2) {
         return write_file(call, bytes, len) ? len : 0;
+    }
+    if (call->part != NULL && status / 100 == 2) {
+        call->part(call->arg, bytes, len);
+        return len;
     }
     if (len > call->answer_max - call->answer.body.len) {
         call->too_large = true;
@@ -221,6 +227,8 @@ int client_start(struct client *client, const struct client_request *request, st
     }
     call->client = client;
     call->file = request->file;
+    call->part = request->part;
+    call->arg = request->arg;
     call->answer_max = request->answer_max;
     call->answer.body.wipe = call->answer.headers.wipe = true;
     snprintf(call->url, sizeof(call->url), "%s", request->url);
@@ -237,6 +245,13 @@ int client_start(struct client *client, const struct client_request *request, st
 
 bool client_finished(const struct client_call *call) {
     return call->finished;
+}
+
+/* libcurl may have sent it over a kept connection, and then have found no new one: it counts over both. */
+bool client_unsent(const struct client_call *call) {
+    long sent = 0;
+    return call->finished && call->result != CURLE_OK &&
+           curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent) == CURLE_OK && sent == 0;
 }
 
 int client_result(struct client_call *call, struct client_answer **ret, struct err *err) {
