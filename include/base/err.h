@@ -36,6 +36,7 @@ enum err_code {
     ERR_INTERNAL,               /* 500 InternalError: our bug; the text goes to the log */
     ERR_UNAVAILABLE,            /* 503 ServiceUnavailable: busy, I/O error, shutting down */
     ERR_NO_MEMORY,              /* 503 ServiceUnavailable */
+    ERR_UNKNOWN_OUTCOME,        /* 504 Timeout: done or not, nobody knows; read the object */
     ERR_STORAGE_FULL,           /* 507 InsufficientStorage */
     ERR_CORRUPT,                /* 500 InternalError; at start-up: refuse to start */
     ERR_USAGE,                  /* command line or configuration; exit status 2 */

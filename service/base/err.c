@@ -33,6 +33,7 @@ static const struct {
     [ERR_INTERNAL] = {500, "InternalError"},
     [ERR_UNAVAILABLE] = {503, "ServiceUnavailable"},
     [ERR_NO_MEMORY] = {503, "ServiceUnavailable"},
+    [ERR_UNKNOWN_OUTCOME] = {504, "Timeout"},
     [ERR_STORAGE_FULL] = {507, "InsufficientStorage"},
     [ERR_CORRUPT] = {500, "InternalError"},
     [ERR_USAGE] = {500, "InternalError"},
