@@ -32,6 +32,7 @@ ANALYSE_PACKAGES := cppcheck=cppcheck clang-tidy=clang-tidy
 BENCH_PACKAGES := nginx=nginx etcd-server=etcd valgrind=valgrind
 CLIENT_PACKAGES := python3-kubernetes=debpy:kubernetes nodejs=node npm=npm ansible=ansible-playbook
 PROXY_PACKAGES := nginx=nginx haproxy=file:/usr/sbin/haproxy apache2-bin=file:/usr/sbin/apache2
+ETCD_PACKAGES := etcd-server=etcd etcd-client=etcdctl
 MONITORING_PACKAGES := prometheus=promtool#  for promtool, which tests the alert rules
 E2E_PACKAGES := bird2=file:/usr/sbin/bird frr=file:/usr/lib/frr/bgpd frr-pythontools=file:/usr/lib/frr/frr-reload.py \
     gobgpd=gobgpd openbgpd=file:/usr/sbin/bgpd iproute2=file:/sbin/ip iputils-ping=ping util-linux=nsenter mount=mount
@@ -74,8 +75,8 @@ TEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(CTESTS) $(FUZZERS))
 
 quiet = $(if $(V),,@echo "  $1 $@" &&)
 
-.PHONY: all run test e2e demo deps deps-test deps-dev deps-analyse deps-bench deps-clients deps-e2e bench bench-check check-source format \
-    format-check analyse sanitize tsan fuzz fuzzers power-loss test-programs openapi install uninstall clean help FORCE
+.PHONY: all run test e2e demo deps deps-test deps-dev deps-analyse deps-bench deps-clients deps-e2e deps-etcd bench bench-check check-source \
+    format format-check analyse sanitize tsan fuzz fuzzers power-loss test-programs openapi install uninstall clean help FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -125,6 +126,10 @@ deps-clients: deps-test
 ## deps-e2e       … BGP daemons for the tests that run them; their services are neither started nor enabled
 deps-e2e: deps-test
 	@.ci/packages --without-services $(E2E_PACKAGES)
+
+## deps-etcd      … an etcd for the tests of several instances; its service is neither started nor enabled
+deps-etcd: deps-test
+	@.ci/packages --without-services $(ETCD_PACKAGES)
 
 # --- Compiling -----------------------------------------------------------------------------------------
 # Everything depends on the flags: another compiler, other flags or another version rebuild what they touch.

@@ -152,7 +152,15 @@ struct store_options {
      * older copy, another database, none at all, a damaged log. Its revisions then go on behind those that
      * were acknowledged, its change log is empty, and its past begins. */
     bool accept_rollback;
+    /* Of etcd only; NULL: none, but for the prefix, which is then STORE_PREFIX. */
+    const char *prefix;  /* of all keys */
+    const char *ca_file; /* trust these certificates (PEM) instead of the machine's */
+    const char *cert_file;
+    const char *key_file; /* ours, of `cert_file` */
+    const char *user;
+    const char *password_file; /* one line, mode 0600 */
 };
+#define STORE_PREFIX "/bgppeerd/"
 
 /*
  * One kind of store, chosen by the part of an address before its first colon; `place` is what comes behind.
@@ -174,6 +182,9 @@ const char *store_place(const char *store, const char *dir);
  * directory's lock, refuse a newer, foreign, damaged, older or vanished database (ERR_CORRUPT /
  * ERR_UNAVAILABLE, one sentence, file untouched), migrate. ERR_CONFLICT: another process has the directory.
  * ERR_USAGE: no such kind.
+ *
+ * etcd's is a cluster, "etcd:https://HOST:2379,…", which any number of instances share; `dir` is then this
+ * instance's own and must be given.
  */
 int store_open(const struct store_options *options, struct store **ret, struct err *err) MUST_CHECK;
 /* What would have been refused but for accept_rollback; NULL: nothing. As long as the store. */
@@ -190,7 +201,8 @@ int store_load(struct store *store, const struct store_reader *reader, struct er
  * batch->base (read it with store_read_entries, then make the batch anew); ERR_STORAGE_FULL, ERR_UNAVAILABLE
  * (I/O, busy), ERR_TOO_LARGE (for one transaction), ERR_CORRUPT, ERR_NO_MEMORY, or ERR_INTERNAL when state
  * and store disagree (create of what exists, update or delete of what does not, a revision that is not above
- * the stored one); nothing was changed, and a later call may succeed. */
+ * the stored one); nothing was changed, and a later call may succeed. ERR_UNKNOWN_OUTCOME, of a shared store
+ * only: it may have been kept, or may be yet, unless a later one is. */
 int store_commit(struct store *store, const struct store_batch *batch, struct err *err) MUST_CHECK;
 
 /* Would a commit be kept? For the committing thread, about once a second: ERR_UNAVAILABLE when the store's

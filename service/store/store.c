@@ -14,7 +14,7 @@
 #include "store_ops.h"
 
 /* Every kind that --store knows. */
-static const struct store_driver *const DRIVERS[] = {&STORE_SQLITE};
+static const struct store_driver *const DRIVERS[] = {&STORE_SQLITE, &STORE_ETCD};
 
 /* Length of an address' kind; 0: it is none, but a path. */
 static size_t kind_length(const char *address) {
@@ -274,6 +274,10 @@ int store_restore(const char *store, const char *path, char ret_kept[STORE_KEPT_
     const struct store_driver *driver = &STORE_SQLITE;
     if (kind_length(store) > 0 && choose_driver(store, NULL, &driver, err) != 0) {
         return -1;
+    }
+    if (driver->restore == NULL) {
+        return err_set(err, ERR_USAGE, "a backup cannot be restored into a store of kind \"%s\"",
+                       driver->name);
     }
     return driver->restore(store_place(store, NULL), path, ret_kept, err);
 }

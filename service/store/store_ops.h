@@ -63,6 +63,9 @@ struct store {
     struct err accepted; /* at the opening; ERR_NONE = nothing had to be */
 };
 
+/* Several instances over etcd. */
+extern const struct store_driver STORE_ETCD;
+
 /* The SQLite implementation. A backup is always one of its files. */
 extern const struct store_driver STORE_SQLITE;
 int sqlite_store_open(const char *place, const struct store_options *options, struct store **ret,
