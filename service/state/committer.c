@@ -391,7 +391,8 @@ static size_t run_batch(struct state *state, struct write *writes) {
     struct err err = ERR_INIT;
     enum commit_result result = try_batch(state, &batch, writes, &err);
 
-    for (int i = 0; i < STATE_TRIES && result == COMMIT_LOST; i++) {
+    int64_t until_ms = clock_monotonic_ms() + STATE_TRIES_MS;
+    for (int i = 0; result == COMMIT_LOST && clock_monotonic_ms() < until_ms; i++) {
         err_clear(&err);
         if (give_way(state, i, &err) != 0) {
             break;
@@ -408,10 +409,9 @@ static size_t run_batch(struct state *state, struct write *writes) {
     }
     if (result == COMMIT_LOST) {
         if (err.code == ERR_CONFLICT) {
-            err_set(
-                &err, ERR_UNAVAILABLE,
-                "other instances were changing the fleet faster for %d tries; nothing was written; try again",
-                STATE_TRIES);
+            err_set(&err, ERR_UNAVAILABLE,
+                    "other instances were changing the fleet faster for %d s; nothing was written; try again",
+                    STATE_TRIES_MS / 1000);
         }
         batch_fail(&batch, &err);
     }
@@ -425,13 +425,16 @@ static size_t run_batch(struct state *state, struct write *writes) {
 static void run_task(struct state *state, struct task *task) {
     int result = -1;
 
-    for (int i = 0; i <= STATE_TRIES; i++) {
+    int64_t until_ms = clock_monotonic_ms() + STATE_TRIES_MS;
+
+    for (int i = 0;; i++) {
         state->follow.lost = false;
         err_clear(&task->err);
         result = task->run(state, task, &task->err);
         struct err astray = ERR_INIT;
 
-        if (result == 0 || !state->follow.lost || give_way(state, i, &astray) != 0) {
+        if (result == 0 || !state->follow.lost || clock_monotonic_ms() > until_ms ||
+            give_way(state, i, &astray) != 0) {
             break;
         }
     }

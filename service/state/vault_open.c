@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "state_internal.h"
 
 struct kept {
@@ -120,8 +121,9 @@ static int open_once(struct store *store, struct vault_options *options, struct 
 /* Of instances that start for the first time together one makes the keys, and the others find them made. */
 int state_open_vault(struct store *store, struct vault_options *options, struct vault **ret,
                      struct err *err) {
+    int64_t until_ms = clock_monotonic_ms() + STATE_TRIES_MS;
     int result = open_once(store, options, ret, err);
-    for (int i = 1; i < STATE_TRIES && result != 0 && err->code == ERR_CONFLICT; i++) {
+    while (result != 0 && err->code == ERR_CONFLICT && clock_monotonic_ms() < until_ms) {
         err_clear(err);
         result = open_once(store, options, ret, err);
     }
