@@ -309,6 +309,10 @@ static int follow_reload(struct state *state, struct err *err) {
         vault_rows_done(&state->follow.vault_rows);
         state->follow.vault_rows = loaded.vault_rows;
         loaded.vault_rows = (struct vault_rows){.count = 0};
+        const struct vault_rows *rows = &state->follow.vault_rows;
+        if (state->vault != NULL) { /* the picture before this one no longer needs its keys */
+            result = vault_follow(state->vault, rows->items, rows->count, err);
+        }
     }
     loaded_done(&loaded);
     return result;

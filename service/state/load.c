@@ -8,6 +8,8 @@
 #include "base/alloc.h"
 #include "state_internal.h"
 
+static const char DATA_KEY[] = "vault/key/";
+
 /* A record from what the store holds. */
 int state_load_record(struct vault *vault, const struct sealed_rows *rows, const char *kind_name,
                       const char *name, const char *body, size_t body_len, struct record **ret,
@@ -95,13 +97,51 @@ static int load_sealed(void *arg, const struct store_sealed *row, struct err *er
     return sealed_rows_add(&((struct loaded *)arg)->sealed, row, err);
 }
 
-/* The settings have come before: the values are decrypted with the keys of the same moment. */
+static struct store_setting setting_of(const struct vault_setting *row) {
+    return (struct store_setting){.name = row->name, .value = row->value, .value_len = row->value_len};
+}
+
+static bool has_row(const struct vault_rows *rows, const char *name) {
+    for (size_t i = 0; i < rows->count; i++) {
+        if (strcmp(rows->items[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What was loaded, and of the former rows the data keys that are gone from it. */
+static int join_rows(const struct loaded *loaded, struct vault_rows *ret, struct err *err) {
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < loaded->vault_rows.count; i++) {
+        const struct store_setting setting = setting_of(&loaded->vault_rows.items[i]);
+        result = vault_rows_put(ret, &setting, err);
+    }
+    for (size_t i = 0; result == 0 && i < loaded->former->count; i++) {
+        const struct store_setting setting = setting_of(&loaded->former->items[i]);
+        if (strncmp(setting.name, DATA_KEY, strlen(DATA_KEY)) == 0 && !has_row(ret, setting.name)) {
+            result = vault_rows_put(ret, &setting, err);
+        }
+    }
+    return result;
+}
+
+/*
+ * The settings have come before: the values are decrypted with the keys of the same moment. The keys of the
+ * picture that is in use stay until another one is published (follow.c), so that its passwords can be had
+ * meanwhile; but for those that no longer fit, because the root key was changed.
+ */
 static int settle_keys(struct loaded *loaded, struct err *err) {
     if (!loaded->shared || loaded->vault == NULL || loaded->keys_settled) {
         return 0;
     }
+    struct vault_rows both = {.count = 0};
+    struct err unfit = ERR_INIT;
+    bool joined = loaded->former->count > 0 && join_rows(loaded, &both, &unfit) == 0 &&
+                  vault_follow(loaded->vault, both.items, both.count, &unfit) == 0;
+    vault_rows_done(&both);
     loaded->keys_settled = true;
-    return vault_follow(loaded->vault, loaded->vault_rows.items, loaded->vault_rows.count, err);
+    return joined ? 0 : vault_follow(loaded->vault, loaded->vault_rows.items, loaded->vault_rows.count, err);
 }
 
 static int load_object(void *arg, const char *kind, const char *name, uint64_t revision, const char *body,
@@ -126,7 +166,8 @@ static int load_object(void *arg, const char *kind, const char *name, uint64_t r
 }
 
 int load_all(struct state *state, struct loaded *ret, struct err *err) {
-    *ret = (struct loaded){.vault = state->vault, .shared = store_is_shared(state->store)};
+    *ret = (struct loaded){
+        .vault = state->vault, .shared = store_is_shared(state->store), .former = &state->follow.vault_rows};
     arena_init(&ret->arena, 0);
     const struct store_reader reader = {.moment = note_moment,
                                         .object = load_object,

@@ -27,7 +27,7 @@
 #include "state.h"
 #include "state/brake.h"
 
-#define STATE_TRIES 10 /* of what finds each time that somebody else was faster */
+#define STATE_TRIES_MS 5000 /* how long it is tried again when each time somebody else was faster */
 
 /* ---- draft.c: the state that is being built ---- */
 
@@ -403,7 +403,8 @@ struct loaded {
     struct vault *vault; /* borrowed; may be NULL */
     bool shared;
     bool keys_settled;
-    struct vault_rows vault_rows; /* these two of a shared store only */
+    const struct vault_rows *former; /* in use so far; borrowed */
+    struct vault_rows vault_rows;    /* these two of a shared store only */
     struct store_setting *tokens;
     size_t token_count;
     size_t token_cap;
@@ -414,7 +415,7 @@ struct loaded {
     struct arena arena;
 };
 
-/* Of a shared store: the vault gets the keys of the same moment. */
+/* Of a shared store: the vault gets the keys of the same moment, beside those that it has. */
 int load_all(struct state *state, struct loaded *ret, struct err *err) MUST_CHECK;
 void loaded_done(struct loaded *loaded);
 /* At boot: picture, history, and where following begins. */

@@ -444,6 +444,9 @@ static int memory_load(struct store *store, const struct store_reader *reader, s
         failed = reader->object(reader->arg, object->kind, object->name, object->revision, object->body,
                                 object->body_len, err);
     }
+    if (failed == 0 && database->broken != ERR_NONE) {
+        failed = err_set(err, database->broken, "the test wants loads to fail");
+    }
     pthread_mutex_unlock(&database->lock);
     return failed;
 }

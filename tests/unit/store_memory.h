@@ -55,6 +55,7 @@ struct memory_database {
     uint64_t past; /* status.past */
     int64_t past_ms;
     enum err_code failure; /* what commits fail with; ERR_NONE: they do not */
+    enum err_code broken;  /* … and loads, when everything has been passed on */
     size_t largest;        /* changes in the largest commit so far */
     size_t conflicts;      /* commits that came too late */
     size_t change_limit;   /* changes that one transaction takes; 0: any number */
