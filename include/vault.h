@@ -106,6 +106,7 @@ struct vault_options {
     const char *data_dir;        /* required, exists */
     size_t sealed_count;         /* sealed values in the database: > 0 without settings means damage */
     bool must_exist;             /* do not make a new vault: ERR_NOT_FOUND instead, nothing is created */
+    bool key_given;              /* do not make a root key: ERR_USAGE instead, others need the same one */
 };
 
 /*

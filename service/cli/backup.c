@@ -37,7 +37,7 @@ struct backup_settings {
 
 static const struct option BACKUP_OPTIONS[] = {
     DATA_DIR_OPTION,
-    OFFLINE_STORE_OPTION(MEMBER(offline.store)),
+    STORE_OPTIONS(MEMBER(offline.store)),
     {.name = "token-file",
      .value = "FILE",
      .type = OPTION_TEXT,
@@ -47,7 +47,7 @@ static const struct option BACKUP_OPTIONS[] = {
 
 static const struct option RESTORE_OPTIONS[] = {
     DATA_DIR_OPTION,
-    OFFLINE_STORE_OPTION(MEMBER(offline.store)),
+    STORE_OPTIONS(MEMBER(offline.store)),
     {.name = "vault-key-file",
      .value = "FILE",
      .type = OPTION_TEXT,
@@ -182,7 +182,7 @@ static int make_backup(const struct backup_settings *settings, const char *file,
 static int restore(const struct backup_settings *settings, const char *file, struct err *err) {
     const struct vault_options vault = offline_vault_options(&settings->offline);
     const char *store =
-        settings->offline.store != NULL ? settings->offline.store : settings->offline.data_dir;
+        settings->offline.store.store != NULL ? settings->offline.store.store : settings->offline.data_dir;
     struct backup_report report;
     char kept[STORE_KEPT_MAX];
 

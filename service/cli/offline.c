@@ -17,8 +17,8 @@ struct vault_options offline_vault_options(const struct offline_options *options
 }
 
 int offline_open_store(const struct offline_options *options, struct store **ret, struct err *err) {
-    const struct store_options store = {
-        .store = options->store, .dir = options->data_dir, .must_exist = true};
+    struct store_options store = store_settings_options(&options->store, options->data_dir);
+    store.must_exist = true;
 
     *ret = NULL;
     if (store_open(&store, ret, err) == 0) {

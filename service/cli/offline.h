@@ -5,22 +5,16 @@
 #include "base/err.h"
 #include "state.h"
 #include "store.h"
+#include "store_settings.h"
 #include "vault.h"
 
 /* Where the root key comes from, as `serve` has it. */
 struct offline_options {
-    const char *store; /* NULL: SQLite's in data_dir */
+    struct store_settings store;
     const char *data_dir;
     const char *vault_key_file;
     const char *vault_passphrase_file;
 };
-/* The option of every command that works on a stopped service; `member` is settings.offline.store. */
-#define OFFLINE_STORE_OPTION(member)                                                                         \
-    {                                                                                                        \
-        .name = "store", .value = "KIND:PLACE", .type = OPTION_TEXT, .offset = (member),                     \
-        .help = "The service's store, as for serve; without it, sqlite: and the data directory"              \
-    }
-
 struct vault_options offline_vault_options(const struct offline_options *options);
 
 struct offline {

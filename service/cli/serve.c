@@ -29,6 +29,7 @@
 #include "model/object.h"
 #include "state.h"
 #include "store.h"
+#include "store_settings.h"
 #include "vault.h"
 
 #define STOP_SECONDS             5
@@ -37,7 +38,7 @@
 struct serve_settings {
     struct option_list listen;
     const char *data_dir;
-    const char *store;
+    struct store_settings store;
     const char *log_format;
     const char *log_level;
     const char *secret_namespace;
@@ -97,11 +98,7 @@ static const struct option OPTIONS[] = {
      .offset = MEMBER(data_dir),
      .default_text = "./data",
      .help = "Keep everything in this directory, which is made when it is missing"},
-    {.name = "store",
-     .value = "KIND:PLACE",
-     .type = OPTION_TEXT,
-     .offset = MEMBER(store),
-     .help = "Keep the fleet in this store instead: sqlite:DIR; without it, sqlite: and the data directory"},
+    STORE_OPTIONS(MEMBER(store)),
     {.name = "log-format",
      .value = "FORMAT",
      .type = OPTION_CHOICE,
@@ -398,7 +395,8 @@ static int open_vault(const struct serve_settings *settings, struct service *ser
     struct vault_options options = {.key_file = settings->vault_key_file,
                                     .credentials_dir = getenv("CREDENTIALS_DIRECTORY"),
                                     .passphrase_file = settings->vault_passphrase_file,
-                                    .data_dir = settings->data_dir};
+                                    .data_dir = settings->data_dir,
+                                    .key_given = store_is_shared(service->store)};
     if (state_open_vault(service->store, &options, &service->vault, err) != 0) {
         return -1;
     }
@@ -437,10 +435,9 @@ static int start_service(const struct serve_settings *settings, const struct ip_
     if (random_start(err) != 0 || codec_start(err) != 0) {
         return -1;
     }
-    const struct store_options store = {.store = settings->store,
-                                        .dir = settings->data_dir,
-                                        .companions = COMPANIONS,
-                                        .accept_rollback = settings->accept_rollback};
+    struct store_options store = store_settings_options(&settings->store, settings->data_dir);
+    store.companions = COMPANIONS;
+    store.accept_rollback = settings->accept_rollback;
     struct state_options state = {.secret_namespace = settings->secret_namespace,
                                   .keep_changes = settings->keep_changes,
                                   .keep_history_ms = (int64_t)settings->keep_history * 24 * 3600 * 1000,

@@ -44,7 +44,7 @@ static const struct option OPTIONS[] = {
      .offset = MEMBER(offline.data_dir),
      .default_text = "./data",
      .help = "The service's data directory"},
-    OFFLINE_STORE_OPTION(MEMBER(offline.store)),
+    STORE_OPTIONS(MEMBER(offline.store)),
     {.name = "vault-key-file",
      .value = "FILE",
      .type = OPTION_TEXT,

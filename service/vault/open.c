@@ -310,8 +310,14 @@ static int start_first(struct vault *vault, const struct vault_options *options,
         return err_set(err, ERR_NOT_FOUND,
                        "this database has no vault yet: the service makes it on its first start");
     }
-    if (vault->source.kind == VAULT_SOURCE_DATA_DIR && !vault_source_exists(vault->source.path) &&
-        vault_source_create_key(vault->source.path, err) != 0) {
+    bool missing = vault->source.kind == VAULT_SOURCE_DATA_DIR && !vault_source_exists(vault->source.path);
+    if (missing && options->key_given) {
+        return err_set(
+            err, ERR_USAGE,
+            "all instances of a fleet need the same root key: make one (openssl rand -hex 32, mode "
+            "0600), and give it to each of them with --vault-key-file");
+    }
+    if (missing && vault_source_create_key(vault->source.path, err) != 0) {
         return -1;
     }
     if (vault_root_make(&vault->source, &vault->cost, 1, &vault->root, err) != 0 ||
