@@ -278,7 +278,8 @@ static int run(struct commit *commit, const struct etcd_ops *ops, struct err *er
     write_transaction(commit, ops, &body);
     int result = buf_failed(&body) ? err_no_memory(err) : ask_for(commit, &body, &answer, err);
     buf_done(&body);
-    if (result != 0 && commit->in_doubt) {
+    /* What is too large now was so before: no member has taken it. */
+    if (result != 0 && commit->in_doubt && err->code != ERR_TOO_LARGE) {
         struct err why = *err;
         return err_set(err, ERR_UNKNOWN_OUTCOME,
                        "etcd took the change and has not said what became of it (%.300s): it was written, or "
