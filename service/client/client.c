@@ -302,7 +302,9 @@ void client_end(struct client_call *call) {
 
 /* ---- turns ---- */
 
-static void note_finished(struct client *client) {
+/* Has any? */
+static bool note_finished(struct client *client) {
+    bool any = false;
     int left = 0;
     for (CURLMsg *message = curl_multi_info_read(client->multi, &left); message != NULL;
          message = curl_multi_info_read(client->multi, &left)) {
@@ -311,8 +313,10 @@ static void note_finished(struct client *client) {
         if (message->msg == CURLMSG_DONE && call != NULL) {
             call->finished = true;
             call->result = message->data.result;
+            any = true;
         }
     }
+    return any;
 }
 
 void client_turn(struct client *client, struct client_wait *waits, size_t count, int timeout_ms) {
@@ -322,6 +326,9 @@ void client_turn(struct client *client, struct client_wait *waits, size_t count,
     int running = 0, ready = 0;
     /* What was begun since the last turn must be on its way before anything is waited for. */
     (void)curl_multi_perform(client->multi, &running);
+    if (note_finished(client)) {
+        timeout_ms = 0; /* a fast answer may be here already, and nothing would end the wait */
+    }
     for (size_t i = 0; i < count && i < CLIENT_WAIT_MAX; i++) {
         waits[i].ret_events = 0;
         if (waits[i].fd >= 0) {
@@ -334,7 +341,7 @@ void client_turn(struct client *client, struct client_wait *waits, size_t count,
         waits[places[i]].ret_events = fds[i].revents;
     }
     (void)curl_multi_perform(client->multi, &running);
-    note_finished(client);
+    (void)note_finished(client);
 }
 
 /* ---- headers ---- */

@@ -249,6 +249,23 @@ static void a_turn_ends_when_something_is_ready(void **state) {
     client_free(client);
 }
 
+/* What its first step already finishes leaves nothing to wait for. */
+static void a_turn_does_not_outlast_what_is_finished_at_once(void **state) {
+    (void)state;
+    struct err err = ERR_INIT;
+    struct client *client = NULL;
+    struct client_call *call = NULL;
+    const struct client_request refused = {.url = "ftp://127.0.0.1/", .answer_max = 10};
+    assert_int_equal(client_new(&client, &err), 0);
+    assert_int_equal(client_start(client, &refused, &call, &err), 0);
+    int64_t start_ms = clock_monotonic_ms();
+    client_turn(client, NULL, 0, 20000);
+    assert_true(client_finished(call));
+    assert_true(clock_monotonic_ms() - start_ms < 20000);
+    client_end(call);
+    client_free(client);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_is_whole_or_a_failure),
@@ -257,6 +274,7 @@ int main(void) {
         cmocka_unit_test(a_request_says_what_it_was_told),
         cmocka_unit_test(a_file_that_cannot_take_it_is_an_error),
         cmocka_unit_test(a_turn_ends_when_something_is_ready),
+        cmocka_unit_test(a_turn_does_not_outlast_what_is_finished_at_once),
     };
     return cmocka_run_group_tests_name("client", tests, NULL, NULL);
 }
