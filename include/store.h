@@ -281,7 +281,9 @@ int store_find_time(struct store *store, int64_t time_ms, uint64_t *ret_revision
  * Versions of lists that were given: of one node those with revision < below (0: no limit), the newest first,
  * at most `limit` (0 = all); with `node` NULL the newest of each node, in no order. What lies behind
  * status.past is there, and of each node that was there then the newest before; unless there was no room for
- * it. A store that keeps no past has none. The row's function must not read from the same store.
+ * it. A store that keeps no past has none, and etcd's has none either: each instance makes lists anew at
+ * moments of its own, and the versions of one would be told as another's. The row's function must not read
+ * from the same store.
  */
 struct store_given_query {
     const char *node;

@@ -401,5 +401,9 @@ int etcd_store_commit(struct store *base, const struct store_batch *batch, struc
     if (etcd_store_check(base, err) != 0) {
         return err_wrap(err, "nothing was written");
     }
-    return guarded ? commit_guarded(store, batch, err) : commit_unguarded(store, batch, err);
+    if (guarded) {
+        return commit_guarded(store, batch, err);
+    }
+    /* Versions of lists are not kept here: a batch of nothing else has nothing to ask for. */
+    return batch->audit_count + batch->transition_count > 0 ? commit_unguarded(store, batch, err) : 0;
 }
