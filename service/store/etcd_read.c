@@ -187,7 +187,7 @@ int etcd_store_read_entries(struct store *base, uint64_t after,
     struct following following = {.entry = entry, .arg = arg, .commit = after};
     struct etcd_head head;
     char from[ETCD_SEQUENCE_MAX];
-    int64_t now;
+    int64_t now = 0;
     if (follow_first(store, &following, &head, &now, err) != 0) {
         return -1;
     }
