@@ -139,6 +139,13 @@ static enum change_end change_stopped_or(struct host *host, enum change_end othe
     return host->loop->stopping ? CHANGE_STOPPED : otherwise;
 }
 
+/* That the agent stops is no reason to go back: what it stops for is mostly a newer agent. */
+static int change_confirm(struct host *host, struct err *err) {
+    const struct driver *driver = host->settings->driver;
+    loop_grant(host->loop);
+    return driver->confirm != NULL ? driver->confirm(host, err) : 0;
+}
+
 /* The new file is in its place. */
 static enum change_end change_apply(struct host *host, const struct change *change, struct err *err) {
     const struct driver *driver = host->settings->driver;
@@ -147,6 +154,9 @@ static enum change_end change_apply(struct host *host, const struct change *chan
             return CHANGE_PENDING;
         }
         if (host->loop->stopping) {
+            /* The daemon may have taken it, and would go back to a file that is no longer there. */
+            struct err late = ERR_INIT;
+            (void)change_confirm(host, &late);
             return CHANGE_STOPPED;
         }
         enum change_end end = err->code == ERR_INVALID ? CHANGE_REFUSED : CHANGE_UNDONE;
@@ -156,9 +166,7 @@ static enum change_end change_apply(struct host *host, const struct change *chan
     int result = driver->read != NULL ? verify_change(host, change, err) : 0;
     if (result == 0 || host->loop->stopping) {
         struct err late = ERR_INIT;
-        loop_grant(host->loop);
-        /* That the agent stops is no reason to go back: what it stops for is mostly a newer agent. */
-        if (driver->confirm != NULL && driver->confirm(host, &late) != 0 && result == 0) {
+        if (change_confirm(host, &late) != 0 && result == 0) {
             *err = late;
             change_take_back(host, change);
             return change_stopped_or(host, CHANGE_UNDONE);

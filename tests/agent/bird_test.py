@@ -358,6 +358,19 @@ class BirdTest(unittest.TestCase):
         self.agent.start()
         self.agent.wait_applied(2)
 
+    def test_stopped_before_a_change_is_answered(self):
+        self.agent.arguments = ("--confirm-seconds", "300")
+        self.begin(bird_text(TWO))
+        changed = bird_text({"192.0.2.10": {"line": "hold time 9;"}, "192.0.2.20": None}, revision=2)
+        self.bird.late = 3
+        self.service.set(changed)
+        wait_until(lambda: self.bird.running == changed, "the change")
+        status, _ = self.agent.stop()
+        self.assertEqual((status, self.bird.commands[-1]), (0, "configure confirm"))
+        self.bird.late = 0
+        self.agent.start()
+        self.agent.wait_applied(2)
+
     def test_withdraw(self):
         self.agent.arguments += ("--on-exit", "withdraw")
         self.begin()

@@ -163,6 +163,7 @@ class FakeBird:
         self.piece = None           # answer in pieces of so many bytes
         self.last_error = {}        # peer -> text
         self.busy = 0               # so many times "in progress"
+        self.late = 0               # seconds until "configure timeout" is answered, when it has been done
         self.listener = None
 
     def start(self):
@@ -240,6 +241,7 @@ class FakeBird:
                 return f"0002-Reading configuration\n8002 {self.refuse}\n"
             self.before, self.running = self.running, self.read_config()
             self.disabled = False
+            time.sleep(self.late if "timeout" in command else 0)
             end = "0004 Reconfiguration in progress\n" if self.busy else "0003 Reconfigured\n"
             return "0002-Reading configuration\n" + ("0022-Undo scheduled in 60 s\n" if "timeout" in command else "") + end
         if command == "show protocols all":
