@@ -62,13 +62,13 @@ class ListsTest(ServiceTest):
             self.assertEqual(self.names(f"?labelSelector={quote(selector)}"), expected, selector)
 
     def test_malformed_label_selectors(self):
-        for selector in ("=", "a=b=c", "a in", "a in (", "a in (b", "a in b", "a notin", "a,", ",a", "a b", "a>1", "-a", "a=-", "!", "!a=b", "a=(b)", "a/b/c", "/a", "a/",
+        for selector in ("=", "a=b=c", "a in", "a in (", "a in (b", "a in b", "a notin", "a,", ",a", "a b", "a>x", "a<", "a>1.5", "-a", "a=-", "!", "!a=b", "a=(b)", "a/b/c", "/a", "a/",
                          "a" * 64, "a=" + "b" * 64, "ä", "a=b c", "a in (b c)", "a in (" + ",".join("b" * 300) + ")"):
             status = self.assert_status(self.request("GET", f"{NODES}?labelSelector={quote(selector)}"), 400, "BadRequest")
             self.assertIn("abelSelector", status["message"])
-        for selector, at in (("rack>1", 4), ("rack <1", 5), ("rack=a>b", 6), ("a in (b>c)", 7)):
+        for selector, at in (("rack>a", 5), ("rack <-1", 6), ("rack=a>b", 6), ("a in (b>c)", 7)):
             status = self.assert_status(self.request("GET", f"{NODES}?labelSelector={quote(selector)}"), 400, "BadRequest")
-            self.assertRegex(status["message"], rf"expected '.* at byte {at}$", selector)
+            self.assertRegex(status["message"], rf"expected .* at byte {at}$", selector)
 
     def test_field_selectors(self):
         for selector, expected in (("metadata.name=n07", ["n07"]), ("metadata.name==n07", ["n07"]), ("metadata.name=none", []), ("", [f"n{i:02}" for i in range(30)]),
