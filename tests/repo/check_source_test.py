@@ -64,12 +64,12 @@ class CheckSourceTest(unittest.TestCase):
         self.expect("include/base/err.h:3", "base is not above state")
 
     def test_rooms_on_one_floor_may_not_use_each_other(self):
-        for room in ("store", "vault"):
+        for room in ("auth", "vault"):
             self.write(f"include/{room}.h", header(f"BGPPEERD_{room.upper()}_H"))
             self.write(f"tests/unit/{room}_test.c", OPENING)
-        self.write("service/store/store.c", OPENING + '#include "store.h"\n#include "vault.h"\n')
+        self.write("service/auth/auth.c", OPENING + '#include "auth.h"\n#include "vault.h"\n')
         self.write("service/vault/vault.c", OPENING + '#include "vault.h"\n')
-        self.expect("service/store/store.c:3", "store is not above vault")
+        self.expect("service/auth/auth.c:3", "auth is not above vault")
 
     def test_private_headers_stay_in_their_room(self):
         self.write("service/base/private.h", header("BGPPEERD_BASE_PRIVATE_H"))
