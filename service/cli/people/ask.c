@@ -293,13 +293,15 @@ int people_run(const struct command *command, int argc, char **argv, struct peop
         command_print_help(command);
         return CLI_OK;
     }
-    if (people_read_settings(command, argc, argv, settings, settings_size, &people.operands, &err) != 0) {
+    arena_init(&people.arena, 0);
+    people.arena.wipe = true;
+    if (people_read_settings(command, argc, argv, settings, settings_size, &people.operands, &people.arena,
+                             &err) != 0) {
+        arena_done(&people.arena);
         return command_failed(&err);
     }
     people.colour = wants_colour(people.is_terminal);
     people.out.wipe = true;
-    arena_init(&people.arena, 0);
-    people.arena.wipe = true;
     int status = act_and_print(&people, act, &err);
     client_free(people.client);
     json_decref(people.refusal);

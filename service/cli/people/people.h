@@ -80,10 +80,11 @@ int people_run(const struct command *command, int argc, char **argv, struct peop
 
 /* ---- settings ---- */
 
-/* Defaults, the file of settings, the environment, the arguments; the last wins. Checks them as well. */
+/* Defaults, the file of settings, the environment, the arguments; the last wins. Checks them as well. They
+ * live as long as the arena does. */
 int people_read_settings(const struct command *command, int argc, char **argv,
                          struct people_settings *settings, size_t settings_size, struct operands *operands,
-                         struct err *err) MUST_CHECK;
+                         struct arena *arena, struct err *err) MUST_CHECK;
 /* The token of the token file into people->token, or none. Warns when others may read the file. */
 int people_read_token(struct people *people, struct err *err) MUST_CHECK;
 /*

@@ -78,26 +78,28 @@ static bool default_path(char out[PATH_MAX]) {
 }
 
 /* A file's path in the file of settings: below the home directory, or beside the file. */
-static int resolve(const char *path, const char *config, const char **ret, struct err *err) {
+static int resolve(const char *path, const char *config, struct arena *arena, const char **ret,
+                   struct err *err) {
     const char *home = getenv("HOME"), *slash = strrchr(config, '/');
     bool at_home = strncmp(path, "~/", 2) == 0 && home != NULL;
     if (path[0] == '/' || (!at_home && slash == NULL)) {
         *ret = path;
         return 0;
     }
-    struct buf text = BUF_INIT; /* stays */
-    if (at_home) {
-        buf_printf(&text, "%s/%s", home, path + 2);
-    } else {
-        buf_printf(&text, "%.*s/%s", (int)(slash - config), config, path);
+    const char *text = at_home ? arena_printf(arena, "%s/%s", home, path + 2)
+                               : arena_printf(arena, "%.*s/%s", (int)(slash - config), config, path);
+    if (text == NULL) {
+        return err_no_memory(err);
     }
-    *ret = text.data;
-    return buf_failed(&text) ? err_no_memory(err) : 0;
+    *ret = text;
+    return 0;
 }
 
-static int read_config(struct people_settings *settings, const char *named, struct err *err) {
+/* The settings point into what is put into the arena. */
+static int read_config(struct people_settings *settings, const char *named, struct arena *arena,
+                       struct err *err) {
     char path[PATH_MAX];
-    struct buf text = BUF_INIT; /* stays: the settings point into it */
+    struct buf text = BUF_INIT;
     const char **const files[] = {&settings->token_file, &settings->ca, &settings->cert, &settings->key};
     if (named != NULL) {
         int len = snprintf(path, sizeof(path), "%s", named);
@@ -108,6 +110,7 @@ static int read_config(struct people_settings *settings, const char *named, stru
         return 0;
     }
     if (read_file(path, SETTINGS_MAX, &text, NULL, err) != 0) {
+        buf_done(&text);
         if (named == NULL && err->code == ERR_NOT_FOUND) {
             err_clear(err);
             return 0;
@@ -115,9 +118,14 @@ static int read_config(struct people_settings *settings, const char *named, stru
         err->code = ERR_USAGE;
         return -1;
     }
-    int result = options_read_file(FILE_OPTIONS, FILE_OPTION_COUNT, text.data, path, settings, err);
+    char *kept = arena_strdup(arena, text.data);
+    buf_done(&text);
+    if (kept == NULL) {
+        return err_no_memory(err);
+    }
+    int result = options_read_file(FILE_OPTIONS, FILE_OPTION_COUNT, kept, path, settings, err);
     for (size_t i = 0; result == 0 && i < sizeof(files) / sizeof(files[0]); i++) {
-        result = *files[i] != NULL ? resolve(*files[i], path, files[i], err) : 0;
+        result = *files[i] != NULL ? resolve(*files[i], path, arena, files[i], err) : 0;
     }
     return result;
 }
@@ -140,7 +148,7 @@ static int check(const struct people_settings *settings, struct err *err) {
 
 int people_read_settings(const struct command *command, int argc, char **argv,
                          struct people_settings *settings, size_t settings_size, struct operands *operands,
-                         struct err *err) {
+                         struct arena *arena, struct err *err) {
     const struct option *options = command->options;
     size_t count = command->option_count, max = operands->max;
     const char *config = NULL;
@@ -149,7 +157,7 @@ int people_read_settings(const struct command *command, int argc, char **argv,
         memset(settings, 0, settings_size);
         *operands = (struct operands){.max = max};
         if (options_set_defaults(options, count, settings, err) != 0 ||
-            (with_file != 0 && read_config(settings, config, err) != 0) ||
+            (with_file != 0 && read_config(settings, config, arena, err) != 0) ||
             options_read_environment(VARIABLE_PREFIX, options, count, settings, err) != 0 ||
             options_read_arguments(options, count, argc, argv, settings, operands, err) != 0) {
             return -1;
