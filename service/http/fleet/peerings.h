@@ -1,5 +1,5 @@
 /*
- * What the handlers of a node's list share: of now (peerings.c) and of the past (past_peerings.c).
+ * What the handlers of a node's list share, of now and of the past: its form (list_form.c).
  */
 #ifndef BGPPEERD_HTTP_FLEET_PEERINGS_H
 #define BGPPEERD_HTTP_FLEET_PEERINGS_H
@@ -19,7 +19,7 @@ void peerings_etag(const struct request *request, const char *digest, bool passw
 /* What the daemon cannot express, as warnings of the answer. */
 void peerings_warn(struct request *request, const struct render_report *report);
 
-/* Is a list of the past asked for? */
+/* Is a list of the past asked for (past_peerings.c)? */
 bool peerings_wants_past(const struct request *request);
 
 #endif
