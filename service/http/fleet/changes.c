@@ -50,7 +50,6 @@ struct changes {
     uint64_t last;      /* the last row that was looked at and is told or unwanted */
     bool full;          /* there may be more below `last` */
     uint64_t revision;  /* the store's */
-    struct err err;     /* the job's; ERR_NONE: it went well */
 };
 
 /* ---- parameters ---- */
@@ -217,14 +216,13 @@ static int count_totals(struct state *state, struct changes *changes, struct err
     return result;
 }
 
-static void changes_job(struct request *request) {
+static int find_changes(struct request *request, struct err *err) {
     struct changes *changes = request->work;
-    struct err err = ERR_INIT;
     struct state *state = request->serving->state;
-    if (read_page(state, changes, &err) != 0 ||
-        (!changes->table && count_totals(state, changes, &err) != 0)) {
-        changes->err = err;
+    if (read_page(state, changes, err) != 0) {
+        return -1;
     }
+    return changes->table ? 0 : count_totals(state, changes, err);
 }
 
 /* ---- the answer ---- */
@@ -337,10 +335,6 @@ static void changes_cleanup(struct request *request) {
 
 static int changes_answer(struct request *request, struct err *err) {
     struct changes *changes = request->work;
-    if (changes->err.code != ERR_NONE) {
-        *err = changes->err;
-        return -1;
-    }
     struct buf body = BUF_INIT;
     write_page(changes, &body);
     int result = reply_buffer(request, STATUS_OK, TYPE_JSON, &body, err);
@@ -353,7 +347,7 @@ int handle_changes(struct request *request, struct err *err) {
     if (changes == NULL) {
         return err_no_memory(err);
     }
-    *changes = (struct changes){.arena = &request->arena, .err = ERR_INIT};
+    *changes = (struct changes){.arena = &request->arena};
     if (read_changes_query(request, changes, err) != 0) {
         return -1;
     }
@@ -363,5 +357,5 @@ int handle_changes(struct request *request, struct err *err) {
     }
     request->work = changes;
     request->cleanup = changes_cleanup;
-    return worker_run(request->serving->worker, request, changes_job, changes_answer, err);
+    return worker_compute(request->serving->worker, request, find_changes, changes_answer, err);
 }

@@ -18,7 +18,6 @@ struct diff {
     bool objects, sessions;
     struct preview_view view;
     struct buf body;
-    struct err err;
 };
 
 /* ---- on the worker ---- */
@@ -66,7 +65,8 @@ static int write_sessions(struct diff *diff, const struct picture *from, const s
     return result;
 }
 
-static int write_diff(struct request *request, struct diff *diff, struct err *err) {
+static int write_diff(struct request *request, struct err *err) {
+    struct diff *diff = request->work;
     struct state *state = request->serving->state;
     struct picture *before, *after;
     struct node_set *affected;
@@ -96,22 +96,10 @@ static int write_diff(struct request *request, struct diff *diff, struct err *er
     return result;
 }
 
-static void diff_job(struct request *request) {
-    struct diff *diff = request->work;
-    struct err err = ERR_INIT;
-    if (write_diff(request, diff, &err) != 0) {
-        diff->err = err;
-    }
-}
-
 /* ---- the request ---- */
 
 static int diff_answer(struct request *request, struct err *err) {
     struct diff *diff = request->work;
-    if (diff->err.code != ERR_NONE) {
-        *err = diff->err;
-        return -1;
-    }
     return reply_buffer(request, STATUS_OK, TYPE_JSON, &diff->body, err);
 }
 
@@ -140,7 +128,7 @@ int handle_diff(struct request *request, struct err *err) {
     if (diff == NULL) {
         return err_no_memory(err);
     }
-    *diff = (struct diff){.body = BUF_INIT, .err = ERR_INIT};
+    *diff = (struct diff){.body = BUF_INIT};
     if (moment_read(request, QUERY_FROM, &diff->from, err) != 0 ||
         moment_read(request, QUERY_TO, &diff->to, err) != 0 || read_view(request, diff, err) != 0) {
         return -1;
@@ -152,5 +140,5 @@ int handle_diff(struct request *request, struct err *err) {
     }
     request->work = diff;
     request->cleanup = diff_cleanup;
-    return worker_run(request->serving->worker, request, diff_job, diff_answer, err);
+    return worker_compute(request->serving->worker, request, write_diff, diff_answer, err);
 }

@@ -35,7 +35,6 @@ struct versions {
     size_t looked_at;
     uint64_t last; /* that was looked at */
     struct buf body;
-    struct err err;
 };
 
 /* ---- on the worker ---- */
@@ -119,7 +118,8 @@ static int write_version(struct state *state, const struct versions *versions,
     return result;
 }
 
-static int find_versions(struct request *request, struct versions *versions, struct err *err) {
+static int find_versions(struct request *request, struct err *err) {
+    struct versions *versions = request->work;
     struct state *state = request->serving->state;
     const struct store_given_query query = {
         .node = request->params[0], .below = versions->below, .limit = VERSIONS_LOOK_MAX};
@@ -144,22 +144,10 @@ static int find_versions(struct request *request, struct versions *versions, str
     return 0;
 }
 
-static void versions_job(struct request *request) {
-    struct versions *versions = request->work;
-    struct err err = ERR_INIT;
-    if (find_versions(request, versions, &err) != 0) {
-        versions->err = err;
-    }
-}
-
 /* ---- the request ---- */
 
 static int versions_answer(struct request *request, struct err *err) {
     struct versions *versions = request->work;
-    if (versions->err.code != ERR_NONE) {
-        *err = versions->err;
-        return -1;
-    }
     return reply_buffer(request, STATUS_OK, TYPE_JSON, &versions->body, err);
 }
 
@@ -174,7 +162,7 @@ int handle_list_history(struct request *request, struct err *err) {
     if (versions == NULL) {
         return err_no_memory(err);
     }
-    *versions = (struct versions){.limit = VERSIONS_PAGE, .body = BUF_INIT, .err = ERR_INIT};
+    *versions = (struct versions){.limit = VERSIONS_PAGE, .body = BUF_INIT};
     if (param_number(request, QUERY_LIMIT, VERSIONS_PAGE_MAX, &versions->limit, err) != 0 ||
         param_number(request, QUERY_CONTINUE, INT64_MAX, &versions->below, err) != 0) {
         return -1;
@@ -186,5 +174,5 @@ int handle_list_history(struct request *request, struct err *err) {
     }
     request->work = versions;
     request->cleanup = versions_cleanup;
-    return worker_run(request->serving->worker, request, versions_job, versions_answer, err);
+    return worker_compute(request->serving->worker, request, find_versions, versions_answer, err);
 }

@@ -21,12 +21,12 @@ struct past_answer {
     const char *remote; /* of explain=; NULL: the list is wanted */
     struct buf body;
     struct past_list list;
-    struct err err;
 };
 
 /* ---- on the worker ---- */
 
-static int find_list(struct request *request, struct past_answer *past, struct err *err) {
+static int find_list(struct request *request, struct err *err) {
+    struct past_answer *past = request->work;
     struct state *state = request->serving->state;
     const char *node = request->params[0];
     struct picture *then;
@@ -51,23 +51,11 @@ static int find_list(struct request *request, struct past_answer *past, struct e
     return result;
 }
 
-static void past_job(struct request *request) {
-    struct past_answer *past = request->work;
-    struct err err = ERR_INIT;
-    if (find_list(request, past, &err) != 0) {
-        past->err = err;
-    }
-}
-
 /* ---- the request ---- */
 
 static int past_reply(struct request *request, struct err *err) {
     struct past_answer *past = request->work;
     char etag[PEERINGS_ETAG_MAX];
-    if (past->err.code != ERR_NONE) {
-        *err = past->err;
-        return -1;
-    }
     if (past->remote != NULL) {
         return reply_buffer(request, STATUS_OK, TYPE_JSON, &past->body, err);
     }
@@ -114,10 +102,8 @@ int handle_past_peerings(struct request *request, struct err *err) {
         return err_no_memory(err);
     }
     bool at = param_text(request, QUERY_AT) != NULL;
-    *past = (struct past_answer){.what = at ? "at" : "revision",
-                                 .remote = request_query(request, QUERY_EXPLAIN),
-                                 .body = BUF_INIT,
-                                 .err = ERR_INIT};
+    *past = (struct past_answer){
+        .what = at ? "at" : "revision", .remote = request_query(request, QUERY_EXPLAIN), .body = BUF_INIT};
     if (check_query(request, err) != 0 ||
         moment_read(request, at ? QUERY_AT : QUERY_REVISION, &past->moment, err) != 0 ||
         (past->remote == NULL && peerings_choose_format(request, err) != 0)) {
@@ -130,5 +116,5 @@ int handle_past_peerings(struct request *request, struct err *err) {
     }
     request->work = past;
     request->cleanup = past_cleanup;
-    return worker_run(request->serving->worker, request, past_job, past_reply, err);
+    return worker_compute(request->serving->worker, request, find_list, past_reply, err);
 }

@@ -12,6 +12,7 @@
 struct worker_job {
     struct request *request; /* NULL: nobody waits */
     void (*run)(struct request *request);
+    int (*compute)(struct request *request, struct err *err); /* in place of `run` */
     void (*run_detached)(void *arg);
     void *arg;
 };
@@ -31,6 +32,11 @@ static int refuse(struct request *request, struct err *err) {
     return err_set(err, ERR_UNAVAILABLE, "the service is shutting down; try again in a moment");
 }
 
+static int fail(struct request *request, struct err *err) {
+    *err = *request->failure;
+    return -1;
+}
+
 static void run_job(const struct worker_job *job) {
     if (job->request == NULL) {
         job->run_detached(job->arg);
@@ -38,8 +44,10 @@ static void run_job(const struct worker_job *job) {
     }
     if (atomic_load(&job->request->serving->stopping)) {
         job->request->resume = refuse;
-    } else {
+    } else if (job->compute == NULL) {
         job->run(job->request);
+    } else if (job->compute(job->request, job->request->failure) != 0) {
+        job->request->resume = fail;
     }
     request_resume(job->request);
 }
@@ -110,16 +118,32 @@ static void add_job(struct worker *worker, const struct worker_job *job) {
     pthread_cond_signal(&worker->cond);
 }
 
-int worker_run(struct worker *worker, struct request *request, void (*job)(struct request *request),
-               int (*resume)(struct request *request, struct err *err), struct err *err) {
+static int suspend_for(struct worker *worker, const struct worker_job *job,
+                       int (*resume)(struct request *request, struct err *err), struct err *err) {
     pthread_mutex_lock(&worker->lock);
     int result = check_room(worker, err);
     if (result == 0) {
-        request_suspend(request, resume);
-        add_job(worker, &(struct worker_job){.request = request, .run = job});
+        request_suspend(job->request, resume);
+        add_job(worker, job);
     }
     pthread_mutex_unlock(&worker->lock);
     return result;
+}
+
+int worker_run(struct worker *worker, struct request *request, void (*job)(struct request *request),
+               int (*resume)(struct request *request, struct err *err), struct err *err) {
+    return suspend_for(worker, &(struct worker_job){.request = request, .run = job}, resume, err);
+}
+
+int worker_compute(struct worker *worker, struct request *request,
+                   int (*job)(struct request *request, struct err *err),
+                   int (*resume)(struct request *request, struct err *err), struct err *err) {
+    request->failure = arena_alloc(&request->arena, sizeof(*request->failure));
+    if (request->failure == NULL) {
+        return err_no_memory(err);
+    }
+    err_clear(request->failure);
+    return suspend_for(worker, &(struct worker_job){.request = request, .compute = job}, resume, err);
 }
 
 int worker_detach(struct worker *worker, void (*job)(void *arg), void *arg, struct err *err) {

@@ -24,6 +24,14 @@ void worker_stop(struct worker *worker);
 int worker_run(struct worker *worker, struct request *request, void (*job)(struct request *request),
                int (*resume)(struct request *request, struct err *err), struct err *err) MUST_CHECK;
 
+/*
+ * The same for a job that may fail: then its error is the request's answer, with request->causes, and
+ * `resume` is not called.
+ */
+int worker_compute(struct worker *worker, struct request *request,
+                   int (*job)(struct request *request, struct err *err),
+                   int (*resume)(struct request *request, struct err *err), struct err *err) MUST_CHECK;
+
 /* The same for a job that no request waits for. `arg` must live until it has run. */
 int worker_detach(struct worker *worker, void (*job)(void *arg), void *arg, struct err *err) MUST_CHECK;
 

@@ -78,6 +78,7 @@ struct request {
 
     /* Called when a suspended connection comes back. As a route's handler. */
     int (*resume)(struct request *request, struct err *err);
+    struct err *failure;                      /* of a job that failed (worker_compute) */
     void *work;                               /* the handler's own */
     void (*cleanup)(struct request *request); /* of `work`, when the request ends; NULL = none */
 
