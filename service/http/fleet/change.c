@@ -26,7 +26,6 @@ struct change_view {
     struct change_rows rows;
     struct buf objects, changes, warnings;
     bool truncated;
-    struct err err;
 };
 
 static void add_document(struct change_view *shown, const char *side, const struct record *record) {
@@ -73,41 +72,24 @@ static void add_objects(struct change_view *shown, const struct picture *before,
     }
 }
 
-static int show_change(struct state *state, struct change_view *shown, struct arena *arena, struct err *err) {
-    struct picture *before = NULL, *after = NULL;
-    struct node_set *affected = NULL;
+static int show_change(struct request *request, struct err *err) {
+    struct change_view *shown = request->work;
+    struct change_pictures pictures;
     char unused[DIGEST_TEXT_MAX];
-    if (change_rows_read(state, shown->txn, arena, &shown->rows, err) != 0 ||
-        state_past(state, shown->rows.head.last, &after, err) != 0) {
+    if (change_pictures_read(request->serving->state, shown->txn, &request->arena, &shown->rows, &pictures,
+                             err) != 0) {
         return -1;
     }
-    int result = state_past_before(state, after, shown->txn - 1, &before, &affected, err);
-    if (result == 0) {
-        add_objects(shown, before, after);
-        result = preview_encode(before, after, affected, &shown->view, &shown->changes, &shown->warnings,
-                                unused, err);
-    }
-    node_set_free(affected);
-    picture_unref(before);
-    picture_unref(after);
+    add_objects(shown, pictures.before, pictures.after);
+    int result = preview_encode(pictures.before, pictures.after, pictures.affected, &shown->view,
+                                &shown->changes, &shown->warnings, unused, err);
+    change_pictures_done(&pictures);
     return result;
-}
-
-static void change_job(struct request *request) {
-    struct change_view *shown = request->work;
-    struct err err = ERR_INIT;
-    if (show_change(request->serving->state, shown, &request->arena, &err) != 0) {
-        shown->err = err;
-    }
 }
 
 static int change_answer(struct request *request, struct err *err) {
     struct change_view *shown = request->work;
     struct buf body = BUF_INIT;
-    if (shown->err.code != ERR_NONE) {
-        *err = shown->err;
-        return -1;
-    }
     change_head_write(&shown->rows.head, &body);
     buf_json_key(&body, "objects");
     buf_add_char(&body, '[');
@@ -140,8 +122,7 @@ int handle_change(struct request *request, struct err *err) {
     if (shown == NULL) {
         return err_no_memory(err);
     }
-    *shown =
-        (struct change_view){.objects = BUF_INIT, .changes = BUF_INIT, .warnings = BUF_INIT, .err = ERR_INIT};
+    *shown = (struct change_view){.objects = BUF_INIT, .changes = BUF_INIT, .warnings = BUF_INIT};
     if (!u64_parse(txn, strlen(txn), INT64_MAX, &shown->txn) || shown->txn == 0) {
         return err_set(
             err, ERR_NOT_FOUND,
@@ -154,5 +135,5 @@ int handle_change(struct request *request, struct err *err) {
     }
     request->work = shown;
     request->cleanup = change_cleanup;
-    return worker_run(request->serving->worker, request, change_job, change_answer, err);
+    return worker_compute(request->serving->worker, request, show_change, change_answer, err);
 }

@@ -122,3 +122,25 @@ void change_head_write(const struct change_head *head, struct buf *out) {
     buf_json_member_str(out, "reason", known(head->reason));
     buf_json_member_str(out, "request", known(head->request));
 }
+
+int change_pictures_read(struct state *state, uint64_t txn, struct arena *arena, struct change_rows *ret_rows,
+                         struct change_pictures *ret, struct err *err) {
+    struct change_pictures pictures;
+    if (change_rows_read(state, txn, arena, ret_rows, err) != 0 ||
+        state_past(state, ret_rows->head.last, &pictures.after, err) != 0) {
+        return -1;
+    }
+    if (state_past_before(state, pictures.after, ret_rows->head.txn - 1, &pictures.before, &pictures.affected,
+                          err) != 0) {
+        picture_unref(pictures.after);
+        return -1;
+    }
+    *ret = pictures;
+    return 0;
+}
+
+void change_pictures_done(struct change_pictures *pictures) {
+    node_set_free(pictures->affected);
+    picture_unref(pictures->before);
+    picture_unref(pictures->after);
+}

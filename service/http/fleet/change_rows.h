@@ -39,6 +39,16 @@ struct change_rows {
 int change_rows_read(struct state *state, uint64_t txn, struct arena *arena, struct change_rows *ret,
                      struct err *err) MUST_CHECK;
 
+/* The fleet just before and just after a change, and whose lists that may have changed. */
+struct change_pictures {
+    struct picture *before, *after;
+    struct node_set *affected;
+};
+/* Its rows as well, as change_rows_read; ERR_EXPIRED also when the fleet before is no longer known. */
+int change_pictures_read(struct state *state, uint64_t txn, struct arena *arena, struct change_rows *ret_rows,
+                         struct change_pictures *ret, struct err *err) MUST_CHECK;
+void change_pictures_done(struct change_pictures *pictures);
+
 /* {kind, name, op, revision}, as one more element of an array. */
 void change_row_write(const struct change_row *row, struct buf *out);
 /* "create", "update", "delete". */

@@ -30,7 +30,6 @@ struct rolling {
     struct causes conflicts;
     const char *members;
     uint64_t revision; /* of the fleet that the set was made for */
-    struct err err;
 };
 
 /* ---- finding it, on the worker ---- */
@@ -126,11 +125,12 @@ static int find_return(struct request *request, struct rolling *rolling, const s
     return result;
 }
 
-static int refuse_conflicts(const struct rolling *rolling, struct err *err) {
-    const struct causes *conflicts = &rolling->conflicts;
+static int refuse_conflicts(struct request *request, struct rolling *rolling, struct err *err) {
+    struct causes *conflicts = &rolling->conflicts;
     size_t others = conflicts->count + conflicts->dropped - 1;
     const struct cause *first = &conflicts->items[0];
     char more[64] = "";
+    request->causes = conflicts;
     if (others > 0) {
         snprintf(more, sizeof(more), ", and %zu more have; the causes name them", others);
     }
@@ -143,50 +143,37 @@ static int refuse_conflicts(const struct rolling *rolling, struct err *err) {
 
 static int find_undo(struct request *request, struct rolling *rolling, const struct picture *now,
                      struct err *err) {
-    struct state *state = request->serving->state;
-    struct picture *before = NULL, *after = NULL;
-    struct node_set *affected = NULL;
+    struct change_pictures pictures;
     struct change_rows rows;
-    if (change_rows_read(state, rolling->wanted.revision, &request->arena, &rows, err) != 0 ||
-        state_past(state, rows.head.last, &after, err) != 0) {
+    if (change_pictures_read(request->serving->state, rolling->wanted.revision, &request->arena, &rows,
+                             &pictures, err) != 0) {
         return -1;
     }
-    int result = state_past_before(state, after, rows.head.txn - 1, &before, &affected, err);
-    if (result == 0) {
-        result = state_changes_undone(before->snapshot, after->snapshot, now->snapshot, &rolling->wanted.only,
-                                      &request->arena, &rolling->set, &rolling->conflicts, err);
-    }
+    const struct snapshot *before = pictures.before->snapshot, *after = pictures.after->snapshot;
+    int result = state_changes_undone(before, after, now->snapshot, &rolling->wanted.only, &request->arena,
+                                      &rolling->set, &rolling->conflicts, err);
     if (result == 0 && rolling->conflicts.count > 0) {
-        result = refuse_conflicts(rolling, err);
+        result = refuse_conflicts(request, rolling, err);
     }
     if (result == 0) {
-        result = finish_set(request, rolling, 0, after->snapshot, before->snapshot, now, err);
+        result = finish_set(request, rolling, 0, after, before, now, err);
     }
-    node_set_free(affected);
-    picture_unref(before);
-    picture_unref(after);
+    change_pictures_done(&pictures);
     return result;
 }
 
-static void rollback_job(struct request *request) {
+static int find_set(struct request *request, struct err *err) {
     struct rolling *rolling = request->work;
-    struct err err = ERR_INIT;
     struct picture *now = state_picture(request->serving->state);
-    if ((rolling->wanted.is_undo ? find_undo : find_return)(request, rolling, now, &err) != 0) {
-        rolling->err = err;
-    }
+    int result = (rolling->wanted.is_undo ? find_undo : find_return)(request, rolling, now, err);
     picture_unref(now);
+    return result;
 }
 
 /* ---- doing it ---- */
 
 static int rollback_found(struct request *request, struct err *err) {
     struct rolling *rolling = request->work;
-    if (rolling->err.code != ERR_NONE) {
-        request->causes = rolling->conflicts.count > 0 ? &rolling->conflicts : NULL;
-        *err = rolling->err;
-        return -1;
-    }
     bool shown = rolling->wanted.dry_run;
     if (rolling->set.count == 0) {
         return change_set_nothing(request, shown, rolling->revision, rolling->members, err);
@@ -201,7 +188,7 @@ int handle_rollbacks(struct request *request, struct err *err) {
     if (rolling == NULL) {
         return err_no_memory(err);
     }
-    *rolling = (struct rolling){.err = ERR_INIT};
+    *rolling = (struct rolling){.revision = 0};
     causes_init(&rolling->conflicts, &request->arena);
     if (write_parameters(request, &parameters, err) != 0 ||
         media_document(request_header(request, HEADER_CONTENT_TYPE), false, &syntax, err) != 0 ||
@@ -219,5 +206,5 @@ int handle_rollbacks(struct request *request, struct err *err) {
     }
     rolling->wanted.dry_run = rolling->wanted.dry_run || parameters.dry_run;
     request->work = rolling;
-    return worker_run(request->serving->worker, request, rollback_job, rollback_found, err);
+    return worker_compute(request->serving->worker, request, find_set, rollback_found, err);
 }
