@@ -7,9 +7,8 @@
 #include "base/err.h"
 #include "http.h"
 
-/* Bind and listen; ERR_USAGE says which address and why not. `text` receives the bound address. */
-int listen_open(const char *address, int *ret_fd, char text[HTTP_ADDRESS_TEXT_MAX],
-                struct err *err) MUST_CHECK;
+/* Bind and listen; ERR_USAGE says which address and why not. `bound` receives the bound address. */
+int listen_open(const char *text, int *ret_fd, char bound[HTTP_ADDRESS_TEXT_MAX], struct err *err) MUST_CHECK;
 
 /* The address of a connected peer; false: neither IPv4 nor IPv6. */
 struct sockaddr;
